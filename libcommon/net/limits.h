@@ -1,0 +1,24 @@
+/* limits: counters per client address (IPv6 by /64) in one shared-memory table per service,
+ * so that `processes N` does not multiply them. The memory is a memfd that hamletd makes and
+ * passes as LISTEN_FDNAMES "limits"; without one the table is the process's own.
+ * Fixed size, 8-way buckets under SipHash; the least recently used slot gives way. A process
+ * that dies gives its connection counts back: each slot counts per process index. */
+#ifndef NET_LIMITS_H
+#define NET_LIMITS_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define LIMITS_PROCS 64
+struct limits;
+size_t limits_size(unsigned slots); /* bytes that a memfd for so many addresses needs */
+/* fd -1: private. proc: this process's index (0..LIMITS_PROCS-1); its old counts are zeroed. */
+struct limits *limits_open(int fd, unsigned slots, unsigned proc);
+void limits_close(struct limits **l);
+/* A connection from the address; false when it would exceed max (then nothing is counted). */
+bool limits_connect(struct limits *l, const struct sockaddr *sa, uint32_t max);
+void limits_disconnect(struct limits *l, const struct sockaddr *sa);
+/* Token bucket: takes one of `rate` events per `per_ms`; false when none is left. */
+bool limits_rate(struct limits *l, const struct sockaddr *sa, uint32_t rate, uint64_t per_ms);
+uint32_t limits_count(struct limits *l, const struct sockaddr *sa);
+#endif

@@ -1,0 +1,43 @@
+/* listen: listeners, inherited (LISTEN_FDS) or bound here, and accepting from them. */
+#ifndef NET_LISTEN_H
+#define NET_LISTEN_H
+#include <stdbool.h>
+#include "libcommon/base/conf.h"
+#include "libcommon/net/limits.h"
+#include "libcommon/net/stream.h"
+
+/* One listener of a daemon's configuration. */
+struct listen_spec {
+	const char *name;	 /* unique in the daemon: "smtp-127.0.0.1:2525"; no ':' goes to
+				  * LISTEN_FDNAMES (listen_name makes one) */
+	struct conf_addr addr;	 /* TCP or unix */
+	void *arg;		 /* the daemon's: which kind of listener this is */
+	const struct conf_list *proxy_from; /* conf_net items that must send a PROXY header; NULL */
+	uint32_t max_per_address;	    /* connections; 0: no limit */
+	uint32_t max_total;		    /* connections of this process; 0: no limit */
+	int backlog;			    /* 0: 1024 */
+};
+/* "smtp" and 127.0.0.1:2525 -> "smtp-127.0.0.1-2525", in pool. */
+const char *listen_name(struct pool *pool, const char *kind, const struct conf_addr *addr);
+
+struct listener;
+struct listen_ops {
+	/* A connection; the fd is yours. peer/local are real ones after a PROXY header. `pp` is NULL without one. */
+	void (*on_accept)(int fd, const struct sockaddr *peer, const struct sockaddr *local,
+			  const struct listen_spec *spec);
+	/* Over a limit: send the protocol's refusal (blocking is not allowed; one send(2) of a
+	 * short text). The fd is closed afterwards. why: "too many connections ..." */
+	void (*on_refuse)(int fd, const struct listen_spec *spec, const char *why);
+};
+/* Starts accepting. fd -1: binds here. Returns NULL and logs on failure. At most 64 accepts a
+ * loop turn; on EMFILE it rests 100 ms and logs once a minute. Connections awaiting a PROXY
+ * header are bounded in number and time (5 s). */
+struct listener *listen_start(int fd, const struct listen_spec *spec, struct limits *limits,
+			      const struct listen_ops *ops);
+/* Call once per accepted connection when it ends: gives its counts back. */
+void listen_done(const struct listen_spec *spec, struct limits *limits, const struct sockaddr *peer);
+void listen_stop(struct listener *l); /* closes it; connections go on */
+/* Binds and listens: the fd, or -1 with errno. Unix sockets are unlinked first, mode 0660. */
+int listen_bind(const struct conf_addr *addr, int backlog);
+
+#endif
