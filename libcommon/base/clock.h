@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void clock_init(void);	   /* call once at start, before the jail */
+void clock_init(void);     /* call once at start, before the jail */
 uint64_t clock_ms(void);   /* milliseconds since 1970, moved by tests */
 uint64_t clock_sec(void);  /* clock_ms() / 1000 */
 uint64_t clock_mono(void); /* monotonic milliseconds, never moved: for time-outs */

@@ -17,21 +17,22 @@ enum conf_type {
 	CONF_BOOL,     /* bool: on | off | yes | no */
 	CONF_INT,      /* uint64_t in min..max */
 	CONF_SIZE,     /* uint64_t bytes in min..max (max 0: no upper limit) */
-	CONF_DURATION, /* uint64_t milliseconds in min..max; `never` gives CONF_NEVER if NEVER flag */
+	CONF_DURATION, /* uint64_t milliseconds in min..max; `never` gives CONF_NEVER if NEVER flag
+			*/
 	CONF_STRING,   /* const char * */
 	CONF_ENUM,     /* int: index in names[] */
 	CONF_WORDS,    /* struct conf_words: one or more words */
 	CONF_ADDR,     /* struct conf_addr: 127.0.0.1:25 [::1]:25 unix:/path *:25 */
 	CONF_NET,      /* struct conf_net: 192.0.2.0/24, 2001:db8::/32 or a single address */
-	CONF_PATH,     /* const char *: absolute, or relative to the config file's folder (resolved) */
-	CONF_BLOCK,    /* a block with its own schema; see struct conf_directive.block */
+	CONF_PATH,  /* const char *: absolute, or relative to the config file's folder (resolved) */
+	CONF_BLOCK, /* a block with its own schema; see struct conf_directive.block */
 };
 
 #define CONF_NEVER   UINT64_MAX
-#define CONF_MULTI   1u	 /* may be given again: the field is a struct conf_list of the type */
-#define CONF_NEEDED  2u	 /* an error when missing */
-#define CONF_OKNEVER 4u	 /* CONF_DURATION: the word `never` is taken */
-#define CONF_ARGS    8u	 /* CONF_BLOCK: takes words before its { */
+#define CONF_MULTI   1u  /* may be given again: the field is a struct conf_list of the type */
+#define CONF_NEEDED  2u  /* an error when missing */
+#define CONF_OKNEVER 4u  /* CONF_DURATION: the word `never` is taken */
+#define CONF_ARGS    8u  /* CONF_BLOCK: takes words before its { */
 #define CONF_OPTBLK  16u /* CONF_BLOCK: the { } may be left out */
 #define CONF_EXISTS  32u /* CONF_PATH: must exist and be readable */
 
@@ -71,11 +72,11 @@ struct conf_directive {
 	unsigned flags;
 	const char *def; /* default in config text, NULL: zero */
 	uint64_t min, max;
-	const char *const *names;	    /* CONF_ENUM: NULL-terminated */
+	const char *const *names;           /* CONF_ENUM: NULL-terminated */
 	const struct conf_directive *block; /* CONF_BLOCK: its table ... */
-	size_t block_size;		    /* ... and the size of its struct */
-	const char *arg;		    /* CONF_BLOCK: what its words are called, for docs */
-	const char *help;		    /* one sentence, goes to the man page */
+	size_t block_size;                  /* ... and the size of its struct */
+	const char *arg;                    /* CONF_BLOCK: what its words are called, for docs */
+	const char *help;                   /* one sentence, goes to the man page */
 };
 
 /* Checks what a table cannot say (references, combinations). Reports by conf_error and goes

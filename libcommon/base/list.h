@@ -9,9 +9,9 @@ struct list {
 };
 
 #define list_entry(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-#define list_each(it, head)	      for (struct list *it = (head)->next; it != (head); it = it->next)
+#define list_each(it, head)           for (struct list *it = (head)->next; it != (head); it = it->next)
 /* The current entry may be removed inside the loop. */
-#define list_each_safe(it, nx, head)                                                               \
+#define list_each_safe(it, nx, head) \
 	for (struct list *it = (head)->next, *nx = it->next; it != (head); it = nx, nx = it->next)
 
 static inline void list_init(struct list *l)

@@ -21,14 +21,15 @@ struct log_kv {
 	} v;
 };
 
-#define LS(k, x)  ((struct log_kv){.key = (k), .type = LOG_KV_STR, .v.s = (x)}) /* NULL: left out */
+#define LS(k, x) ((struct log_kv){.key = (k), .type = LOG_KV_STR, .v.s = (x)}) /* NULL: left out \
+										*/
 #define LSL(k, x) ((struct log_kv){.key = (k), .type = LOG_KV_SLICE, .v.sl = (x)})
 #define LU(k, x)  ((struct log_kv){.key = (k), .type = LOG_KV_U64, .v.u = (x)})
 #define LI(k, x)  ((struct log_kv){.key = (k), .type = LOG_KV_I64, .v.i = (x)})
 
 /* log_event(LOG_LV_INFO, "k3f9", "accepted", LS("from", from), LU("size", n));
  * sid (session or message id) may be NULL. At least one pair must be given. */
-#define log_event(level, sid, event, ...)                                                          \
+#define log_event(level, sid, event, ...) \
 	log_emit((level), (sid), (event), (const struct log_kv[]){__VA_ARGS__, {.key = NULL}})
 
 /* name stands before every stderr line and is the syslog ident; it must stay valid. */

@@ -12,8 +12,8 @@ struct slice {
 	size_t len;
 };
 
-#define SLICE(lit)	((struct slice){(lit), sizeof(lit) - 1})
-#define SLICE_FMT(s)	(int)(s).len, (s).p /* for "%.*s" */
+#define SLICE(lit)   ((struct slice){(lit), sizeof(lit) - 1})
+#define SLICE_FMT(s) (int)(s).len, (s).p /* for "%.*s" */
 
 static inline struct slice slice_of(const char *s)
 {
@@ -42,7 +42,7 @@ bool str_duration(struct slice s, uint64_t *ms);
 
 char str_lower(char c);
 void str_lowern(char *s, size_t n);
-bool str_utf8(struct slice s);	/* well-formed UTF-8 (no overlong, no surrogates) */
+bool str_utf8(struct slice s);  /* well-formed UTF-8 (no overlong, no surrogates) */
 bool str_ascii(struct slice s); /* no byte over 127 */
 bool str_print(struct slice s); /* no control bytes (UTF-8 bytes allowed) */
 

@@ -16,8 +16,8 @@
 #include "libcommon/net/sandbox.h"
 
 struct daemon {
-	const char *name;		    /* "smtpd" */
-	const char *conf_file;		    /* "/etc/hamlet/smtpd.conf" */
+	const char *name;                   /* "smtpd" */
+	const char *conf_file;              /* "/etc/hamlet/smtpd.conf" */
 	const struct conf_directive *table; /* of the config file; `conf` is filled from it */
 	void *conf;
 	conf_check *check;
@@ -33,13 +33,16 @@ struct daemon {
 	 * ready at once. */
 	void (*run)(void);
 	/* SIGTERM: listeners are closed already; end idle sessions, let others finish, call
-	 * daemon_exit() when none is left. Bounded by drain-timeout, which hamletd enforces. NULL: exit. */
+	 * daemon_exit() when none is left. Bounded by drain-timeout, which hamletd enforces. NULL:
+	 * exit. */
 	void (*drain)(void);
 	/* Adds lines "name value\n" (Prometheus names without the hamlet_ prefix) to out. */
 	void (*stats)(struct buf *out);
-	/* A command of hamletctl other than stats; the words after "daemon NAME". Adds reply lines. False: unknown. NULL: none */
+	/* A command of hamletctl other than stats; the words after "daemon NAME". Adds reply lines.
+	 * False: unknown. NULL: none */
 	bool (*control)(struct conf_words words, struct buf *out);
-	/* Inherited fds by name that are not listeners ("store-smtpd" ...): optional, for stored and keyd. */
+	/* Inherited fds by name that are not listeners ("store-smtpd" ...): optional, for stored
+	 * and keyd. */
 	void (*inherit)(const char *fdname, int fd);
 };
 

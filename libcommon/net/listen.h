@@ -8,21 +8,22 @@
 
 /* One listener of a daemon's configuration. */
 struct listen_spec {
-	const char *name;	 /* unique in the daemon: "smtp-127.0.0.1:2525"; no ':' goes to
-				  * LISTEN_FDNAMES (listen_name makes one) */
-	struct conf_addr addr;	 /* TCP or unix */
-	void *arg;		 /* the daemon's: which kind of listener this is */
+	const char *name;      /* unique in the daemon: "smtp-127.0.0.1:2525"; no ':' goes to
+				* LISTEN_FDNAMES (listen_name makes one) */
+	struct conf_addr addr; /* TCP or unix */
+	void *arg;             /* the daemon's: which kind of listener this is */
 	const struct conf_list *proxy_from; /* conf_net items that must send a PROXY header; NULL */
-	uint32_t max_per_address;	    /* connections; 0: no limit */
-	uint32_t max_total;		    /* connections of this process; 0: no limit */
-	int backlog;			    /* 0: 1024 */
+	uint32_t max_per_address;           /* connections; 0: no limit */
+	uint32_t max_total;                 /* connections of this process; 0: no limit */
+	int backlog;                        /* 0: 1024 */
 };
 /* "smtp" and 127.0.0.1:2525 -> "smtp-127.0.0.1-2525", in pool. */
 const char *listen_name(struct pool *pool, const char *kind, const struct conf_addr *addr);
 
 struct listener;
 struct listen_ops {
-	/* A connection; the fd is yours. peer/local are real ones after a PROXY header. `pp` is NULL without one. */
+	/* A connection; the fd is yours. peer/local are real ones after a PROXY header. `pp` is
+	 * NULL without one. */
 	void (*on_accept)(int fd, const struct sockaddr *peer, const struct sockaddr *local,
 			  const struct listen_spec *spec);
 	/* Over a limit: send the protocol's refusal (blocking is not allowed; one send(2) of a
@@ -35,7 +36,8 @@ struct listen_ops {
 struct listener *listen_start(int fd, const struct listen_spec *spec, struct limits *limits,
 			      const struct listen_ops *ops);
 /* Call once per accepted connection when it ends: gives its counts back. */
-void listen_done(const struct listen_spec *spec, struct limits *limits, const struct sockaddr *peer);
+void listen_done(const struct listen_spec *spec, struct limits *limits,
+		 const struct sockaddr *peer);
 void listen_stop(struct listener *l); /* closes it; connections go on */
 /* Binds and listens: the fd, or -1 with errno. Unix sockets are unlinked first, mode 0660. */
 int listen_bind(const struct conf_addr *addr, int backlog);

@@ -9,9 +9,9 @@
 struct proxyproto {
 	bool local; /* LOCAL / UNKNOWN: keep the connection's own addresses */
 	struct sockaddr_storage peer, self;
-	bool tls;	 /* v2 PP2_TYPE_SSL: the client came over TLS */
-	char alpn[32];	 /* v2 PP2_TYPE_ALPN */
-	char sni[256];	 /* v2 PP2_TYPE_AUTHORITY */
+	bool tls;      /* v2 PP2_TYPE_SSL: the client came over TLS */
+	char alpn[32]; /* v2 PP2_TYPE_ALPN */
+	char sni[256]; /* v2 PP2_TYPE_AUTHORITY */
 };
 #define PROXYPROTO_MAX 4096
 /* Returns bytes used, 0 when more are needed, -1 when it is no valid header. */

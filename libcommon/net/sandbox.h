@@ -10,8 +10,8 @@ struct sandbox_path {
 };
 struct sandbox {
 	const struct sandbox_path *paths; /* NULL: no files at all */
-	bool connect_inet;		  /* may open internet sockets */
-	bool threads;			  /* may start threads (clone) */
+	bool connect_inet;                /* may open internet sockets */
+	bool threads;                     /* may start threads (clone) */
 };
 void sandbox_enter(const struct sandbox *s);
 #endif

@@ -16,10 +16,10 @@
 struct stream;
 
 enum stream_end {
-	STREAM_EOF,	 /* the peer closed its sending side */
-	STREAM_ERROR,	 /* a system error: stream_why() tells */
+	STREAM_EOF,      /* the peer closed its sending side */
+	STREAM_ERROR,    /* a system error: stream_why() tells */
 	STREAM_TLS_FAIL, /* handshake or record error */
-	STREAM_TIMEOUT,	 /* no progress for the time of stream_timeout() */
+	STREAM_TIMEOUT,  /* no progress for the time of stream_timeout() */
 };
 
 struct stream_ops {

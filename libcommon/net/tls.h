@@ -16,7 +16,7 @@ struct tls_cert {
 	gnutls_pcert_st *chain; /* owned by the provider; replaced, never changed */
 	unsigned n;
 	gnutls_privkey_t key; /* gnutls_privkey_import_ext4 onto the provider's signer */
-	unsigned refs;	      /* the provider's; a handshake in progress holds one */
+	unsigned refs;        /* the provider's; a handshake in progress holds one */
 };
 struct tls_keys {
 	/* Certificate for the server name ("" when the client gave none); NULL: no TLS now. */

@@ -1,0 +1,144 @@
+/* msg: the suite's messages as C structs, and their encoding. See msg.def.
+ * Wire form (little endian): u32 payload length, u16 code, u16 flags, u32 request id, payload:
+ * the fields in order; BYTES as u32 length and bytes, ROWS as u32 count and rows, BODY as u32
+ * kind (0 inline, 1 fd), u64 size, then bytes when inline. */
+#ifndef IPC_MSG_H
+#define IPC_MSG_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "libcommon/base/buf.h"
+#include "libcommon/base/pool.h"
+#include "libcommon/base/str.h"
+
+#define IPC_VERSION     1u
+#define IPC_HEADER      12u
+#define IPC_FRAME_MAX   (4u << 20) /* payload; lists larger than that are paged */
+#define IPC_INLINE_BODY (256u << 10)
+#define IPC_ROWS_MAX    (1u << 20)
+
+enum role {
+	ROLE_NONE,
+	ROLE_SMTPD,
+	ROLE_POP3D,
+	ROLE_IMAPD,
+	ROLE_DNSD,
+	ROLE_PROXYD,
+	ROLE_HTTPD,
+	ROLE_FTPD,
+	ROLE_CTL,
+	ROLE_STORED,
+	ROLE_KEYD,
+	ROLE_COUNT
+};
+#define R_BIT(r) (1u << (r))
+#define R_SMTPD  R_BIT(ROLE_SMTPD)
+#define R_POP3D  R_BIT(ROLE_POP3D)
+#define R_IMAPD  R_BIT(ROLE_IMAPD)
+#define R_CTL    R_BIT(ROLE_CTL)
+#define R_LOGIN \
+	(R_SMTPD | R_POP3D | R_IMAPD | R_BIT(ROLE_PROXYD) | R_BIT(ROLE_HTTPD) | R_BIT(ROLE_FTPD))
+#define R_TLS (R_LOGIN | R_BIT(ROLE_DNSD))
+#define R_ALL (R_TLS | R_CTL | R_BIT(ROLE_STORED) | R_BIT(ROLE_KEYD))
+/* "smtpd" ...; NULL / ROLE_NONE when unknown. Socket file and fd names use them. */
+const char *role_name(enum role r);
+enum role role_by_name(const char *name);
+
+enum ipc_err {
+	ERR_OK,
+	ERR_LOST,     /* made by the client side: connection to the service lost, outcome unknown */
+	ERR_TEMP,     /* try again later */
+	ERR_BAD,      /* malformed or impossible request */
+	ERR_DENIED,   /* not this role, not this account */
+	ERR_AUTH,     /* wrong user or password */
+	ERR_GRANT,    /* grant expired or revoked: authenticate again */
+	ERR_NOTFOUND, /* no such mailbox, message, object */
+	ERR_NOTLOCAL, /* no domain of ours and no right to relay */
+	ERR_EXISTS,
+	ERR_INUSE,
+	ERR_DELAY, /* LOGIN-DELAY */
+	ERR_QUOTA, /* the account's */
+	ERR_FULL,  /* disk full or failing: nothing was stored */
+	ERR_LIMIT, /* too many: sending limit, login limit */
+	ERR_SIZE,
+	ERR_COUNT
+};
+const char *ipc_err_name(enum ipc_err e);
+
+enum rcpt_kind { RCPT_LOCAL, RCPT_ALIAS, RCPT_RELAY };
+enum queue_state { QUEUE_DUE, QUEUE_DONE, QUEUE_FAILED, QUEUE_HELD };
+enum cell_kind { CELL_TEXT, CELL_NUMBER, CELL_BOOL, CELL_TIME /* ms since 1970 */, CELL_SIZE };
+enum watch_kind { WATCH_MAILBOX = 1, WATCH_QUEUE, WATCH_ZONE };
+
+/* deliver.flags, queued.flags */
+#define DELIVER_SMTPUTF8   1u
+#define DELIVER_8BIT       2u
+#define DELIVER_BINARY     4u
+#define DELIVER_REQUIRETLS 8u
+#define DELIVER_RET_FULL   16u
+#define DELIVER_RET_HDRS   32u
+#define DELIVER_SUBMITTED  64u
+/* rcpt.notify (RFC 3461) */
+#define NOTIFY_NEVER   1u
+#define NOTIFY_SUCCESS 2u
+#define NOTIFY_FAILURE 4u
+#define NOTIFY_DELAY   8u
+
+/* Sending: bytes inline up to IPC_INLINE_BODY, else fd (a memfd; sealed by the frame layer,
+ * which dups it). Receiving: either bytes (valid in the callback) or an fd that is closed after the
+ * callback unless taken by setting it to -1. fd is -1 when unused: use BODY_NONE to start. */
+struct body {
+	struct slice bytes;
+	int fd;
+	uint64_t size;
+};
+#define BODY_NONE ((struct body){.fd = -1})
+
+#define U32(f)   uint32_t f;
+#define U64(f)   uint64_t f;
+#define BYTES(f) struct slice f;
+#define ROWS(r, f)         \
+	struct row_##r *f; \
+	uint32_t f##_n;
+#define BODY(f) struct body f;
+#define ROW(name, fields)   \
+	struct row_##name { \
+		fields      \
+	};
+#define MSG(name, code, roles, fields) \
+	struct msg_##name {            \
+		fields                 \
+	};
+#include "libcommon/ipc/msg.def"
+#undef ROW
+#undef MSG
+enum msg_type {
+	MSG_NONE,
+#define ROW(name, fields)
+#define MSG(name, code, roles, fields) MSG_##name = code,
+#include "libcommon/ipc/msg.def"
+};
+#undef U32
+#undef U64
+#undef BYTES
+#undef ROWS
+#undef BODY
+#undef ROW
+#undef MSG
+
+struct msg_info {
+	const char *name;
+	enum msg_type type;
+	unsigned roles; /* R_* bits that may send it to a service */
+	size_t size;    /* of the struct */
+};
+const struct msg_info *msg_info(enum msg_type t); /* NULL: unknown */
+
+/* Appends header and payload to out. fd of a BODY field is stored in *fd (-1: none). False when
+ * over IPC_FRAME_MAX; out is then as before. */
+bool msg_encode(struct buf *out, enum msg_type t, uint32_t request, const void *msg, int *fd);
+/* Decodes a payload into a struct in pool (slices point into payload). fd: what came along, -1.
+ * NULL when malformed: short, trailing bytes, counts over limits, inline body too large. */
+void *msg_decode(struct pool *pool, enum msg_type t, struct slice payload, int fd);
+
+#endif
