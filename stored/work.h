@@ -1,0 +1,53 @@
+/* work: the threads of stored. Each database (the directory, each shard) has one writer thread,
+ * which groups what waits into one transaction (a savepoint per operation, one commit, then all
+ * answers), and reader threads with read-only connections. Operations are made on the loop's
+ * thread, run on theirs, and finish on the loop's again.
+ *
+ *   loop: op_new, work_write / work_read  ->  thread: op->run(db, op)  ->  loop: op->done(op)
+ *
+ * run() returns an ipc_err: anything but ERR_OK undoes the operation's own changes (savepoint).
+ * done() comes after the commit; a failed commit turns every op of the batch into ERR_FULL or
+ * ERR_TEMP. DB_FAILED on a writer stops the database: ops are answered ERR_TEMP, the daemon
+ * logs, exits, and is restarted to recover. */
+#ifndef STORED_WORK_H
+#define STORED_WORK_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "libcommon/base/list.h"
+#include "libcommon/base/pool.h"
+#include "libcommon/ipc/msg.h"
+#include "stored/db.h"
+
+struct segments; /* segment.h */
+struct base {    /* one database with its threads; what run() gets */
+	struct db *db;
+	struct segments *segments; /* NULL for the directory's readers without bodies */
+	unsigned shard;            /* 0: the directory */
+	bool writer;
+};
+
+struct op {
+	struct list link;
+	struct pool *pool; /* of this op: arguments, results, run()'s memory */
+	enum ipc_err err;  /* run()'s result, or the commit's */
+	const char *text;  /* for people, in pool or static; may be NULL */
+	enum ipc_err (*run)(struct base *b, struct op *op);
+	void (*done)(struct op *op); /* frees the op with op_free() at the end */
+	void *arg;
+};
+/* An op with `size` bytes after a struct op header at its start (0: just the op). */
+struct op *op_new(size_t size);
+void op_free(struct op *op);
+
+#define WORK_DIRECTORY 0u /* shards are 1..N */
+/* False when the queue is full: answer ERR_TEMP. */
+bool work_write(unsigned base, struct op *op);
+bool work_read(unsigned base, struct op *op);
+/* Opens all databases, migrates, verifies, starts the threads. False with *why (start-up). */
+bool work_start(const char *state_dir, unsigned shards, unsigned readers, const char **why);
+void work_stop(void); /* waits for what is queued */
+unsigned work_shards(void);
+/* Maps an error of the engine to the answer; logs what an administrator must know. */
+enum ipc_err work_err(struct base *b, enum db_result r);
+
+#endif
