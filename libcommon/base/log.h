@@ -21,8 +21,8 @@ struct log_kv {
 	} v;
 };
 
-#define LS(k, x) ((struct log_kv){.key = (k), .type = LOG_KV_STR, .v.s = (x)}) /* NULL: left out \
-										*/
+/* A NULL string leaves the pair out. */
+#define LS(k, x)  ((struct log_kv){.key = (k), .type = LOG_KV_STR, .v.s = (x)})
 #define LSL(k, x) ((struct log_kv){.key = (k), .type = LOG_KV_SLICE, .v.sl = (x)})
 #define LU(k, x)  ((struct log_kv){.key = (k), .type = LOG_KV_U64, .v.u = (x)})
 #define LI(k, x)  ((struct log_kv){.key = (k), .type = LOG_KV_I64, .v.i = (x)})
