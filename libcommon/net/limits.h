@@ -1,7 +1,7 @@
 /* limits: counters per client address (IPv6 by /64) in one shared-memory table per service,
  * so that `processes N` does not multiply them. The memory is a memfd that hamletd makes and
  * passes as LISTEN_FDNAMES "limits"; without one the table is the process's own.
- * Fixed size, 8-way buckets under SipHash; the least recently used slot gives way. A process
+ * Fixed size, 8-way buckets under a keyed hash; the least recently used slot gives way. A process
  * that dies gives its connection counts back: each slot counts per process index. */
 #ifndef NET_LIMITS_H
 #define NET_LIMITS_H
