@@ -16,7 +16,7 @@
 struct stream;
 
 enum stream_end {
-	STREAM_EOF,      /* the peer closed its sending side */
+	STREAM_EOF,      /* the peer closed its sending side: writing still works */
 	STREAM_ERROR,    /* a system error: stream_why() tells */
 	STREAM_TLS_FAIL, /* handshake or record error */
 	STREAM_TIMEOUT,  /* no progress for the time of stream_timeout() */
@@ -26,7 +26,8 @@ struct stream_ops {
 	/* Bytes are there: stream_data() shows them, stream_consume() takes them. Called again
 	 * only when more arrive, or after stream_resume(). */
 	void (*on_data)(struct stream *s, void *arg);
-	/* The stream is over; pending writes are lost. Call stream_close(). */
+	/* The stream is over: call stream_close(); or, after STREAM_EOF, stream_finish() so that
+	 * a peer which only closed its sending side gets the rest. */
 	void (*on_end)(struct stream *s, void *arg, enum stream_end why);
 	/* The write queue fell under the low-water mark after having been over the high one. */
 	void (*on_drain)(struct stream *s, void *arg);
@@ -78,10 +79,6 @@ size_t stream_queued(const struct stream *s);
 /* Shuts down the sending side after the queue (half-close). */
 void stream_shutdown(struct stream *s);
 
-/* Moves bytes both ways between two plaintext streams in the kernel until both directions
- * ended; then both get on_end. */
-void stream_splice(struct stream *a, struct stream *b);
-
 /* TLS as server or client from here on. Unread plaintext is thrown away (RFC 3207 4.2); call
  * after the go-ahead reply was written: it is flushed first. For an implicit-TLS port call it
  * at once. */
@@ -100,6 +97,7 @@ int stream_fd(const struct stream *s);
 /* Address of the peer and ours (after the PROXY protocol: the real ones). */
 const struct sockaddr *stream_peer(const struct stream *s);
 const struct sockaddr *stream_local(const struct stream *s);
+/* Replaces them by those of a PROXY header. */
 void stream_set_addrs(struct stream *s, const struct sockaddr *peer, const struct sockaddr *local);
 /* "192.0.2.1" / "2001:db8::1" and with port "192.0.2.1:25" / "[2001:db8::1]:25"; "local" for
  * Unix sockets. Live as long as the stream. */
