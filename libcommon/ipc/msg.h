@@ -86,7 +86,8 @@ enum watch_kind { WATCH_MAILBOX = 1, WATCH_QUEUE, WATCH_ZONE };
 
 /* Sending: bytes inline up to IPC_INLINE_BODY, else fd (a memfd; sealed by the frame layer,
  * which dups it). Receiving: either bytes (valid in the callback) or an fd that is closed after the
- * callback unless taken by setting it to -1. fd is -1 when unused: use BODY_NONE to start. */
+ * callback unless taken by setting it to -1. fd is -1 when unused: use BODY_NONE to start (0 is
+ * taken as unused too: no daemon sends its stdin). */
 struct body {
 	struct slice bytes;
 	int fd;
