@@ -162,21 +162,24 @@ deps:
 	@etc/deps build
 deps-test:
 	@etc/deps test
+.PHONY: need-programs
+need-programs:
+	@$(if $(PROGS),:,echo "no daemon is built in this version yet (see README.md)" >&2; exit 69)
 ## run            the whole suite in the foreground out of ./run, on loopback high ports
-run: deps
+run: need-programs deps
 	@$(MAKE) --no-print-directory all
 	@etc/run/run
 ## demo           the same, one visible journey with real clients, then stop
-demo: deps deps-test
+demo: need-programs deps deps-test
 	@$(MAKE) --no-print-directory all
 	@etc/run/demo
 ## bench          WHAT=smtp, WHAT=pop3 ...: beside the peers, in one run
 WHAT ?= all
-bench: deps deps-test
+bench: need-programs deps deps-test
 	@$(MAKE) --no-print-directory all tools
 	@HAMLET_BUILD=$(O) t/bench/run $(WHAT)
 ## install        DESTDIR= PREFIX= SYSCONF=
-install: all
+install: need-programs all
 	@etc/install "$(B)" "$(DESTDIR)" "$(PREFIX)" "$(SYSCONF)"
 clean:
 	@rm -rf $(B)
