@@ -164,7 +164,7 @@ deps-test:
 	@etc/deps test
 .PHONY: need-programs
 need-programs:
-	@$(if $(PROGS),:,echo "no daemon is built in this version yet (see README.md)" >&2; exit 69)
+	@$(if $(strip $(PROGS)),:,echo "no daemon is built in this version yet (see README.md)" >&2; exit 69)
 ## run            the whole suite in the foreground out of ./run, on loopback high ports
 run: need-programs deps
 	@$(MAKE) --no-print-directory all
