@@ -2,8 +2,10 @@
  * C struct follow from sizes and alignments, walked in the same order as the compiler lays them
  * out (a unit test compares every message with its copy). */
 #include "libcommon/ipc/msg.h"
+#include <fcntl.h>
 #include <stdalign.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum kind { KIND_END, KIND_U32, KIND_U64, KIND_BYTES, KIND_ROWS, KIND_BODY };
 
@@ -230,7 +232,7 @@ bool msg_encode(struct buf *out, enum msg_type t, uint32_t request, const void *
 	if (!l)
 		return false;
 	put32(out, 0);
-	put32(out, (uint32_t)t); /* u16 code, u16 flags: none are defined */
+	put32(out, (uint32_t)t); /* u16 code, u16 flags */
 	put32(out, request);
 	size_t body = out->len;
 	bool ok = put_struct(out, l, msg, fd) && !out->failed && out->len - body <= IPC_FRAME_MAX;
@@ -241,6 +243,7 @@ bool msg_encode(struct buf *out, enum msg_type t, uint32_t request, const void *
 	uint32_t n = (uint32_t)(out->len - body);
 	for (int i = 0; i < 4; i++)
 		out->p[start + (size_t)i] = (char)(n >> (8 * i));
+	out->p[start + 6] = *fd >= 0 ? IPC_FLAG_FD : 0;
 	return true;
 }
 
@@ -281,6 +284,16 @@ static struct slice get_bytes(struct reader *r, uint64_t n)
 	return s;
 }
 
+/* A body that its sender could still change, or that ends early, would fault or lie later. */
+static bool sealed(int fd, uint64_t size)
+{
+	const int need = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	struct stat st;
+	int have = fcntl(fd, F_GET_SEALS);
+	return have >= 0 && (have & need) == need && fstat(fd, &st) == 0 &&
+	       (uint64_t)st.st_size == size;
+}
+
 static void get_body(struct reader *r, struct body *b)
 {
 	uint64_t kind = get(r, 4);
@@ -288,7 +301,7 @@ static void get_body(struct reader *r, struct body *b)
 	b->fd = -1;
 	if (kind == 0 && b->size <= IPC_INLINE_BODY) {
 		b->bytes = get_bytes(r, b->size);
-	} else if (kind == 1 && r->fd >= 0 && !r->fd_used) {
+	} else if (kind == 1 && r->fd >= 0 && !r->fd_used && sealed(r->fd, b->size)) {
 		b->fd = r->fd;
 		r->fd_used = true;
 	} else {

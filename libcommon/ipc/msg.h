@@ -13,6 +13,7 @@
 
 #define IPC_VERSION     1u
 #define IPC_HEADER      12u
+#define IPC_FLAG_FD     1          /* a descriptor comes along */
 #define IPC_FRAME_MAX   (4u << 20) /* payload; lists larger than that are paged */
 #define IPC_INLINE_BODY (256u << 10)
 #define IPC_ROWS_MAX    (1u << 20)

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -111,8 +112,11 @@ static void descriptors_belong_to_bodies(void **state)
 	(void)state;
 	struct pool *pool = pool_new(0);
 	struct buf wire = {0};
-	int body = memfd_create("body", MFD_CLOEXEC);
+	int body = memfd_create("body", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	assert_int_equal(ftruncate(body, 10), 0);
 	struct msg_message_data in = {.size = 10, .body = {.fd = body, .size = 10}};
+	assert_null(again(pool, MSG_message_data, &in, &wire)); /* it could still change */
+	assert_int_equal(fcntl(body, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), 0);
 	const struct msg_message_data *out = again(pool, MSG_message_data, &in, &wire);
 	assert_non_null(out);
 	assert_int_equal(out->body.fd, body);

@@ -1,0 +1,356 @@
+#include "libcommon/ipc/frame.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "libcommon/base/mem.h"
+#include "libcommon/net/loop.h"
+
+enum { READ_SIZE = 65536, FDS_MAX = 16, ROUNDS = 16 };
+
+struct out_frame {
+	struct out_frame *next;
+	int fd; /* goes with the first byte; -1: none, or gone */
+	size_t len, off;
+	char data[];
+};
+
+struct frame_io {
+	uv_poll_t poll;
+	int sock, events;
+	unsigned refs;
+	const struct frame_ops *ops;
+	void *arg;
+	struct buf in;
+	size_t in_off;    /* delivered already */
+	int fds[FDS_MAX]; /* arrived, their frames not yet whole */
+	unsigned fds_n;
+	struct out_frame *out_head, *out_last;
+	size_t queued;
+	bool closed, ended, paused, flush_due, pump_due;
+};
+
+static void pump_deferred(void *arg);
+
+ssize_t frame_sendmsg(int sock, const void *p, size_t n, int fd)
+{
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec iov = {(void *)(uintptr_t)p, n};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	if (fd >= 0) {
+		m.msg_control = &control;
+		m.msg_controllen = sizeof(control.space);
+		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	}
+	ssize_t r;
+	do
+		r = sendmsg(sock, &m, MSG_NOSIGNAL);
+	while (r < 0 && errno == EINTR);
+	return r;
+}
+
+ssize_t frame_recvmsg(int sock, void *p, size_t n, int *fd)
+{
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {p, n};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
+			   .msg_controllen = sizeof(control.space)};
+	ssize_t r;
+	*fd = -1;
+	do
+		r = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return r;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+		    c->cmsg_len == CMSG_LEN(sizeof(int)))
+			memcpy(fd, CMSG_DATA(c), sizeof(*fd));
+	return r;
+}
+
+bool frame_head(const void *p, struct frame_head *out)
+{
+	const unsigned char *b = p;
+	out->len =
+	    (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+	out->type = (enum msg_type)(b[4] | b[5] << 8);
+	out->has_fd = b[6] & IPC_FLAG_FD;
+	out->request =
+	    (uint32_t)b[8] | (uint32_t)b[9] << 8 | (uint32_t)b[10] << 16 | (uint32_t)b[11] << 24;
+	return out->len <= IPC_FRAME_MAX;
+}
+
+void frame_seal(int fd)
+{
+	/* A descriptor that cannot be sealed is refused by the receiver, with its reason. */
+	fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+}
+
+static void unref(struct frame_io *io)
+{
+	if (--io->refs == 0)
+		free(io);
+}
+
+static void on_poll_closed(uv_handle_t *h)
+{
+	struct frame_io *io = h->data;
+	close(io->sock);
+	io->ops->on_close(io->arg);
+	unref(io);
+}
+
+static void out_pop(struct frame_io *io)
+{
+	struct out_frame *f = io->out_head;
+	io->out_head = f->next;
+	if (!io->out_head)
+		io->out_last = NULL;
+	if (f->fd >= 0)
+		close(f->fd);
+	free(f);
+}
+
+static void poll_update(struct frame_io *io);
+
+static void end(struct frame_io *io, const char *why)
+{
+	if (io->closed || io->ended)
+		return;
+	io->ended = true;
+	poll_update(io);
+	io->ops->on_end(io->arg, why);
+}
+
+/* False when the connection failed. */
+static bool flush(struct frame_io *io)
+{
+	while (io->out_head) {
+		struct out_frame *f = io->out_head;
+		ssize_t n = frame_sendmsg(io->sock, f->data + f->off, f->len - f->off, f->fd);
+		if (n < 0)
+			return errno == EAGAIN || errno == EWOULDBLOCK;
+		if (f->fd >= 0)
+			close(f->fd);
+		f->fd = -1;
+		f->off += (size_t)n;
+		io->queued -= (size_t)n;
+		if (f->off == f->len)
+			out_pop(io);
+	}
+	return true;
+}
+
+/* The next whole frame of the buffer; false when there is none. */
+static bool deliver_one(struct frame_io *io)
+{
+	struct frame_head h;
+	const char *at = io->in.p + io->in_off;
+	size_t left = io->in.len - io->in_off;
+	if (io->closed || io->ended || io->paused || left < IPC_HEADER)
+		return false;
+	if (!frame_head(at, &h)) {
+		end(io, "a frame over the limit");
+		return false;
+	}
+	if (left - IPC_HEADER < h.len)
+		return false;
+	int fd = -1;
+	if (h.has_fd && io->fds_n == 0) {
+		end(io, "a frame without its descriptor");
+		return false;
+	}
+	if (h.has_fd) {
+		fd = io->fds[0];
+		memmove(io->fds, io->fds + 1, --io->fds_n * sizeof(int));
+	}
+	io->in_off += IPC_HEADER + h.len;
+	io->ops->on_frame(io->arg, h.type, h.request, (struct slice){at + IPC_HEADER, h.len}, fd);
+	return true;
+}
+
+static void pump(struct frame_io *io)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		while (deliver_one(io))
+			;
+		if (io->closed)
+			return;
+		buf_drop(&io->in, io->in_off);
+		io->in_off = 0;
+		if (io->ended || io->paused)
+			return;
+		int fd;
+		char *at = buf_reserve(&io->in, READ_SIZE);
+		ssize_t n = frame_recvmsg(io->sock, at, READ_SIZE, &fd);
+		if (fd >= 0 && io->fds_n == FDS_MAX) {
+			close(fd);
+			end(io, "more descriptors than frames");
+			return;
+		}
+		if (fd >= 0)
+			io->fds[io->fds_n++] = fd;
+		if (n > 0) {
+			io->in.len += (size_t)n;
+		} else if (n == 0) {
+			end(io, "closed by the other side");
+			return;
+		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			if (io->in.len == 0)
+				buf_free(&io->in); /* idle connections keep no buffer */
+			return;
+		} else {
+			end(io, strerror(errno));
+			return;
+		}
+	}
+	if (!io->pump_due) {
+		io->pump_due = true;
+		io->refs++;
+		loop_defer(pump_deferred, io);
+	}
+}
+
+static void on_poll(uv_poll_t *p, int status, int events)
+{
+	struct frame_io *io = p->data;
+	(void)status;
+	io->refs++;
+	if ((events & UV_WRITABLE) && !flush(io))
+		end(io, "cannot be written to");
+	if (!io->closed && (events & UV_READABLE))
+		pump(io);
+	poll_update(io);
+	unref(io);
+}
+
+static void poll_update(struct frame_io *io)
+{
+	if (io->closed)
+		return;
+	int events = io->ended || io->paused ? 0 : UV_READABLE;
+	if (io->out_head && !io->ended)
+		events |= UV_WRITABLE;
+	if (events == io->events)
+		return;
+	io->events = events;
+	if (events)
+		uv_poll_start(&io->poll, events, on_poll);
+	else
+		uv_poll_stop(&io->poll);
+}
+
+static void pump_deferred(void *arg)
+{
+	struct frame_io *io = arg;
+	io->pump_due = false;
+	if (!io->closed && !io->ended)
+		pump(io);
+	poll_update(io);
+	unref(io);
+}
+
+static void flush_deferred(void *arg)
+{
+	struct frame_io *io = arg;
+	io->flush_due = false;
+	if (!io->closed && !io->ended && !flush(io))
+		end(io, "cannot be written to");
+	poll_update(io);
+	unref(io);
+}
+
+struct frame_io *frame_open(int fd, const struct frame_ops *ops, void *arg)
+{
+	struct frame_io *io = mem_alloc(sizeof(*io));
+	io->sock = fd;
+	io->refs = 1;
+	io->ops = ops;
+	io->arg = arg;
+	buf_init(&io->in, IPC_HEADER + IPC_FRAME_MAX + READ_SIZE);
+	if (uv_poll_init(loop_get(), &io->poll, fd) != 0) {
+		free(io);
+		return NULL;
+	}
+	io->poll.data = io;
+	poll_update(io);
+	return io;
+}
+
+void frame_close(struct frame_io *io)
+{
+	if (io->closed)
+		return;
+	if (!io->ended)
+		flush(io);
+	io->closed = true;
+	while (io->out_head)
+		out_pop(io);
+	while (io->fds_n)
+		close(io->fds[--io->fds_n]);
+	buf_free(&io->in);
+	uv_close((uv_handle_t *)&io->poll, on_poll_closed);
+}
+
+bool frame_send(struct frame_io *io, enum msg_type t, uint32_t request, const void *msg)
+{
+	struct buf wire = {0};
+	int fd;
+	if (io->closed || io->ended)
+		return true; /* the end is being told */
+	if (!msg_encode(&wire, t, request, msg, &fd)) {
+		buf_free(&wire);
+		return false;
+	}
+	struct out_frame *f = mem_alloc(sizeof(*f) + wire.len);
+	f->fd = -1;
+	if (fd >= 0) {
+		frame_seal(fd);
+		f->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	}
+	f->len = wire.len;
+	memcpy(f->data, wire.p, wire.len);
+	buf_free(&wire);
+	if (io->out_last)
+		io->out_last->next = f;
+	else
+		io->out_head = f;
+	io->out_last = f;
+	io->queued += f->len;
+	if (!io->flush_due) {
+		io->flush_due = true;
+		io->refs++;
+		loop_defer(flush_deferred, io);
+	}
+	return true;
+}
+
+void frame_pause(struct frame_io *io, bool paused)
+{
+	io->paused = paused;
+	poll_update(io);
+	if (!paused && !io->pump_due && !io->closed) {
+		io->pump_due = true;
+		io->refs++;
+		loop_defer(pump_deferred, io);
+	}
+}
+
+size_t frame_queued(const struct frame_io *io)
+{
+	return io->queued;
+}
