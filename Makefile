@@ -99,7 +99,7 @@ unit: $(UNIT)
 
 ## wire           protocol dialogues (t/wire)
 wire: all $(TOOLS)
-	@$(if $(WIRE),HAMLET_BUILD=$(O) prove -j2 $(WIRE))
+	@$(if $(WIRE),HAMLET_BUILD=$(O) prove -j2 --exec t/tool/dialogue $(WIRE))
 
 ## e2e            the real programs, driven by real clients (t/e2e)
 e2e: all $(TOOLS)

@@ -1,0 +1,169 @@
+"""A small hamlet for tests: its daemons, alone or under hamletd, in a folder of their own.
+
+Suite(daemons=["smtpd"]) starts keyd, stored and the named daemons with -d on free ports of
+127.0.0.1 and waits until each says READY=1. Domains and accounts are made by hamletctl.
+Everything is stopped and removed by close().
+"""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = (ROOT / os.environ.get("HAMLET_BUILD", "build")).resolve()
+START_SECONDS = 30
+# Listener kinds of each daemon: directives of its configuration.
+KINDS = {
+    "smtpd": ["smtp", "submission", "submissions", "lmtp"],
+    "pop3d": ["pop3", "pop3s"],
+}
+ROLES = ["smtpd", "pop3d", "imapd", "dnsd", "proxyd", "httpd", "ftpd"]
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Suite:
+    def __init__(self, daemons, conf=None, fault=None):
+        """conf: {"smtpd": "text of further directives"}; fault: HAMLET_FAULT of stored."""
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hamlet-test-"))
+        self.run = self.dir / "run"
+        self.run.mkdir(mode=0o700)
+        self.clock = self.dir / "clock"
+        self.clock.write_bytes(struct.pack("<q", 0))
+        self.ports = {}
+        self.processes = {}
+        self.daemons = ["keyd", "stored", *daemons]
+        self.extra = conf or {}
+        self.fault = fault
+        for name in self.daemons:
+            self.write_conf(name)
+        try:
+            for name in self.daemons:
+                self.start(name)
+            self.ca = self.dir / "ca.pem"
+            self.ca.write_text(self.ctl("cert", "ca"))
+        except BaseException:
+            self.close()
+            raise
+
+    # --- configuration
+    def write_conf(self, name):
+        lines = ["version 1"]
+        if name == "stored":
+            lines += [f"state-dir {self.dir}/store", "scram-iterations 4096"]
+        elif name == "keyd":
+            lines += [f"state-dir {self.dir}/keys",
+                      "certificate a.test { names *.a.test a.test localhost 127.0.0.1 }"]
+        elif name == "smtpd":
+            lines += ["hostname mail.a.test"]
+        elif name == "pop3d":
+            lines += ["hostname mail.a.test"]
+        for kind in KINDS.get(name, []):
+            self.ports.setdefault(kind, free_port())
+            lines.append(f"{kind} 127.0.0.1:{self.ports[kind]}")
+        lines.append(self.extra.get(name, ""))
+        (self.dir / f"{name}.conf").write_text("\n".join(lines) + "\n")
+
+    def environment(self, name):
+        env = dict(os.environ, HAMLET_RUNDIR=str(self.run), HAMLET_CLOCK=str(self.clock), TZ="UTC")
+        for key in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
+            env.pop(key, None)
+        if name == "stored" and self.fault:
+            env["HAMLET_FAULT"] = self.fault
+        return env
+
+    # --- processes
+    def start(self, name):
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(f"\0hamlet-test-{os.getpid()}-{name}-{time.monotonic_ns()}")
+        notify.settimeout(0.2)
+        env = self.environment(name)
+        env["NOTIFY_SOCKET"] = "@" + notify.getsockname()[1:].decode()
+        log = open(self.dir / f"{name}.log", "ab")
+        p = subprocess.Popen([BUILD / name, "-d", "-v", "-f", self.dir / f"{name}.conf"],
+                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+        log.close()
+        self.processes[name] = p
+        end = time.monotonic() + START_SECONDS
+        ready = False
+        while not ready and time.monotonic() < end and p.poll() is None:
+            try:
+                ready = b"READY=1" in notify.recv(4096)
+            except TimeoutError:
+                pass
+        notify.close()
+        if not ready:
+            raise RuntimeError(f"{name} did not become ready:\n{self.log(name)}")
+
+    def stop(self, name, how=signal.SIGTERM):
+        """Ends a daemon; returns its exit status (negative: the signal)."""
+        p = self.processes.pop(name, None)
+        if not p:
+            return 0
+        p.send_signal(how)
+        try:
+            return p.wait(20)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            p.wait()
+            raise RuntimeError(f"{name} did not end:\n{self.log(name)}") from None
+
+    def log(self, name):
+        text = (self.dir / f"{name}.log").read_text(errors="replace")
+        return "\n".join(text.splitlines()[-40:])
+
+    def sanitizer_reports(self):
+        found = []
+        for path in self.dir.glob("*.log"):
+            text = path.read_text(errors="replace")
+            if "ERROR: AddressSanitizer" in text or "runtime error:" in text \
+                    or "ERROR: LeakSanitizer" in text:
+                found.append(f"{path.name}:\n{text[-6000:]}")
+        return found
+
+    def close(self):
+        problems = []
+        for name in reversed(self.daemons):
+            try:
+                status = self.stop(name)
+                if status not in (0, -signal.SIGTERM):
+                    problems.append(f"{name} ended with status {status}:\n{self.log(name)}")
+            except RuntimeError as e:
+                problems.append(str(e))
+        problems += self.sanitizer_reports()
+        if not os.environ.get("HAMLET_KEEP"):
+            shutil.rmtree(self.dir, ignore_errors=True)
+        return problems
+
+    # --- what tests do
+    def ctl(self, *words, secret=None, ok=True):
+        """hamletctl WORDS; returns what it printed. ok=False: must fail; returns its stderr."""
+        args = [BUILD / "hamletctl", "-r", self.run, "-c", self.dir]
+        if secret is not None:
+            args.append("--password-stdin")
+        r = subprocess.run([*args, *words], input=secret, text=True, capture_output=True,
+                           timeout=60, check=False)
+        if (r.returncode == 0) != ok:
+            raise RuntimeError(f"hamletctl {' '.join(words)}: status {r.returncode}: "
+                               f"{r.stdout}{r.stderr}")
+        return r.stdout if ok else r.stderr
+
+    def account(self, address, password):
+        domain = address.split("@")[1]
+        if domain not in self.ctl("domain", "list").split():
+            self.ctl("domain", "add", domain)
+        self.ctl("account", "add", address, secret=password + "\n")
+
+    def move_clock(self, seconds):
+        now, = struct.unpack("<q", self.clock.read_bytes())
+        with open(self.clock, "r+b") as f:
+            f.write(struct.pack("<q", now + int(seconds * 1000)))
