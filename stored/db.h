@@ -15,7 +15,11 @@
 
 struct db;
 
-enum db_mode { DB_READ, DB_WRITE };
+enum db_mode {
+	DB_READ,   /* beside the writer */
+	DB_WRITE,  /* the one writer; made if missing */
+	DB_FROZEN, /* a file that nobody writes: a backup's copy */
+};
 enum db_result {
 	DB_ROW,      /* a row is there: read columns, call db_step again */
 	DB_DONE,     /* finished */
@@ -36,9 +40,13 @@ struct db *db_open(const char *path, enum db_mode mode, const struct db_stmt_def
 void db_close(struct db **d);
 /* Runs SQL text without parameters (schema, migrations). */
 enum db_result db_exec(struct db *d, const char *sql);
+/* First column of the first row of SQL text, 0 if there is none. Not for the hot path. */
+uint64_t db_number(struct db *d, const char *sql);
+/* Prepares every statement of the table: a mistake in one shows at start-up. False with *why. */
+bool db_prepare(struct db *d, const char **why);
 
-/* Starts statement number `stmt`; then bind in order, then step until not DB_ROW. Starting or
- * db_reset ends the statement that ran before in the same slot. */
+/* Starts statement number `stmt`; then bind in order, then step until not DB_ROW. There is one
+ * running statement: starting another one, or db_reset, ends it (copy its rows before). */
 void db_start(struct db *d, unsigned stmt);
 void db_u64(struct db *d, uint64_t v);
 void db_i64(struct db *d, int64_t v);
@@ -65,10 +73,15 @@ enum db_result db_save(struct db *d);
 enum db_result db_release(struct db *d);
 void db_undo(struct db *d);
 
-/* Writer only: moves WAL pages to the database; called when idle or past a size. */
-void db_checkpoint(struct db *d, bool truncate);
+/* The worst that happened since db_begin (since db_open without one): DB_DONE, DB_FULL or
+ * DB_FAILED; so that no caller can overlook it. */
+enum db_result db_state(const struct db *d);
+
+/* Writer only: moves WAL pages to the database; called when idle or past a size. DB_DONE also
+ * when a reader kept some of it from being done. */
+enum db_result db_checkpoint(struct db *d, bool truncate);
 uint64_t db_wal_bytes(struct db *d);
-/* Consistent copy while running. False with *why. */
+/* Consistent copy while running, durable when it returns. False with *why. */
 bool db_backup(struct db *d, const char *to, const char **why);
 /* Integrity and foreign keys; reports each finding by fn. Returns the number. */
 int db_check(struct db *d, void (*fn)(void *arg, const char *finding), void *arg);

@@ -18,13 +18,21 @@
 #include "libcommon/ipc/msg.h"
 #include "stored/db.h"
 
-struct segments; /* segment.h */
-struct base {    /* one database with its threads; what run() gets */
+struct bodies; /* body.h */
+struct base {  /* one database with its threads; what run() gets */
 	struct db *db;
-	struct segments *segments; /* NULL for the directory's readers without bodies */
-	unsigned shard;            /* 0: the directory */
+	struct bodies *bodies; /* body_put, body_get ...: never NULL in run() */
+	unsigned shard;        /* 0: the directory */
 	bool writer;
+	const char *path; /* of the database */
 };
+
+/* A base without threads, on the caller's: what the threads are made of, and what unit tests use.
+ * The writer makes and migrates what is missing in state_dir, recovers, and prepares every
+ * statement; a reader belongs to its writer and goes before it. NULL with *why. */
+struct base *base_open(const char *state_dir, unsigned shard, const char **why);
+struct base *base_reader(struct base *writer, const char **why);
+void base_close(struct base **b);
 
 struct op {
 	struct list link;
@@ -34,8 +42,9 @@ struct op {
 	enum ipc_err (*run)(struct base *b, struct op *op);
 	void (*done)(struct op *op); /* frees the op with op_free() at the end */
 	void *arg;
+	uint64_t queued_ns; /* clock_ns() of work_write / work_read: for the histograms */
 };
-/* An op with `size` bytes after a struct op header at its start (0: just the op). */
+/* `size` is that of your struct, whose first member is a struct op (0: just the op). Zeroed. */
 struct op *op_new(size_t size);
 void op_free(struct op *op);
 
@@ -47,6 +56,14 @@ bool work_read(unsigned base, struct op *op);
 bool work_start(const char *state_dir, unsigned shards, unsigned readers, const char **why);
 void work_stop(void); /* waits for what is queued */
 unsigned work_shards(void);
+/* Bodies above `small_body` bytes go to segment files, each up to about `segment_size`. Before
+ * work_start; without it: 16 KiB, 128 MiB. */
+void work_limits(uint64_t small_body, uint64_t segment_size);
+/* Called on the loop's thread, once, when a writer had to stop (DB_FAILED): leave the process. */
+void work_on_stop(void (*fn)(const char *why));
+/* "name value\n" lines: batches, operations, commit times, WAL sizes, queue lengths. */
+struct buf;
+void work_stats(struct buf *out);
 /* Maps an error of the engine to the answer; logs what an administrator must know. */
 enum ipc_err work_err(struct base *b, enum db_result r);
 

@@ -1,0 +1,130 @@
+/* The op table: which function answers which message. Who may send it is in msg.def and was
+ * checked by the connection. */
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include "libcommon/base/clock.h"
+#include "libcommon/base/log.h"
+#include "stored/stored.h"
+
+#pragma weak conn_error
+#pragma weak conn_keep
+#pragma weak conn_kept_pool
+#pragma weak conn_hold
+#pragma weak conn_release
+#pragma weak conn_drop
+#pragma weak conn_reply
+#pragma weak conn_serve
+#pragma weak op_auth_start
+#pragma weak op_auth_step
+#pragma weak op_rcpt_check
+#pragma weak op_sender_check
+#pragma weak op_deliver
+#pragma weak op_queue_claim
+#pragma weak op_queue_read
+#pragma weak op_queue_result
+#pragma weak op_queue_renew
+#pragma weak op_pop_open
+#pragma weak op_pop_quit
+#pragma weak op_pop_close
+#pragma weak op_message_read
+#pragma weak op_watch
+#pragma weak op_unwatch
+#pragma weak op_ctl
+#pragma weak watch_closed
+#pragma weak op_pop_closed
+#pragma weak op_auth_closed
+
+enum { CREDIT = 16 << 20 }; /* request bytes that one connection may have unanswered */
+
+static const struct {
+	enum msg_type type;
+	op_fn *fn;
+} ops[] = {
+    {MSG_auth_start, op_auth_start},     {MSG_auth_step, op_auth_step},
+    {MSG_rcpt_check, op_rcpt_check},     {MSG_sender_check, op_sender_check},
+    {MSG_deliver, op_deliver},           {MSG_queue_claim, op_queue_claim},
+    {MSG_queue_read, op_queue_read},     {MSG_queue_result, op_queue_result},
+    {MSG_queue_renew, op_queue_renew},   {MSG_pop_open, op_pop_open},
+    {MSG_pop_quit, op_pop_quit},         {MSG_pop_close, op_pop_close},
+    {MSG_message_read, op_message_read}, {MSG_watch, op_watch},
+    {MSG_unwatch, op_unwatch},           {MSG_ctl, op_ctl},
+};
+
+static op_fn *find(enum msg_type t)
+{
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		if (ops[i].type == t)
+			return ops[i].fn;
+	return NULL;
+}
+
+static void on_request(struct conn *c, uint32_t id, enum msg_type t, const void *msg)
+{
+	op_fn *fn = find(t);
+	if (!fn) {
+		conn_error(c, id, ERR_BAD, "stored does not serve this message");
+		return;
+	}
+	struct conn_kept *kept = conn_keep(c);
+	struct pool *pool = conn_kept_pool(kept);
+	struct request *rq = pool_alloc(pool, sizeof(*rq));
+	*rq = (struct request){.conn = c, .id = id, .type = t, .msg = msg, .pool = pool};
+	rq->kept = kept;
+	conn_hold(c);
+	fn(rq);
+}
+
+static void end(struct request *rq)
+{
+	struct conn *c = rq->conn;
+	conn_drop(rq->kept); /* frees rq */
+	conn_release(c);
+}
+
+void request_reply(struct request *rq, enum msg_type t, const void *msg)
+{
+	conn_reply(rq->conn, rq->id, t, msg);
+	end(rq);
+}
+
+void request_error(struct request *rq, enum ipc_err e, const char *text)
+{
+	conn_error(rq->conn, rq->id, e, text ? text : ipc_err_name(e));
+	end(rq);
+}
+
+static void on_close(struct conn *c)
+{
+	watch_closed(c);
+	op_pop_closed(c);
+	op_auth_closed(c);
+}
+
+static const struct conn_ops conn_ops = {.on_request = on_request, .on_close = on_close};
+
+/* A role's socket file is owned by the role's user: nobody else may speak for the role. */
+static long owner_of(int fd)
+{
+	struct sockaddr_un sa = {0};
+	socklen_t len = sizeof(sa);
+	struct stat st;
+	if (getsockname(fd, (struct sockaddr *)&sa, &len) != 0 || sa.sun_path[0] == '\0' ||
+	    stat(sa.sun_path, &st) != 0)
+		return -1;
+	return (long)st.st_uid;
+}
+
+void server_listen(const char *fdname, int fd)
+{
+	static uint64_t epoch; /* tells clients that stored was restarted */
+	if (!epoch)
+		epoch = clock_ms();
+	enum role role =
+	    slice_starts(slice_of(fdname), "store-") ? role_by_name(fdname + 6) : ROLE_NONE;
+	if (role == ROLE_NONE) {
+		log_event(LOG_LV_ERROR, NULL, "unknown-listener", LS("name", fdname));
+		return;
+	}
+	conn_serve(fd, role, owner_of(fd), CREDIT, epoch, &conn_ops);
+}

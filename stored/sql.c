@@ -1,0 +1,14 @@
+/* The statement tables, made from the .def files. */
+#include "stored/sql.h"
+
+#define SQL(name, text) {#name, text},
+const struct db_stmt_def sql_dir[] = {
+#include "stored/sql_body.def"
+#include "stored/sql_dir.def"
+#include "stored/sql_queue.def"
+};
+const struct db_stmt_def sql_shard[] = {
+#include "stored/sql_body.def"
+#include "stored/sql_shard.def"
+};
+#undef SQL
