@@ -76,8 +76,16 @@ TOOLS     := $(TOOL_SRC:t/tool/%.c=$(O)/t/tool/%)
 progof     = $(firstword $(subst _, ,$(1)))
 progobjs   = $(call objs,$(filter-out %/main.c,$(sort $(wildcard $(call progof,$(1))/*.c))))
 
+# A program's objects as an archive: a test links what it uses.
+define PROGLIB
+$(O)/lib/$(1).a: $(call progobjs,$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	@ar rcs $$@ $$^
+endef
+$(foreach p,$(sort $(foreach u,$(UNIT_SRC:t/unit/%.c=%),$(call progof,$(u)))),$(eval $(call PROGLIB,$(p))))
 define UNITTEST
-$(O)/t/unit/$(1): $(O)/obj/t/unit/$(1).o $(call progobjs,$(1)) $(COMMON)
+$(O)/t/unit/$(1): $(O)/obj/t/unit/$(1).o $(O)/lib/$(call progof,$(1)).a $(COMMON)
 	@mkdir -p $$(@D)
 	@$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(PKG_LIBS) -lcmocka
 endef

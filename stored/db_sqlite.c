@@ -229,7 +229,7 @@ uint64_t db_number(struct db *d, const char *sql)
 
 static sqlite3_stmt *prepare(struct db *d, sqlite3_stmt **slot, const char *name, const char *sql)
 {
-	if (*slot)
+	if (*slot != NULL)
 		return *slot;
 	int rc = sqlite3_prepare_v3(d->h, sql, -1, SQLITE_PREPARE_PERSISTENT, slot, NULL);
 	if (rc != SQLITE_OK) {
