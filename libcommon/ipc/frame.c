@@ -144,8 +144,10 @@ static bool flush(struct frame_io *io)
 		ssize_t n = frame_sendmsg(io->sock, f->data + f->off, f->len - f->off, f->fd);
 		if (n < 0)
 			return errno == EAGAIN || errno == EWOULDBLOCK;
-		if (f->fd >= 0)
+		if (f->fd >= 0) {
 			close(f->fd);
+			io->queued -= FRAME_FD_WEIGHT;
+		}
 		f->fd = -1;
 		f->off += (size_t)n;
 		io->queued -= (size_t)n;
@@ -306,37 +308,39 @@ void frame_close(struct frame_io *io)
 	uv_close((uv_handle_t *)&io->poll, on_poll_closed);
 }
 
-bool frame_send(struct frame_io *io, enum msg_type t, uint32_t request, const void *msg)
+void frame_send_wire(struct frame_io *io, struct slice wire, int fd)
 {
-	struct buf wire = {0};
-	int fd;
 	if (io->closed || io->ended)
-		return true; /* the end is being told */
-	if (!msg_encode(&wire, t, request, msg, &fd)) {
-		buf_free(&wire);
-		return false;
-	}
-	struct out_frame *f = mem_alloc(sizeof(*f) + wire.len);
-	f->fd = -1;
+		return; /* the end is being told */
+	struct out_frame *f = mem_realloc(NULL, sizeof(*f) + wire.len);
+	*f = (struct out_frame){.fd = -1, .len = wire.len};
 	if (fd >= 0) {
 		frame_seal(fd);
 		f->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	}
-	f->len = wire.len;
 	memcpy(f->data, wire.p, wire.len);
-	buf_free(&wire);
 	if (io->out_last)
 		io->out_last->next = f;
 	else
 		io->out_head = f;
 	io->out_last = f;
-	io->queued += f->len;
+	io->queued += f->len + (f->fd >= 0 ? FRAME_FD_WEIGHT : 0);
 	if (!io->flush_due) {
 		io->flush_due = true;
 		io->refs++;
 		loop_defer(flush_deferred, io);
 	}
-	return true;
+}
+
+bool frame_send(struct frame_io *io, enum msg_type t, uint32_t request, const void *msg)
+{
+	struct buf wire = {0};
+	int fd;
+	bool ok = msg_encode(&wire, t, request, msg, &fd);
+	if (ok)
+		frame_send_wire(io, buf_slice(&wire), fd);
+	buf_free(&wire);
+	return ok;
 }
 
 void frame_pause(struct frame_io *io, bool paused)

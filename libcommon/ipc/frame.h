@@ -21,9 +21,13 @@ struct frame_io *frame_open(int fd, const struct frame_ops *ops, void *arg);
 void frame_close(struct frame_io *io);
 /* Queues a message; its body's descriptor is sealed and dup'ed. False when it is too large. */
 bool frame_send(struct frame_io *io, enum msg_type t, uint32_t request, const void *msg);
+/* Queues a frame that msg_encode made; fd (-1: none) is sealed and dup'ed. */
+void frame_send_wire(struct frame_io *io, struct slice wire, int fd);
 /* Stop and go on reading. */
 void frame_pause(struct frame_io *io, bool paused);
-size_t frame_queued(const struct frame_io *io); /* bytes not yet sent */
+/* Bytes not yet sent; a descriptor counts as FRAME_FD_WEIGHT. */
+size_t frame_queued(const struct frame_io *io);
+#define FRAME_FD_WEIGHT 65536u
 
 /* The parts that the blocking client shares. */
 /* One sendmsg/recvmsg; fd -1: none (send) or set to -1 (receive). Like send(2) / recv(2). */

@@ -285,7 +285,7 @@ static struct slice get_bytes(struct reader *r, uint64_t n)
 }
 
 /* A body that its sender could still change, or that ends early, would fault or lie later. */
-static bool sealed(int fd, uint64_t size)
+bool msg_fd_sealed(int fd, uint64_t size)
 {
 	const int need = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 	struct stat st;
@@ -301,7 +301,7 @@ static void get_body(struct reader *r, struct body *b)
 	b->fd = -1;
 	if (kind == 0 && b->size <= IPC_INLINE_BODY) {
 		b->bytes = get_bytes(r, b->size);
-	} else if (kind == 1 && r->fd >= 0 && !r->fd_used && sealed(r->fd, b->size)) {
+	} else if (kind == 1 && r->fd >= 0 && !r->fd_used && msg_fd_sealed(r->fd, b->size)) {
 		b->fd = r->fd;
 		r->fd_used = true;
 	} else {
@@ -363,4 +363,18 @@ void *msg_decode(struct pool *pool, enum msg_type t, struct slice payload, int f
 	get_struct(&r, l, msg);
 	/* A descriptor that no field speaks of is as wrong as bytes behind the end. */
 	return r.bad || r.left || (fd >= 0 && !r.fd_used) ? NULL : msg;
+}
+
+struct body *msg_body(enum msg_type t, void *msg)
+{
+	const struct layout *l = layout_of(t);
+	size_t at = 0;
+	for (size_t i = 0; l && l->kinds[i] != KIND_END; i++) {
+		size_t f = place(&at, FIELD[l->kinds[i]].size, FIELD[l->kinds[i]].align);
+		if (l->kinds[i] == KIND_BODY)
+			return (void *)((char *)msg + f);
+		if (l->kinds[i] == KIND_ROWS)
+			place_count(&at);
+	}
+	return NULL;
 }

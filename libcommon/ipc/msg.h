@@ -142,5 +142,9 @@ bool msg_encode(struct buf *out, enum msg_type t, uint32_t request, const void *
 /* Decodes a payload into a struct in pool (slices point into payload). fd: what came along, -1.
  * NULL when malformed: short, trailing bytes, counts over limits, inline body too large. */
 void *msg_decode(struct pool *pool, enum msg_type t, struct slice payload, int fd);
+/* The message's body; NULL when its kind has none. */
+struct body *msg_body(enum msg_type t, void *msg);
+/* True when fd is a memfd of just that size which nobody can change any more. */
+bool msg_fd_sealed(int fd, uint64_t size);
 
 #endif
