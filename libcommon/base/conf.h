@@ -98,6 +98,10 @@ void conf_dump(FILE *f, const struct conf_directive *table, const void *conf);
 /* The directive table as mdoc list items, for the man page. */
 void conf_mdoc(FILE *f, const struct conf_directive *table);
 
+/* One line of words with a file's quoting (the control protocol): its words, in pool. False: no
+ * word, a block, or a mistake of quoting. */
+bool conf_line(struct pool *pool, const char *line, size_t len, struct conf_words *out);
+
 /* True when the address lies in the network (IPv4-mapped IPv6 counts as IPv4). */
 bool conf_net_has(const struct conf_net *n, const struct sockaddr *sa);
 

@@ -248,6 +248,34 @@ struct conf_node *conf_tree_text(struct pool *pool, struct conf_errors *e, const
 	return nodes(&r, 0, true);
 }
 
+bool conf_line(struct pool *pool, const char *line, size_t len, struct conf_words *out)
+{
+	char *unread = NULL;
+	size_t unread_len = 0;
+	struct conf_errors e = {.out = open_memstream(&unread, &unread_len), .file = "line"};
+	if (!e.out)
+		return false;
+	struct reader r = {.pool = pool,
+			   .e = &e,
+			   .name = "line",
+			   .p = line,
+			   .end = line + len,
+			   .line_start = line,
+			   .line = 1};
+	const char *word;
+	struct conf_where w;
+	enum token t = next(&r, &word, &w), end = TOKEN_BAD;
+	const struct conf_node *n = t == TOKEN_WORD ? directive(&r, word, w, 0, &end) : NULL;
+	fclose(e.out);
+	free(unread);
+	if (!n || end != TOKEN_END || e.count)
+		return false;
+	out->w = pool_alloc(pool, (n->n + 1) * sizeof(char *));
+	memcpy(out->w, n->word, n->n * sizeof(char *));
+	out->n = n->n;
+	return true;
+}
+
 /* The whole file into pool; NULL with errno. */
 static char *slurp(struct pool *pool, const char *path, size_t *len)
 {

@@ -1,10 +1,26 @@
 /* daemon: the skeleton of every program that hamletd starts. main() fills one `struct daemon`
- * and returns daemon_main(). Flags: -f FILE, -n check and exit, -nn print what was understood,
- * -d foreground with the log on stderr, -L print the listeners, -v more log, -V version,
- * -N NAME instance name. Exit codes of sysexits.h. SIGTERM drains; a second one ends at once.
- * READY=1 goes to NOTIFY_SOCKET when start() is done and `ready` was called; WATCHDOG=1 twice per
- * WATCHDOG_USEC from the loop. When the pipe named by HAMLET_LIFE_FD closes, the daemon exits.
- * A control socket ("ctl" among LISTEN_FDNAMES) answers hamletctl: see daemon_stats. */
+ * and returns daemon_main(). Exit codes are those of sysexits.h. Flags:
+ *   -f FILE  the configuration      -N NAME  the instance's name (default: the daemon's)
+ *   -n       check it and exit      -nn      print what was understood and exit
+ *   -L       print the listeners, paths and sockets that hamletd prepares, and exit
+ *   -M       print the directives for the man page (mdoc) and exit
+ *   -d       foreground: log on stderr, listeners bound here when none are inherited
+ *   -v       more log               -V       version
+ * -L prints lines of five fields with tabs between them, "-" where one is empty:
+ *   listen  NAME   tcp|unix         ADDRESS  OWNER   OWNER: role whose user may connect (unix)
+ *   path    ro|rw  /abs/path        -        -
+ *   socket  -      /abs/path.sock   -        -       a socket that the daemon connects to
+ *
+ * The life of a process, in this order: configuration read; start(); inherited fds taken, or
+ * listeners bound (-d); sandbox; fds handed to inherit(); run(); the loop. Nothing starts a
+ * thread before the sandbox: threads belong into run(). Accepting begins at daemon_ready(),
+ * which tells NOTIFY_SOCKET READY=1. WATCHDOG=1 goes there twice per WATCHDOG_USEC from the
+ * loop. SIGTERM (SIGINT too with -d) closes the listeners, sends STOPPING=1 and calls drain();
+ * a second one ends at once. When the pipe named by HAMLET_LIFE_FD closes, the daemon exits at
+ * once: hamletd has died.
+ *
+ * The control socket ("ctl" among LISTEN_FDNAMES; with -d RUNDIR/ctl/INSTANCE.PROC.sock)
+ * answers by the protocol of control.h: ping, stats, loglevel LEVEL, and the daemon's own. */
 #ifndef NET_DAEMON_H
 #define NET_DAEMON_H
 #include <stdbool.h>
@@ -21,11 +37,12 @@ struct daemon {
 	const struct conf_directive *table; /* of the config file; `conf` is filled from it */
 	void *conf;
 	conf_check *check;
-	/* Fills the listeners of the configuration; called after it was read. Returns how many.
-	 * NULL: none. The array lives in pool. */
+	/* Fills the listeners of the configuration; called after it was read (also for -L, where
+	 * nothing else is called but sandbox()). Returns how many. NULL: none. The array lives in
+	 * pool, which lives as long as the process. */
 	size_t (*listeners)(struct pool *pool, struct listen_spec **out);
 	const struct listen_ops *listen_ops;
-	/* Before the jail's last step (sandbox): open files, connect. */
+	/* Before the sandbox: open files, connect. Start-up code: may call fatal(). */
 	void (*start)(void);
 	/* Fill what the sandbox allows; NULL: nothing but the inherited sockets. */
 	void (*sandbox)(struct pool *pool, struct sandbox *out);
@@ -41,12 +58,13 @@ struct daemon {
 	/* A command of hamletctl other than stats; the words after "daemon NAME". Adds reply lines.
 	 * False: unknown. NULL: none */
 	bool (*control)(struct conf_words words, struct buf *out);
-	/* Inherited fds by name that are not listeners ("store-smtpd" ...): optional, for stored
-	 * and keyd. */
+	/* Listening fds of `raw` listeners, by name ("store-smtpd" ...), inherited or bound here:
+	 * yours. */
 	void (*inherit)(const char *fdname, int fd);
 };
 
 int daemon_main(int argc, char **argv, const struct daemon *d);
+/* All is well: start accepting. Calling it again does nothing. */
 void daemon_ready(void);
 /* Leaves the loop; daemon_main returns `code`. */
 void daemon_exit(int code);
@@ -57,6 +75,4 @@ struct limits *daemon_limits(void);
 const char *daemon_rundir(void);
 const char *daemon_instance(void); /* -N, or the daemon's name */
 
-/* The control protocol: one line of words in; reply lines, then a line "." or, on error,
- * "! reason"; connection closed. Known to all: "stats", "ping", "loglevel LEVEL". */
 #endif

@@ -68,6 +68,20 @@ const char *listen_name(struct pool *pool, const char *kind, const struct conf_a
 	return name;
 }
 
+bool listen_unix(struct pool *pool, const char *path, struct conf_addr *out)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	size_t len = strlen(path);
+	if (path[0] != '/' || len >= sizeof(un.sun_path))
+		return false;
+	memcpy(un.sun_path, path, len);
+	memset(out, 0, sizeof(*out));
+	memcpy(&out->sa, &un, sizeof(un));
+	out->len = sizeof(un);
+	out->text = pool_printf(pool, "unix:%s", path);
+	return true;
+}
+
 static void refuse(struct listener *l, int fd, const struct sockaddr *peer, const char *why)
 {
 	char text[64] = "local";

@@ -16,7 +16,11 @@ struct listen_spec {
 	uint32_t max_per_address;           /* connections; 0: no limit */
 	uint32_t max_total;                 /* connections of this process; 0: no limit */
 	int backlog;                        /* 0: 1024 */
+	const char *owner; /* unix: role whose user may connect ("smtpd"); NULL: nobody else */
+	bool raw;          /* not accepted from here: the fd goes to the daemon's inherit() */
 };
+/* The address of a Unix socket; false when the path is too long or not absolute. */
+bool listen_unix(struct pool *pool, const char *path, struct conf_addr *out);
 /* "smtp" and 127.0.0.1:2525 -> "smtp-127.0.0.1-2525", in pool. */
 const char *listen_name(struct pool *pool, const char *kind, const struct conf_addr *addr);
 
