@@ -1,0 +1,60 @@
+/* hamletctl [-c CONFDIR] [-r RUNDIR] [--json] [--password-stdin] NOUN VERB ... */
+#include "hamletctl/hamletctl.h"
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include "libcommon/base/clock.h"
+#include "libcommon/base/log.h"
+
+static const char *env_or(const char *name, const char *other)
+{
+	const char *v = getenv(name);
+	return v && *v ? v : other;
+}
+
+enum { OPT_JSON = 256, OPT_PASSWORD };
+
+int main(int argc, char **argv)
+{
+	static const struct option longs[] = {{"json", no_argument, NULL, OPT_JSON},
+					      {"password-stdin", no_argument, NULL, OPT_PASSWORD},
+					      {"help", no_argument, NULL, 'h'},
+					      {"version", no_argument, NULL, 'V'},
+					      {NULL, 0, NULL, 0}};
+	int opt;
+	options.conf_dir = "/etc/hamlet";
+	options.run_dir = env_or("HAMLET_RUNDIR", "/run/hamlet");
+	signal(SIGPIPE, SIG_IGN);
+	clock_init();
+	log_init("hamletctl", LOG_TO_STDERR, LOG_LV_WARN);
+	/* Options may stand anywhere: people add --json at the end. "--" ends them. */
+	while ((opt = getopt_long(argc, argv, "c:r:hV", longs, NULL)) != -1) {
+		switch (opt) {
+		case 'c':
+			options.conf_dir = optarg;
+			break;
+		case 'r':
+			options.run_dir = optarg;
+			break;
+		case OPT_JSON:
+			options.json = true;
+			break;
+		case OPT_PASSWORD:
+			options.password_stdin = true;
+			break;
+		case 'h':
+			cmd_help(stdout, NULL);
+			return 0;
+		case 'V':
+			printf("hamletctl %s\n", HAMLET_VERSION);
+			return 0;
+		default:
+			return EX_USAGE;
+		}
+	}
+	int status = cmd_run(argc - optind, (const char *const *)argv + optind);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return complain(EX_IOERR, "cannot write to standard output");
+	return status;
+}

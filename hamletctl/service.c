@@ -1,0 +1,153 @@
+/* Commands of stored and keyd: the words go there as typed; what comes back is cells, perhaps in
+ * several pages, and perhaps a body. */
+#include "hamletctl/hamletctl.h"
+#include <errno.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "libcommon/ipc/peer.h"
+#include "libcommon/ipc/store.h"
+
+/* A backup or a check of a large store takes its time. */
+enum { TIMEOUT_MS = 600000, FILE_MAX_BYTES = 64 << 20, PEM_MAX_BYTES = 256 << 10 };
+
+static int exit_status(enum ipc_err e)
+{
+	switch (e) {
+	case ERR_LOST:
+		return EX_UNAVAILABLE;
+	case ERR_TEMP:
+	case ERR_INUSE:
+	case ERR_DELAY:
+	case ERR_FULL:
+		return EX_TEMPFAIL;
+	case ERR_BAD:
+		return EX_USAGE;
+	case ERR_DENIED:
+		return EX_NOPERM;
+	default:
+		return EX_DATAERR;
+	}
+}
+
+static bool write_all(int fd, struct slice s)
+{
+	while (s.len) {
+		ssize_t n = write(fd, s.p, s.len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		s.p += n;
+		s.len -= (size_t)n;
+	}
+	return true;
+}
+
+static int print_body(const struct body *b)
+{
+	struct slice bytes;
+	if (!body_map(b, &bytes))
+		return complain(EX_PROTOCOL, "the body that came cannot be read");
+	fflush(stdout);
+	int status = write_all(STDOUT_FILENO, bytes)
+			 ? 0
+			 : complain(EX_IOERR, "cannot write: %s", strerror(errno));
+	body_unmap(b, &bytes);
+	return status;
+}
+
+/* What goes along with the words. False after a line on stderr. */
+static bool attach(struct pool *pool, const struct cmd *c, const char *last, struct msg_ctl *m,
+		   int *memfd)
+{
+	if (c->flags & CMD_PASSWORD)
+		return secret_password(pool, c->flags & CMD_NEW, &m->secret);
+	if (c->flags & CMD_PEM)
+		return secret_file(pool, last, PEM_MAX_BYTES, &m->secret);
+	if (!(c->flags & CMD_FILE))
+		return true;
+	struct slice text;
+	if (!secret_file(pool, last, FILE_MAX_BYTES, &text))
+		return false;
+	m->body.bytes = text;
+	m->body.size = text.len;
+	if (text.len <= IPC_INLINE_BODY)
+		return true;
+	*memfd = body_memfd("import");
+	if (*memfd < 0 || !write_all(*memfd, text)) {
+		complain(EX_OSERR, "no memory for the message: %s", strerror(errno));
+		return false;
+	}
+	m->body.bytes = (struct slice){0};
+	m->body.fd = *memfd;
+	return true;
+}
+
+/* All pages of the answer. */
+static int converse(struct pool *pool, struct peer_sync *sync, const struct cmd *c,
+		    struct msg_ctl *m)
+{
+	const char *name = role_name(c->service);
+	struct row_cell *cells = NULL;
+	size_t n = 0;
+	do {
+		enum msg_type type;
+		int fd = -1;
+		const struct msg_ctl_reply *r = peer_sync_call(sync, pool, MSG_ctl, m, &type, &fd);
+		if (type != MSG_ctl_reply) {
+			struct slice text = SLICE("an answer that is no answer");
+			enum ipc_err e = peer_error(type, r, &text);
+			return complain(exit_status(e), "%.*s", SLICE_FMT(text));
+		}
+		if (r->cells_n) {
+			struct row_cell *all = pool_alloc(pool, (n + r->cells_n) * sizeof(*all));
+			if (n)
+				memcpy(all, cells, n * sizeof(*all));
+			memcpy(all + n, r->cells, r->cells_n * sizeof(*all));
+			cells = all;
+			n += r->cells_n;
+		}
+		if (c->flags & CMD_BODY) {
+			int status = print_body(&r->body);
+			if (fd >= 0)
+				close(fd);
+			return status;
+		}
+		m->cursor = r->cursor;
+	} while (m->cursor.len);
+	if (n > UINT32_MAX)
+		return complain(EX_SOFTWARE, "%s answered with too much", name);
+	print_cells(cells, (uint32_t)n, c->shape);
+	return n && (c->flags & CMD_FINDINGS) ? 1 : 0;
+}
+
+int service_run(const struct cmd *c, int argc, const char *const *argv)
+{
+	struct pool *pool = pool_new(0);
+	const char *folder = c->service == ROLE_STORED ? "store" : "key";
+	const char *path = pool_printf(pool, "%s/%s/ctl.sock", options.run_dir, folder);
+	struct msg_ctl m = {.body = BODY_NONE};
+	int status = EX_IOERR, memfd = -1;
+	/* A file's name stays here: its contents go along. */
+	int sent = c->flags & (CMD_PEM | CMD_FILE) ? argc - 1 : argc;
+	m.words = pool_alloc(pool, (size_t)sent * sizeof(*m.words));
+	for (int i = 0; i < sent; i++)
+		m.words[m.words_n++].text = slice_of(argv[i]);
+	if (attach(pool, c, argv[argc - 1], &m, &memfd)) {
+		const char *why = "";
+		struct peer_sync *sync = peer_sync_open(path, ROLE_CTL, TIMEOUT_MS, &why);
+		if (sync)
+			status = converse(pool, sync, c, &m);
+		else
+			status = complain(EX_UNAVAILABLE, "%s: %s: %s (is hamlet running?)",
+					  role_name(c->service), path, why);
+		peer_sync_close(&sync);
+	}
+	if (memfd >= 0)
+		close(memfd);
+	if (m.secret.len)
+		explicit_bzero((void *)(uintptr_t)m.secret.p, m.secret.len);
+	pool_free(&pool);
+	return status;
+}
