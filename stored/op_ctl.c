@@ -2,7 +2,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include "libcommon/base/log.h"
 #include "stored/ctl.h"
 
 static const struct ctl_cmd *const TABLE[] = {ctl_dir_commands};
@@ -137,7 +136,7 @@ static void on_loop(struct op *op)
 	enum ipc_err e = op->err;
 	op_free(op);
 	if (e != ERR_OK) {
-		ctl_fail(c, e, c->text ? c->text : "");
+		ctl_fail(c, e, c->text);
 		return;
 	}
 	if (c->after)
