@@ -152,13 +152,16 @@ check-built: layers unit wire e2e
 	@$(MAKE) --no-print-directory fuzz
 
 # --- structure and style -------------------------------------------------
-.PHONY: layers lint format
+.PHONY: layers lint format man-tables
 ## layers         fails when an include points the wrong way
 layers:
 	@t/lint/layers
 ## lint           clang-tidy, cppcheck, shellcheck, mandoc, the format check
 lint:
 	@t/lint/lint
+## man-tables     put the programs' directive tables into man/*.conf.5
+man-tables: all
+	@t/lint/man-tables --write
 ## format         rewrite the sources in the project's format
 format:
 	@clang-format-14 -i $$(git ls-files '*.c' '*.h')
