@@ -22,6 +22,7 @@ no_placeholder() { ! grep -r '@[A-Z]*@' "$dest/usr" "$dest/etc"; }
 
 ok "installs" etc/install "$build" "$dest" /usr /etc
 for daemon in "$dest"/usr/libexec/hamlet/*; do
+	[ -x "$daemon" ] || continue
 	name=$(basename "$daemon")
 	ok "$name.conf" "$daemon" -n -f "$dest/etc/hamlet/$name.conf"
 	ok "init script of $name" sh -n "$dest/etc/init.d/hamlet-$name"
