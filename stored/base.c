@@ -45,7 +45,8 @@ struct base *base_open(const char *state_dir, unsigned shard, const char **why)
 	if (shard)
 		str_fmt(name, sizeof(name), "shard-%u", shard);
 	str_fmt(path, sizeof(path), "%s/%s.db", state_dir, name);
-	*b = (struct base){.shard = shard, .writer = true, .path = mem_strdup(path)};
+	*b = (struct base){
+	    .shard = shard, .writer = true, .own_bodies = true, .path = mem_strdup(path)};
 	*why = NULL;
 	b->db = open_db(b, DB_WRITE, why);
 	if (!b->db || !migrate(b, why) || !db_prepare(b->db, why))
@@ -68,6 +69,24 @@ struct base *base_reader(struct base *writer, const char **why)
 	return b;
 }
 
+struct base *base_frozen(const char *dir, unsigned shard, const char **why)
+{
+	struct base *b = mem_alloc(sizeof(*b));
+	char name[64] = "directory";
+	char path[1024];
+	if (shard)
+		str_fmt(name, sizeof(name), "shard-%u", shard);
+	str_fmt(path, sizeof(path), "%s/%s.db", dir, name);
+	*b = (struct base){.shard = shard, .path = mem_strdup(path)};
+	*why = NULL;
+	b->db = open_db(b, DB_FROZEN, why);
+	str_fmt(path, sizeof(path), "%s/%s.seg", dir, name);
+	if (b->db)
+		b->bodies = bodies_open(b, path, why);
+	b->own_bodies = true;
+	return b->bodies ? b : give_up(b, path, why);
+}
+
 void base_close(struct base **bp)
 {
 	struct base *b = *bp;
@@ -75,7 +94,7 @@ void base_close(struct base **bp)
 	if (!b)
 		return;
 	db_close(&b->db);
-	if (b->writer)
+	if (b->own_bodies)
 		bodies_close(&b->bodies);
 	free((char *)b->path);
 	free(b);

@@ -76,6 +76,8 @@ void db_undo(struct db *d);
 /* The worst that happened since db_begin (since db_open without one): DB_DONE, DB_FULL or
  * DB_FAILED; so that no caller can overlook it. */
 enum db_result db_state(const struct db *d);
+/* Makes that DB_FAILED: what belongs to the database (a segment file) failed. */
+void db_fail(struct db *d, const char *why);
 
 /* Writer only: moves WAL pages to the database; called when idle or past a size. DB_DONE also
  * when a reader kept some of it from being done. */

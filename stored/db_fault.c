@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include "libcommon/base/str.h"
 #include "stored/fault.h"
@@ -132,27 +133,47 @@ int fault_check(enum fault_call call, enum fault_file file)
 
 /* --- the store's own files --------------------------------------------------------------- */
 
-int fault_pwrite(int fd, enum fault_file file, const void *p, size_t n, off_t at)
+/* Half of the bytes, as a machine that lost power would leave them. */
+static void write_half(int fd, const struct iovec *iov, int n, off_t at)
+{
+	size_t left = 0;
+	for (int i = 0; i < n; i++)
+		left += iov[i].iov_len;
+	left /= 2;
+	for (int i = 0; i < n && left > 0; i++) {
+		size_t part = iov[i].iov_len < left ? iov[i].iov_len : left;
+		if (pwrite(fd, iov[i].iov_base, part, at) < 0)
+			return;
+		at += (off_t)part;
+		left -= part;
+	}
+}
+
+int fault_pwritev(int fd, enum fault_file file, struct iovec *iov, int n, off_t at)
 {
 	int hit = fault_check(FAULT_WRITE, file);
-	if (hit == FAULT_TORN) {
-		if (pwrite(fd, p, n / 2, at) < 0)
-			return -1;
-		hit = EIO;
-	}
+	if (hit == FAULT_TORN)
+		write_half(fd, iov, n, at);
 	if (hit) {
-		errno = hit;
+		errno = hit == ENOSPC ? ENOSPC : EIO;
 		return -1;
 	}
-	for (const char *c = p; n > 0;) {
-		ssize_t done = pwrite(fd, c, n, at);
+	while (n > 0) {
+		ssize_t done = pwritev(fd, iov, n, at);
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done < 0)
 			return -1;
-		c += done;
 		at += done;
-		n -= (size_t)done;
+		while (n > 0 && (size_t)done >= iov->iov_len) {
+			done -= (ssize_t)iov->iov_len;
+			iov++;
+			n--;
+		}
+		if (n > 0) {
+			iov->iov_base = (char *)iov->iov_base + done;
+			iov->iov_len -= (size_t)done;
+		}
 	}
 	return 0;
 }

@@ -180,6 +180,9 @@ void db_close(struct db **dp)
 		sqlite3_finalize(d->st[i]);
 	for (unsigned i = 0; i < TX_COUNT; i++)
 		sqlite3_finalize(d->tx[i]);
+	/* After a failure nothing more is written: a recovery decides what is there. */
+	if (d->h && d->state == DB_FAILED)
+		sqlite3_db_config(d->h, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_close(d->h);
 	if (d->lock >= 0)
 		close(d->lock);
@@ -414,6 +417,11 @@ void db_undo(struct db *d)
 enum db_result db_state(const struct db *d)
 {
 	return d->state;
+}
+
+void db_fail(struct db *d, const char *why)
+{
+	misuse(d, why);
 }
 
 /* --- care -------------------------------------------------------------------------------- */

@@ -28,8 +28,10 @@ int fault_check(enum fault_call call, enum fault_file file);
 /* Name of the SQLite VFS to open with: NULL without the seam. */
 const char *fault_vfs(void);
 
-/* pwrite of all bytes, fdatasync, open through the seam. -1 with errno. */
-int fault_pwrite(int fd, enum fault_file file, const void *p, size_t n, off_t at);
+/* Writing all bytes of the vector (which is changed), fdatasync, open through the seam. -1 with
+ * errno. */
+struct iovec;
+int fault_pwritev(int fd, enum fault_file file, struct iovec *iov, int n, off_t at);
 int fault_fdatasync(int fd, enum fault_file file);
 int fault_openat(int dir, enum fault_file file, const char *name, int flags, mode_t mode);
 #endif

@@ -5,10 +5,12 @@
  *
  *   loop: op_new, work_write / work_read  ->  thread: op->run(db, op)  ->  loop: op->done(op)
  *
- * run() returns an ipc_err: anything but ERR_OK undoes the operation's own changes (savepoint).
- * done() comes after the commit; a failed commit turns every op of the batch into ERR_FULL or
- * ERR_TEMP. DB_FAILED on a writer stops the database: ops are answered ERR_TEMP, the daemon
- * logs, exits, and is restarted to recover. */
+ * run() may be called a second time, its first changes undone (a batch that did not fit on the
+ * disk is tried again one by one): it sets its results anew each time. It returns an ipc_err:
+ * anything but ERR_OK undoes the operation's own changes (savepoint). done() comes after the
+ * commit; a failed commit turns every op of the batch into ERR_FULL or ERR_TEMP. DB_FAILED on a
+ * writer stops the database: ops are answered ERR_TEMP, the daemon logs, exits, and is restarted to
+ * recover. */
 #ifndef STORED_WORK_H
 #define STORED_WORK_H
 #include <stdbool.h>
@@ -25,6 +27,7 @@ struct base {  /* one database with its threads; what run() gets */
 	unsigned shard;        /* 0: the directory */
 	bool writer;
 	const char *path; /* of the database */
+	bool own_bodies;  /* base.c's */
 };
 
 /* A base without threads, on the caller's: what the threads are made of, and what unit tests use.
@@ -32,6 +35,8 @@ struct base {  /* one database with its threads; what run() gets */
  * statement; a reader belongs to its writer and goes before it. NULL with *why. */
 struct base *base_open(const char *state_dir, unsigned shard, const char **why);
 struct base *base_reader(struct base *writer, const char **why);
+/* A base out of a backup's folder, which nobody writes: for reading alone. */
+struct base *base_frozen(const char *dir, unsigned shard, const char **why);
 void base_close(struct base **b);
 
 struct op {
