@@ -1,0 +1,18 @@
+/* date: date-times of mail (RFC 5322), the obsolete forms and those of the wild included. */
+#ifndef MAIL_DATE_H
+#define MAIL_DATE_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "libcommon/base/str.h"
+
+struct date {
+	int64_t sec; /* since 1970, UTC */
+	int zone;    /* minutes east of UTC, as the writer had it */
+};
+/* Reads a Date field's value (folded or not). Unknown zones count as UTC. False when no date can
+ * be made of it. */
+bool date_parse(struct slice s, struct date *out);
+/* Days since 1970 of a date in the Gregorian calendar; month and day from 1. */
+int64_t date_days(int64_t year, unsigned month, unsigned day);
+
+#endif
