@@ -4,6 +4,7 @@
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -35,17 +36,19 @@ static void missing(struct buf *b, const char *what, int err)
 
 /* --- Landlock -------------------------------------------------------------------------- */
 
-/* The kernel's structure up to ABI 4; the headers here end at 2. */
+/* The kernel's structure up to ABI 6; the headers here end at 2. */
 struct ruleset {
 	uint64_t fs;
-	uint64_t net;
+	uint64_t net;    /* since ABI_NET */
+	uint64_t scoped; /* since ABI_SCOPE */
 };
-enum { ABI_REFER = 2, ABI_TRUNCATE = 3, ABI_NET = 4, ABI_IOCTL = 5 };
+enum { ABI_REFER = 2, ABI_TRUNCATE = 3, ABI_NET = 4, ABI_IOCTL = 5, ABI_SCOPE = 6 };
 #define FS_FIRST     ((1ULL << 13) - 1) /* ABI 1: execute ... make symbolic links */
 #define FS_REFER     (1ULL << 13)
 #define FS_TRUNCATE  (1ULL << 14)
 #define FS_IOCTL_DEV (1ULL << 15)
 #define NET_ALL      3ULL /* bind and connect TCP */
+#define SCOPE_ALL    3ULL /* no abstract sockets of others (but those connected), no signals */
 #define FS_READ      (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 /* Neither execute nor devices: nothing of the suite needs them. */
 #define FS_WRITE                                                                            \
@@ -88,7 +91,11 @@ static int landlock_enter(const struct sandbox *s, struct buf *lost)
 		r.fs |= FS_IOCTL_DEV;
 	if (abi >= ABI_NET && !s->connect_inet)
 		r.net = NET_ALL;
-	size_t size = abi >= ABI_NET ? sizeof(r) : sizeof(r.fs);
+	if (abi >= ABI_SCOPE)
+		r.scoped = SCOPE_ALL;
+	size_t size = abi >= ABI_SCOPE ? sizeof(r)
+		      : abi >= ABI_NET ? offsetof(struct ruleset, scoped)
+				       : offsetof(struct ruleset, net);
 	int fd = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
 	if (fd < 0) {
 		missing(lost, "landlock", errno);

@@ -55,6 +55,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			abort();
 		fclose(f);
 	}
+	struct conf_words words;
+	if (conf_line(pool, (const char *)data, len, &words))
+		for (size_t i = 0; i < words.n; i++)
+			if (strlen(words.w[i]) > len)
+				abort();
 	free(text);
 	free(err);
 	pool_free(&pool);

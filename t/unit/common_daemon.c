@@ -191,8 +191,7 @@ static void start(struct child *c, const char *args, const int *fds, int n, cons
 		for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save))
 			argv[argc++] = w;
 		int code = daemon_main(argc, argv, &echo);
-		fflush(NULL);
-		_exit(code);
+		exit(code); /* as a program does, with what a sanitizer does at the end */
 	}
 	close(life[0]);
 	close(out[1]);

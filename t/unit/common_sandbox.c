@@ -194,6 +194,14 @@ static int try_unix(void)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	return fd < 0 ? errno : result(connect(fd, (struct sockaddr *)&un, sizeof(un)));
 }
+static int try_abstract(void)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(dir) + 1);
+	memcpy(un.sun_path + 1, dir, strlen(dir));
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return fd < 0 ? errno : result(connect(fd, (struct sockaddr *)&un, len));
+}
 static int inet_port;
 static int try_connect(void)
 {
@@ -223,6 +231,23 @@ static void internet_only_where_wanted(void **state)
 	assert_int_equal(inside(&some, try_connect), 0);
 	close(u);
 	close(i);
+}
+
+static void abstract_sockets_of_others_are_out_of_reach(void **state)
+{
+	(void)state;
+	struct sandbox none = {0};
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 6) {
+		print_message("this kernel's Landlock knows no scopes\n");
+		return;
+	}
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(dir) + 1);
+	memcpy(un.sun_path + 1, dir, strlen(dir));
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&un, len) | listen(fd, 5), 0);
+	assert_int_equal(inside(&none, try_abstract), EPERM);
+	close(fd);
 }
 
 static void touch(const char *path)
@@ -263,6 +288,7 @@ int main(void)
 	    cmocka_unit_test(files_as_configured),
 	    cmocka_unit_test(threads_only_where_wanted),
 	    cmocka_unit_test(internet_only_where_wanted),
+	    cmocka_unit_test(abstract_sockets_of_others_are_out_of_reach),
 	};
 	return cmocka_run_group_tests_name("sandbox", tests, make_dir, remove_dir);
 }
