@@ -1,0 +1,179 @@
+/* mail: the inner contracts of the mail half of stored: mailboxes, delivery, the queue. Functions
+ * that take a struct base run on that database's thread (a writer's unless said otherwise), the
+ * others on the loop's. Engine errors come back as run() returns them. */
+#ifndef STORED_MAIL_H
+#define STORED_MAIL_H
+#include "stored/stored.h"
+
+/* Outside its shard a mailbox is known by shard and number together. */
+static inline uint64_t mailbox_global(unsigned shard, uint64_t n)
+{
+	return (uint64_t)shard << 40 | n;
+}
+static inline unsigned mailbox_shard(uint64_t global)
+{
+	return (unsigned)(global >> 40);
+}
+static inline uint64_t mailbox_number(uint64_t global)
+{
+	return global & ((UINT64_C(1) << 40) - 1);
+}
+
+/* messages.flags: system flags; bits 16 to 62 are the mailbox's keywords. */
+#define FLAG_SEEN     1u
+#define FLAG_ANSWERED 2u
+#define FLAG_FLAGGED  4u
+#define FLAG_DELETED  8u
+#define FLAG_DRAFT    16u
+
+enum mailbox_special {
+	MAILBOX_PLAIN,
+	MAILBOX_INBOX,
+	MAILBOX_DRAFTS,
+	MAILBOX_SENT,
+	MAILBOX_TRASH,
+	MAILBOX_JUNK,
+	MAILBOX_ARCHIVE,
+};
+
+/* A change to a mailbox, for those who watch it once it is committed. */
+struct change {
+	uint64_t mailbox; /* global; 0: nothing changed */
+	uint64_t modseq;
+};
+void change_notify(const struct change *c);
+
+/* route.c: where recipients lead, from the directory or its cache on the loop's thread. */
+struct route_rcpt {
+	struct slice addr; /* in */
+	enum ipc_err err;
+	const char *text;
+	struct targets to;
+	struct account *account; /* one a target; id 0: outside */
+	bool known;
+};
+struct route {
+	struct pool *pool; /* lives until done() */
+	struct route_rcpt *rcpt;
+	size_t n;
+	uint64_t submitter;  /* account of the grant; 0: none, who may not relay */
+	struct slice sender; /* when check_sender: must be the submitter's, or empty */
+	bool check_sender;
+	enum ipc_err err; /* of the whole: engine, sender */
+	const char *text;
+	void (*done)(struct route *r); /* perhaps before route_start() returns */
+	void *arg;
+	uint64_t generation;
+};
+void route_start(struct route *r);
+
+/* mailbox.c */
+/* The account's INBOX, made when it is not there (a mailbox begins with its first use). */
+enum ipc_err mailbox_inbox(struct base *b, uint64_t account, uint64_t *inbox);
+/* Expunges, in one go, the live messages among `uid` (any order, repeated ones and those that are
+ * gone already do no harm; sorted here). They stay restorable. ERR_NOTFOUND: not the account's
+ * mailbox. n 0: nothing is done. */
+enum ipc_err mailbox_expunge(struct base *b, uint64_t account, uint64_t mailbox, uint64_t *uid,
+			     size_t n, uint64_t now_ms, struct change *change);
+/* Notes when messages were first retrieved; likewise. */
+enum ipc_err mailbox_retrieved(struct base *b, uint64_t mailbox, uint64_t *uid, size_t n,
+			       uint64_t now_ms);
+/* Brings an expunged message back under a new UID. ERR_NOTFOUND: no such message. */
+enum ipc_err mailbox_restore(struct base *b, uint64_t account, uint64_t mailbox, uint64_t uid,
+			     uint64_t *new_uid, struct change *change);
+/* Forgets up to `max` messages that were expunged at or before `until_ms`; *n: how many. */
+enum ipc_err mailbox_purge(struct base *b, uint64_t until_ms, unsigned max, unsigned *n);
+/* Removes a deleted account's mail, up to `max` messages a call; *more: call again. */
+enum ipc_err mailbox_drop(struct base *b, uint64_t account, unsigned max, bool *more);
+/* Reader: where a live message of the account lies. */
+enum ipc_err mailbox_message(struct base *b, uint64_t account, uint64_t mailbox, uint64_t uid,
+			     uint64_t *body, uint64_t *size);
+/* deliver.c: a message into the INBOXes of a shard. */
+struct drop {
+	uint64_t account;
+	uint64_t quota; /* bytes, 0: none */
+	unsigned shard;
+	uint64_t n; /* the caller's own */
+	/* results */
+	enum ipc_err err;
+	bool before;  /* was delivered by an earlier attempt */
+	bool charged; /* counts in the quota, has a place */
+	uint64_t inbox;
+	uint64_t uid;
+	struct change change;
+};
+/* Drops that succeed or fail together: one recipient's. */
+struct drop_group {
+	const uint32_t *drop; /* indices */
+	size_t n;
+	enum ipc_err err; /* result */
+};
+struct delivery {
+	struct slice id; /* 1 to DELIVERY_ID_MAX bytes: with an account the token of the delivery */
+	struct body body;
+	struct slice meta;
+	uint64_t size;
+	uint64_t now_ms;
+	struct drop *drop; /* accounts differ */
+	size_t n;
+	struct drop_group *group; /* NULL: each drop by itself */
+	size_t groups;
+	bool one_fate; /* any failure fails all */
+	bool careful;  /* look for what an earlier attempt delivered */
+};
+#define DELIVERY_ID_MAX 64
+/* ERR_EXISTS: some of it was delivered before; nothing was done: try again carefully. */
+enum ipc_err deliver_run(struct base *b, struct delivery *d);
+/* deliver_run in the shard, carefully when needed, then done(d) on the loop's thread with the
+ * result; tells the watches. The delivery and what it points to stay until then. */
+void deliver_start(unsigned shard, struct delivery *d,
+		   void (*done)(struct delivery *d, enum ipc_err e, void *arg), void *arg);
+#define TOKEN_MAX (DELIVERY_ID_MAX + 8)
+struct slice deliver_token(unsigned char out[TOKEN_MAX], struct slice id, uint64_t account);
+
+/* queue.c: the queue's transactions. */
+struct queue_to { /* one place of delivery */
+	struct slice addr;
+	uint32_t notify;
+	struct slice orcpt;
+	bool outside;
+	uint64_t account; /* inside */
+	unsigned shard;
+};
+struct queue_add {
+	struct slice id, sid, sender, envid, meta;
+	uint64_t account;
+	uint32_t flags;
+	uint64_t now_ms, hold_until_ms, deliver_by_ms;
+	struct body body;
+	uint64_t size;
+	struct queue_to *to;
+	size_t n;
+	uint64_t item; /* result */
+};
+/* ERR_EXISTS: a message of this id is (or was) there. */
+enum ipc_err queue_add(struct base *b, struct queue_add *q);
+struct queue_outcome {
+	uint64_t n;
+	enum queue_state state;
+	uint64_t next_ms; /* QUEUE_DUE */
+	struct slice text;
+};
+/* Outcomes of a worker's recipients (worker given: those whose lease was lost are ERR_INUSE, then
+ * nothing is changed) or of local ones (worker empty). Finishes the item after the last one. */
+enum ipc_err queue_outcomes(struct base *b, uint64_t item, struct slice worker,
+			    const struct queue_outcome *o, size_t n, uint64_t now_ms);
+/* Forgets up to `max` items finished at or before until_ms. */
+enum ipc_err queue_purge(struct base *b, uint64_t until_ms, unsigned max, unsigned *n);
+struct slice queue_domain(struct pool *pool, struct slice addr); /* lower case, of an address */
+
+/* fanout.c: local recipients of queued messages go to their shards. */
+void fanout_start(void); /* takes up what was left */
+void fanout_kick(void);  /* something new was queued */
+void fanout_stop(void);
+
+/* expire.c: the clock's work: expired and purged messages, old queue items. */
+void expire_start(void);
+void expire_stop(void);
+
+#endif

@@ -1,0 +1,279 @@
+/* The queue for those who deliver to the outside: items are leased to a worker, so that the work
+ * of one that died is taken up by the next when its lease runs out. */
+#include <unistd.h>
+#include "libcommon/base/clock.h"
+#include "stored/body.h"
+#include "stored/mail.h"
+#include "stored/sql.h"
+
+enum { CLAIM_MAX = 64, CLAIM_ROWS = 1024, WORKER_MAX = 128, RESULTS_MAX = 100000 };
+#define LEASE_MIN_MS (UINT64_C(10) * 1000)
+#define LEASE_MAX_MS (UINT64_C(24) * 3600 * 1000)
+
+struct task { /* a request under way, in its pool */
+	struct request *rq;
+	uint64_t now_ms;
+	/* claim */
+	struct msg_queue_items items;
+	struct pair {
+		uint64_t item;
+		struct slice domain;
+	} pair[CLAIM_MAX];
+	size_t pairs;
+	/* read */
+	struct msg_message_data data;
+};
+
+static void start(struct request *rq, bool write,
+		  enum ipc_err (*run)(struct base *b, struct op *op), void (*done)(struct op *op))
+{
+	struct task *t = pool_alloc(rq->pool, sizeof(*t));
+	struct op *op = op_new(0);
+	t->rq = rq;
+	t->now_ms = clock_ms();
+	op->run = run;
+	op->done = done;
+	op->arg = t;
+	if (write ? work_write(WORK_DIRECTORY, op) : work_read(WORK_DIRECTORY, op))
+		return;
+	op_free(op);
+	request_error(rq, ERR_TEMP, "the store is busy");
+}
+
+static bool worker_ok(struct request *rq, struct slice w)
+{
+	if (w.len > 0 && w.len <= WORKER_MAX && str_print(w))
+		return true;
+	request_error(rq, ERR_BAD, "a worker has a name");
+	return false;
+}
+
+static void done_ok(struct op *op)
+{
+	struct task *t = op->arg;
+	enum ipc_err e = op->err;
+	op_free(op);
+	struct msg_ok ok = {0};
+	if (e == ERR_OK)
+		request_reply(t->rq, MSG_ok, &ok);
+	else
+		request_error(t->rq, e, e == ERR_INUSE ? "the lease has run out" : NULL);
+}
+
+static struct slice kept(struct pool *pool, struct slice s)
+{
+	return (struct slice){pool_dup(pool, s.p ? s.p : "", s.len), s.len};
+}
+
+/* --- claim --------------------------------------------------------------- */
+
+static void add_pair(struct task *t, uint64_t item, struct slice domain)
+{
+	for (size_t i = 0; i < t->pairs; i++)
+		if (t->pair[i].item == item && slice_eq(t->pair[i].domain, domain))
+			return;
+	t->pair[t->pairs++] = (struct pair){item, kept(t->rq->pool, domain)};
+}
+
+static enum ipc_err find_pairs(struct base *b, struct task *t, size_t max)
+{
+	enum db_result r = DB_DONE;
+	t->pairs = 0;
+	db_start(b->db, SQL_QUEUE_CLAIMABLE);
+	db_u64(b->db, t->now_ms);
+	db_u64(b->db, CLAIM_ROWS);
+	while (t->pairs < max && (r = db_step(b->db)) == DB_ROW)
+		add_pair(t, db_col_u64(b->db, 0), db_col(b->db, 1));
+	db_reset(b->db);
+	return r == DB_ROW || r == DB_DONE ? ERR_OK : work_err(b, r);
+}
+
+static enum ipc_err lease(struct base *b, struct task *t, const struct pair *p, uint64_t until,
+			  struct slice worker, struct row_queued *q)
+{
+	uint32_t cap = 0;
+	enum db_result r;
+	struct pool *pool = t->rq->pool;
+	db_start(b->db, SQL_QUEUE_LEASE);
+	db_u64(b->db, until);
+	db_bytes(b->db, worker);
+	db_u64(b->db, p->item);
+	db_bytes(b->db, p->domain);
+	db_u64(b->db, t->now_ms);
+	while ((r = db_step(b->db)) == DB_ROW) {
+		if (q->rcpts_n == cap) {
+			cap = cap ? 2 * cap : 4;
+			struct row_queued_rcpt *more = pool_alloc(pool, cap * sizeof(*more));
+			if (q->rcpts_n)
+				memcpy(more, q->rcpts, q->rcpts_n * sizeof(*more));
+			q->rcpts = more;
+		}
+		q->rcpts[q->rcpts_n++] =
+		    (struct row_queued_rcpt){.rcpt = db_col_u64(b->db, 0),
+					     .addr = kept(pool, db_col(b->db, 1)),
+					     .notify = (uint32_t)db_col_u64(b->db, 2),
+					     .orcpt = kept(pool, db_col(b->db, 3)),
+					     .attempts = (uint32_t)db_col_u64(b->db, 4)};
+	}
+	db_reset(b->db);
+	return r == DB_DONE ? ERR_OK : work_err(b, r);
+}
+
+static enum ipc_err describe(struct base *b, struct pool *pool, const struct pair *p,
+			     struct row_queued *q)
+{
+	db_start(b->db, SQL_QUEUE_ITEM);
+	db_u64(b->db, p->item);
+	enum db_result r = db_step(b->db);
+	if (r != DB_ROW)
+		return r == DB_DONE ? ERR_NOTFOUND : work_err(b, r);
+	q->item = p->item;
+	q->domain = p->domain;
+	q->id = kept(pool, db_col(b->db, 0));
+	q->sender = kept(pool, db_col(b->db, 2));
+	q->flags = (uint32_t)db_col_u64(b->db, 3);
+	q->envid = kept(pool, db_col(b->db, 4));
+	q->created_ms = db_col_u64(b->db, 5);
+	q->size = db_col_u64(b->db, 7);
+	db_reset(b->db);
+	return ERR_OK;
+}
+
+static enum ipc_err next_due(struct base *b, struct task *t)
+{
+	db_start(b->db, SQL_QUEUE_OUTSIDE_NEXT);
+	db_u64(b->db, t->now_ms);
+	enum db_result r = db_step(b->db);
+	if (r != DB_ROW)
+		return work_err(b, r);
+	t->items.next_due_ms = db_col_null(b->db, 0) ? UINT64_MAX : db_col_u64(b->db, 0);
+	db_reset(b->db);
+	return ERR_OK;
+}
+
+static enum ipc_err claim_run(struct base *b, struct op *op)
+{
+	struct task *t = op->arg;
+	const struct msg_queue_claim *m = t->rq->msg;
+	uint64_t ms = m->lease_ms < LEASE_MIN_MS   ? LEASE_MIN_MS
+		      : m->lease_ms > LEASE_MAX_MS ? LEASE_MAX_MS
+						   : m->lease_ms;
+	enum ipc_err e = find_pairs(b, t, m->max < CLAIM_MAX ? m->max : CLAIM_MAX);
+	t->items = (struct msg_queue_items){
+	    .items = pool_alloc(t->rq->pool, (t->pairs + 1) * sizeof(struct row_queued))};
+	for (size_t i = 0; i < t->pairs && e == ERR_OK; i++) {
+		struct row_queued *q = &t->items.items[i];
+		e = lease(b, t, &t->pair[i], t->now_ms + ms, m->worker, q);
+		if (e == ERR_OK)
+			e = describe(b, t->rq->pool, &t->pair[i], q);
+		t->items.items_n++;
+	}
+	return e == ERR_OK ? next_due(b, t) : e;
+}
+
+static void claim_done(struct op *op)
+{
+	struct task *t = op->arg;
+	enum ipc_err e = op->err;
+	op_free(op);
+	if (e == ERR_OK)
+		request_reply(t->rq, MSG_queue_items, &t->items);
+	else
+		request_error(t->rq, e, NULL);
+}
+
+void op_queue_claim(struct request *rq)
+{
+	const struct msg_queue_claim *m = rq->msg;
+	if (worker_ok(rq, m->worker))
+		start(rq, true, claim_run, claim_done);
+}
+
+/* --- read ---------------------------------------------------------------- */
+
+static enum ipc_err read_run(struct base *b, struct op *op)
+{
+	struct task *t = op->arg;
+	const struct msg_queue_read *m = t->rq->msg;
+	db_start(b->db, SQL_QUEUE_LEASED);
+	db_u64(b->db, m->item);
+	db_bytes(b->db, m->worker);
+	enum db_result r = db_step(b->db);
+	if (r != DB_ROW)
+		return r == DB_DONE ? ERR_INUSE : work_err(b, r);
+	uint64_t body = db_col_u64(b->db, 0);
+	db_reset(b->db);
+	return body_read(b, t->rq->pool, body, 0, 0, &t->data.body, &t->data.size);
+}
+
+static void read_done(struct op *op)
+{
+	struct task *t = op->arg;
+	enum ipc_err e = op->err;
+	op_free(op);
+	int fd = t->data.body.fd; /* the reply takes a descriptor of its own */
+	if (e == ERR_OK)
+		request_reply(t->rq, MSG_message_data, &t->data);
+	else
+		request_error(t->rq, e, e == ERR_INUSE ? "not leased to this worker" : NULL);
+	if (fd > 0)
+		close(fd);
+}
+
+void op_queue_read(struct request *rq)
+{
+	const struct msg_queue_read *m = rq->msg;
+	if (worker_ok(rq, m->worker))
+		start(rq, false, read_run, read_done);
+}
+
+/* --- result, renew ------------------------------------------------------- */
+
+static enum ipc_err result_run(struct base *b, struct op *op)
+{
+	struct task *t = op->arg;
+	const struct msg_queue_result *m = t->rq->msg;
+	struct queue_outcome *o = pool_alloc(op->pool, (m->rcpts_n + 1) * sizeof(*o));
+	for (uint32_t i = 0; i < m->rcpts_n; i++)
+		o[i] = (struct queue_outcome){.n = m->rcpts[i].rcpt,
+					      .state = (enum queue_state)m->rcpts[i].state,
+					      .next_ms = m->rcpts[i].next_ms,
+					      .text = m->rcpts[i].text};
+	return queue_outcomes(b, m->item, m->worker, o, m->rcpts_n, t->now_ms);
+}
+
+void op_queue_result(struct request *rq)
+{
+	const struct msg_queue_result *m = rq->msg;
+	if (!worker_ok(rq, m->worker))
+		return;
+	bool ok = m->rcpts_n <= RESULTS_MAX;
+	for (uint32_t i = 0; i < m->rcpts_n && ok; i++)
+		ok = m->rcpts[i].state <= QUEUE_HELD && m->rcpts[i].rcpt <= INT64_MAX;
+	if (ok)
+		start(rq, true, result_run, done_ok);
+	else
+		request_error(rq, ERR_BAD, "no such state");
+}
+
+static enum ipc_err renew_run(struct base *b, struct op *op)
+{
+	struct task *t = op->arg;
+	const struct msg_queue_renew *m = t->rq->msg;
+	uint64_t ms = m->lease_ms < LEASE_MAX_MS ? m->lease_ms : LEASE_MAX_MS;
+	db_start(b->db, SQL_QUEUE_RENEW);
+	db_u64(b->db, t->now_ms + ms);
+	db_u64(b->db, m->item);
+	db_bytes(b->db, m->worker);
+	enum db_result r = db_run(b->db);
+	if (r != DB_DONE)
+		return work_err(b, r);
+	return db_changes(b->db) ? ERR_OK : ERR_INUSE;
+}
+
+void op_queue_renew(struct request *rq)
+{
+	const struct msg_queue_renew *m = rq->msg;
+	if (worker_ok(rq, m->worker))
+		start(rq, true, renew_run, done_ok);
+}
