@@ -1,0 +1,12 @@
+/* Between jail.c and privs.c. */
+#ifndef HAMLETD_JAIL_INT_H
+#define HAMLETD_JAIL_INT_H
+#include "hamletd/hamletd.h"
+
+/* "<3>... jail: WHAT PATH: errno" on stderr, which the parent logs; returns false. */
+bool jail_say(const char *what, const char *path);
+/* Limits, user, groups, capabilities. False after a line on stderr. */
+bool privs_drop(const struct jail *j);
+/* Whether this process may change users at all. */
+bool privs_can_ids(void);
+#endif
