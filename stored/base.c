@@ -1,7 +1,7 @@
 /* base: one database, its bodies, its schema. */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <unistd.h>
 #include "libcommon/base/mem.h"
 #include "stored/body.h"
 #include "stored/sql.h"
@@ -98,4 +98,13 @@ void base_close(struct base **bp)
 		bodies_close(&b->bodies);
 	free((char *)b->path);
 	free(b);
+}
+
+unsigned base_shards(const char *dir)
+{
+	char path[1024];
+	unsigned n = 0;
+	while (str_fmt(path, sizeof(path), "%s/shard-%u.db", dir, n + 1) && access(path, F_OK) == 0)
+		n++;
+	return n;
 }

@@ -275,7 +275,7 @@ static enum ipc_err find(struct base *b, struct pool *pool, uint64_t id, uint64_
 enum ipc_err body_get(struct base *b, struct pool *pool, uint64_t id, uint64_t off, uint64_t len,
 		      struct slice *out, uint64_t *size)
 {
-	struct found f;
+	struct found f = {0};
 	enum ipc_err e = find(b, pool, id, off, len, &f, out);
 	if (e != ERR_OK)
 		return e;
@@ -311,7 +311,7 @@ static enum ipc_err to_memfd(struct base *b, uint64_t id, const struct found *f,
 enum ipc_err body_read(struct base *b, struct pool *pool, uint64_t id, uint64_t off, uint64_t len,
 		       struct body *out, uint64_t *size)
 {
-	struct found f;
+	struct found f = {0};
 	struct slice row = SLICE("");
 	*out = BODY_NONE;
 	enum ipc_err e = find(b, pool, id, off, len, &f, &row);

@@ -34,6 +34,8 @@ struct db_stmt_def {
 	const char *sql;
 };
 
+/* Once, before the sandbox and any thread (db_open does it otherwise). */
+void db_init(void);
 /* Opens `path`; the statement table must outlive it. NULL with *why set on failure. */
 struct db *db_open(const char *path, enum db_mode mode, const struct db_stmt_def *stmts, unsigned n,
 		   const char **why);

@@ -43,6 +43,15 @@ static void set_up_sqlite(void)
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
 	sqlite3_initialize();
+	/* Reads /dev/urandom now, while that can be opened. */
+	unsigned char any;
+	sqlite3_randomness(1, &any);
+}
+
+void db_init(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, set_up_sqlite);
 }
 
 /* What an SQLite result means to us. */
@@ -144,8 +153,7 @@ static char *uri_of(const char *path, const char *query)
 struct db *db_open(const char *path, enum db_mode mode, const struct db_stmt_def *stmts, unsigned n,
 		   const char **why)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	pthread_once(&once, set_up_sqlite);
+	db_init();
 	struct db *d = mem_alloc(sizeof(*d));
 	*d = (struct db){.mode = mode, .defs = stmts, .n = n, .state = DB_DONE, .lock = -1};
 	d->st = mem_alloc((n ? n : 1) * sizeof(*d->st));

@@ -7,14 +7,6 @@
 #include "libcommon/base/log.h"
 #include "stored/stored.h"
 
-#pragma weak conn_error
-#pragma weak conn_keep
-#pragma weak conn_kept_pool
-#pragma weak conn_hold
-#pragma weak conn_release
-#pragma weak conn_drop
-#pragma weak conn_reply
-#pragma weak conn_serve
 #pragma weak op_auth_start
 #pragma weak op_auth_step
 #pragma weak op_rcpt_check
@@ -59,8 +51,13 @@ static op_fn *find(enum msg_type t)
 	return NULL;
 }
 
+static size_t running; /* requests not answered yet */
+static bool draining;
+
 static void on_request(struct conn *c, uint32_t id, enum msg_type t, const void *msg)
 {
+	if (draining) /* the connection's end tells the client that it was not done */
+		return;
 	op_fn *fn = find(t);
 	if (!fn) {
 		conn_error(c, id, ERR_BAD, "stored does not serve this message");
@@ -72,12 +69,14 @@ static void on_request(struct conn *c, uint32_t id, enum msg_type t, const void 
 	*rq = (struct request){.conn = c, .id = id, .type = t, .msg = msg, .pool = pool};
 	rq->kept = kept;
 	conn_hold(c);
+	running++;
 	fn(rq);
 }
 
 static void end(struct request *rq)
 {
 	struct conn *c = rq->conn;
+	running--;
 	conn_drop(rq->kept); /* frees rq */
 	conn_release(c);
 }
@@ -92,6 +91,16 @@ void request_error(struct request *rq, enum ipc_err e, const char *text)
 {
 	conn_error(rq->conn, rq->id, e, text ? text : ipc_err_name(e));
 	end(rq);
+}
+
+size_t server_busy(void)
+{
+	return running;
+}
+
+void server_drain(void)
+{
+	draining = true;
 }
 
 static void on_close(struct conn *c)

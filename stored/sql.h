@@ -2,6 +2,8 @@
  *   SQL(NAME, "text")    enum member SQL_NAME, for db_start()
  * sql_dir.def and sql_queue.def are the directory's, sql_shard.def a mailbox shard's, and
  * sql_body.def (message bodies, body.c) belongs to both.
+ * A statement whose name begins with CHECK_ is an invariant: it takes no parameters and its rows
+ * are what breaks it, the first column a line for people. `hamletctl check` runs them all.
  *
  * Schemas are written in the SQL that both engines take (db.h). The SQLite driver reads
  * "BIGINT PRIMARY KEY" as "INTEGER PRIMARY KEY" (its 64-bit row number) and BYTEA as BLOB. */
@@ -14,6 +16,7 @@ enum sql_dir {
 #include "stored/sql_body.def" /* first in both: body.c uses the same numbers everywhere */
 #include "stored/sql_dir.def"
 #include "stored/sql_queue.def"
+#include "stored/sql_check_dir.def"
 	SQL_DIR_COUNT
 };
 #undef SQL
@@ -28,6 +31,7 @@ enum sql_shard_body {
 enum sql_shard {
 	SQL_SHARD_START = SQL_BODY_COUNT - 1,
 #include "stored/sql_shard.def"
+#include "stored/sql_check_shard.def"
 	SQL_SHARD_COUNT
 };
 #undef SQL

@@ -30,6 +30,9 @@ struct stored_conf {
 extern struct stored_conf conf;
 extern const struct conf_directive conf_table[];
 
+/* main.c: answers what is being worked on, then leaves to be started again. */
+void stored_restart(void);
+
 /* server.c: the op table: message, function; role rights are in msg.def */
 struct request { /* what an op function gets; lives until request_reply / request_error */
 	struct conn *conn;
@@ -43,6 +46,8 @@ typedef void op_fn(struct request *rq); /* answers now or later, exactly once */
 void request_reply(struct request *rq, enum msg_type t, const void *msg);
 void request_error(struct request *rq, enum ipc_err e, const char *text);
 void server_listen(const char *fdname, int fd); /* "store-ROLE" */
+size_t server_busy(void);                       /* requests that are not answered yet */
+void server_drain(void);                        /* further requests are not begun */
 
 /* dir_*.c: the directory (domains, accounts, aliases). Run on a directory thread. */
 struct account {

@@ -449,6 +449,12 @@ unsigned work_shards(void)
 	return work.lanes ? work.lanes - 1 : 0;
 }
 
+struct base *work_reader(unsigned base, const char **why)
+{
+	*why = "no such database";
+	return base < work.lanes ? base_reader(work.lane[base].writer, why) : NULL;
+}
+
 bool work_write(unsigned base, struct op *op)
 {
 	return base < work.lanes && queue_add(&work.lane[base].writes, op);

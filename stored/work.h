@@ -38,6 +38,8 @@ struct base *base_reader(struct base *writer, const char **why);
 /* A base out of a backup's folder, which nobody writes: for reading alone. */
 struct base *base_frozen(const char *dir, unsigned shard, const char **why);
 void base_close(struct base **b);
+/* How many shards the folder has. */
+unsigned base_shards(const char *dir);
 
 struct op {
 	struct list link;
@@ -61,6 +63,9 @@ bool work_read(unsigned base, struct op *op);
 bool work_start(const char *state_dir, unsigned shards, unsigned readers, const char **why);
 void work_stop(void); /* waits for what is queued */
 unsigned work_shards(void);
+/* A reader of one's own, for long work on a thread of libuv's pool while the store runs (a backup,
+ * a check); base_close() it there. NULL with *why. */
+struct base *work_reader(unsigned base, const char **why);
 /* Bodies above `small_body` bytes go to segment files, each up to about `segment_size`. Before
  * work_start; without it: 16 KiB, 128 MiB. */
 void work_limits(uint64_t small_body, uint64_t segment_size);
