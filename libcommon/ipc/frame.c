@@ -161,10 +161,10 @@ static bool flush(struct frame_io *io)
 static bool deliver_one(struct frame_io *io)
 {
 	struct frame_head h;
-	const char *at = io->in.p + io->in_off;
 	size_t left = io->in.len - io->in_off;
 	if (io->closed || io->ended || io->paused || left < IPC_HEADER)
 		return false;
+	const char *at = io->in.p + io->in_off;
 	if (!frame_head(at, &h)) {
 		end(io, "a frame over the limit");
 		return false;
