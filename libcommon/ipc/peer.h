@@ -44,6 +44,8 @@ struct peer_sync *peer_sync_open(const char *path, enum role role, unsigned time
 				 const char **why);
 const void *peer_sync_call(struct peer_sync *p, struct pool *pool, enum msg_type t, const void *msg,
 			   enum msg_type *type, int *fd);
+/* The time limit of further calls. */
+void peer_sync_limit(struct peer_sync *p, unsigned timeout_ms);
 void peer_sync_close(struct peer_sync **p);
 
 /* Server */
@@ -63,6 +65,9 @@ struct conn_kept; /* a request's memory, kept beyond on_request */
  * may have unanswered. */
 void conn_serve(int listen_fd, enum role role, long allow_uid, uint64_t credit, uint64_t epoch,
 		const struct conn_ops *ops);
+/* The user that owns the file of a listening Unix socket; -1 when it cannot be seen (in a jail,
+ * where the file's mode alone has to keep others out). */
+long conn_socket_owner(int listen_fd);
 /* Closes all listening sockets and connections (on_close is called for each, from the loop). */
 void conn_serve_end(void);
 enum role conn_role(const struct conn *c);

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include "libcommon/base/list.h"
 #include "libcommon/base/log.h"
@@ -376,6 +378,17 @@ void conn_serve(int listen_fd, enum role role, long allow_uid, uint64_t credit, 
 	if (r != 0)
 		log_event(LOG_LV_ERROR, NULL, "ipc-serve", LS("role", role_name(role)),
 			  LS("reason", uv_strerror(r)));
+}
+
+long conn_socket_owner(int listen_fd)
+{
+	struct sockaddr_un sa = {0};
+	socklen_t len = sizeof(sa);
+	struct stat st;
+	if (getsockname(listen_fd, (struct sockaddr *)&sa, &len) != 0 || !sa.sun_path[0] ||
+	    lstat(sa.sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+		return -1;
+	return (long)st.st_uid;
 }
 
 static void on_server_closed(uv_handle_t *h)

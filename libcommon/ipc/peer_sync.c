@@ -226,6 +226,11 @@ const void *peer_sync_call(struct peer_sync *p, struct pool *pool, enum msg_type
 	return failed(pool, type, ERR_LOST, strerror(errno));
 }
 
+void peer_sync_limit(struct peer_sync *p, unsigned timeout_ms)
+{
+	p->timeout_ms = timeout_ms;
+}
+
 void peer_sync_close(struct peer_sync **pp)
 {
 	struct peer_sync *p = *pp;

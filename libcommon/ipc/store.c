@@ -1,17 +1,15 @@
 #include "libcommon/ipc/store.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include <errno.h>
+#include "libcommon/net/daemon.h"
 
 struct peer *store_client(enum role role, void (*on_up)(struct peer *p, void *arg), void *arg)
 {
-	const char *dir = getenv("HAMLET_RUNDIR");
 	struct pool *pool = pool_new(0);
-	const char *path =
-	    pool_printf(pool, "%s/store/%s.sock", dir ? dir : "/run/hamlet", role_name(role));
+	const char *path = pool_printf(pool, "%s/store/%s.sock", daemon_rundir(), role_name(role));
 	struct peer *p = peer_connect(path, role, on_up, arg);
 	pool_free(&pool);
 	return p;

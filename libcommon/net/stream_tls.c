@@ -133,7 +133,7 @@ void stream_tls_free(struct stream *s)
 {
 	if (s->tls) {
 		timer_clear(&s->tls->deadline);
-		gnutls_deinit(s->tls->session);
+		tls_session_end(s->tls->session);
 		free(s->tls);
 		s->tls = NULL;
 	}

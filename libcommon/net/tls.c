@@ -21,6 +21,19 @@ struct tls_ctx {
 	unsigned alpn_n;
 };
 
+/* Gives the certificate back that a session holds. It stands in the session's database pointer,
+ * which nothing else uses: sessions are resumed by tickets only. */
+static void cert_release(struct tls_ctx *c, gnutls_session_t session)
+{
+	struct tls_cert *cert = gnutls_db_get_ptr(session);
+	gnutls_db_set_ptr(session, NULL);
+	if (!cert)
+		return;
+	cert->refs--;
+	if (c->keys->release)
+		c->keys->release(c->keys, cert);
+}
+
 /* The session carries its context for the certificate callback. */
 static int find_cert(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
 		     gnutls_pcert_st **chain, unsigned *n, gnutls_ocsp_data_st **ocsp,
@@ -36,6 +49,9 @@ static int find_cert(gnutls_session_t session, const struct gnutls_cert_retr_st 
 	struct tls_cert *cert = c->keys->find(c->keys, name);
 	if (!cert)
 		return -1;
+	cert->refs++;
+	cert_release(c, session); /* asked again after a HelloRetryRequest */
+	gnutls_db_set_ptr(session, cert);
 	*chain = cert->chain;
 	*n = cert->n;
 	*key = cert->key;
@@ -151,4 +167,10 @@ gnutls_session_t tls_session(struct tls_ctx *c, const char *name, bool verify)
 	else
 		client_setup(s, name, verify);
 	return s;
+}
+
+void tls_session_end(gnutls_session_t s)
+{
+	cert_release(gnutls_session_get_ptr(s), s);
+	gnutls_deinit(s);
 }

@@ -16,11 +16,14 @@ struct tls_cert {
 	gnutls_pcert_st *chain; /* owned by the provider; replaced, never changed */
 	unsigned n;
 	gnutls_privkey_t key; /* gnutls_privkey_import_ext4 onto the provider's signer */
-	unsigned refs;        /* the provider's; a handshake in progress holds one */
+	unsigned refs;        /* the provider holds one, and each session up to tls_session_end */
 };
 struct tls_keys {
 	/* Certificate for the server name ("" when the client gave none); NULL: no TLS now. */
 	struct tls_cert *(*find)(struct tls_keys *k, const char *sni);
+	/* A session that used the certificate has ended: refs is 0 when it was the last. NULL: the
+	 * provider never frees one. */
+	void (*release)(struct tls_keys *k, struct tls_cert *c);
 	/* Current session ticket key (gnutls_session_ticket_enable_server size); false: none. */
 	bool (*ticket)(struct tls_keys *k, gnutls_datum_t *out);
 };
@@ -41,5 +44,7 @@ bool tls_ctx_ready(struct tls_ctx *c);
 /* A new non-blocking session (GNUTLS_NONBLOCK | NO_SIGNAL); used by stream. For clients `name`
  * is the SNI and, when verify, the name that the certificate must carry. NULL on failure. */
 gnutls_session_t tls_session(struct tls_ctx *c, const char *name, bool verify);
+/* Frees the session and gives its certificate back. */
+void tls_session_end(gnutls_session_t s);
 
 #endif
