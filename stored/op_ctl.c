@@ -127,6 +127,10 @@ void op_ctl(struct request *rq)
 static enum ipc_err on_thread(struct base *b, struct op *op)
 {
 	struct ctl *c = op->arg;
+	/* The writer may run an operation a second time, after a full disk: from the start. */
+	c->cells_n = c->record = 0;
+	c->cursor_out = SLICE("");
+	c->text = NULL;
 	return c->run(b, c);
 }
 
