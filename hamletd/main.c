@@ -24,7 +24,7 @@ static uv_signal_t signals[3];
 
 static _Noreturn void usage(void)
 {
-	fprintf(stderr, "usage: hamletd [-dnvV] [-f FILE] [-s DAEMON]\n");
+	fprintf(stderr, "usage: hamletd [-dMnvV] [-f FILE] [-s DAEMON]\n");
 	exit(EX_USAGE);
 }
 
@@ -32,7 +32,7 @@ static struct options options_read(int argc, char **argv)
 {
 	struct options o = {.file = "/etc/hamlet/hamlet.conf"};
 	int c;
-	while ((c = getopt(argc, argv, "df:ns:vV")) != -1) {
+	while ((c = getopt(argc, argv, "df:Mns:vV")) != -1) {
 		switch (c) {
 		case 'd':
 			o.foreground = true;
@@ -40,6 +40,9 @@ static struct options options_read(int argc, char **argv)
 		case 'f':
 			o.file = optarg;
 			break;
+		case 'M':
+			conf_mdoc(stdout, HAMLET_CONF);
+			exit(EX_OK);
 		case 'n':
 			o.check++;
 			break;
@@ -226,6 +229,8 @@ int main(int argc, char **argv)
 	struct hamlet_conf *c = conf_read(absolute(o.file), o.single, stderr);
 	if (!c)
 		return EX_CONFIG;
+	/* For whatever we start: a daemon's own sockets (-L) are in this folder too. */
+	setenv("HAMLET_RUNDIR", c->run_dir, 1);
 	if (o.check) {
 		if (o.check > 1)
 			conf_dump(stdout, HAMLET_CONF, c);

@@ -84,7 +84,7 @@ void proc_forget(struct child *c)
 static bool env_passes(const char *v)
 {
 	static const char *const own[] = {
-	    "HAMLET_LIFE_FD=", "HAMLET_RUNDIR=", "HAMLET_PROC=", "HAMLET_LOG_CHILD=", NULL};
+	    "HAMLET_LIFE_FD=", "HAMLET_PROC=", "HAMLET_LOG_CHILD=", NULL};
 	static const char *const others[] = {
 	    "TZ=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "HAMLET_", NULL};
 	for (int i = 0; own[i]; i++)

@@ -157,7 +157,6 @@ static void env_build(const struct worker *w, struct buf *b)
 	const struct hamlet_conf *c = w->svc->suite;
 	char number[24];
 	env_add(b, "NOTIFY_SOCKET", notify_path());
-	env_add(b, "HAMLET_RUNDIR", c->run_dir);
 	str_fmt(number, sizeof(number), "%u", w->index);
 	env_add(b, "HAMLET_PROC", number);
 	if (c->watchdog != CONF_NEVER) {
