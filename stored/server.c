@@ -7,26 +7,6 @@
 #include "libcommon/base/log.h"
 #include "stored/stored.h"
 
-#pragma weak op_auth_start
-#pragma weak op_auth_step
-#pragma weak op_rcpt_check
-#pragma weak op_sender_check
-#pragma weak op_deliver
-#pragma weak op_queue_claim
-#pragma weak op_queue_read
-#pragma weak op_queue_result
-#pragma weak op_queue_renew
-#pragma weak op_pop_open
-#pragma weak op_pop_quit
-#pragma weak op_pop_close
-#pragma weak op_message_read
-#pragma weak op_watch
-#pragma weak op_unwatch
-#pragma weak op_ctl
-#pragma weak watch_closed
-#pragma weak op_pop_closed
-#pragma weak op_auth_closed
-
 enum { CREDIT = 16 << 20 }; /* request bytes that one connection may have unanswered */
 
 static const struct {
