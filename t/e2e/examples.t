@@ -18,7 +18,7 @@ ok() { # WHAT COMMAND ...
 		sed 's/^/# /' "$dest/output"
 	fi
 }
-no_placeholder() { ! grep -r '@[A-Z]*@' "$dest/usr" "$dest/etc"; }
+no_placeholder() { ! grep -rI '@[A-Z]*@' "$dest/usr" "$dest/etc"; }
 
 ok "installs" etc/install "$build" "$dest" /usr /etc
 for daemon in "$dest"/usr/libexec/hamlet/*; do
