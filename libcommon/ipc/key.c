@@ -84,8 +84,13 @@ static int remote_sign(struct key_cert *c, gnutls_sign_algorithm_t algorithm,
 	struct pool *pool = pool_new(0);
 	const void *answer = ask(k, pool, &m, deadline, &t);
 	/* A connection kept from before may be that of a keyd which has been replaced. */
-	if (kept && peer_error(t, answer, NULL) == ERR_LOST && reopen(k, deadline, &why))
+	if (kept && peer_error(t, answer, NULL) == ERR_LOST) {
+		if (!reopen(k, deadline, &why)) {
+			pool_free(&pool);
+			return refuse(k, why, text);
+		}
 		answer = ask(k, pool, &m, deadline, &t);
+	}
 	int r = 0;
 	const struct msg_signature *s = answer;
 	enum ipc_err e = peer_error(t, answer, &text);
