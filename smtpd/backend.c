@@ -1,0 +1,360 @@
+/* The store and the key daemon, seen from here: all their messages are made and read in this file.
+ *
+ * A question that the store lost (it was restarted) is asked again until store-timeout: checks
+ * change nothing, and a deliver carries its message id, so that the second one is not stored
+ * twice. Logins are not: their state went with the connection. */
+#include "smtpd/smtpd.h"
+#include <stdlib.h>
+#include "libcommon/base/clock.h"
+#include "libcommon/base/log.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/ipc/key.h"
+#include "libcommon/ipc/store.h"
+#include "libcommon/mail/meta.h"
+#include "libcommon/net/daemon.h"
+
+enum { RETRY_MS = 200, START_MS = 3000 };
+
+static struct peer *store;
+static struct tls_keys *keys;
+static struct tls_ctx *tls;
+static backend_call_fn *call = peer_call;
+static struct timer start_timer;
+static bool ready;
+
+/* --- start -------------------------------------------------------------------------------- */
+
+static void be_ready(void)
+{
+	if (ready)
+		return;
+	ready = true;
+	timer_clear(&start_timer);
+	daemon_ready();
+}
+
+/* Ready when a client would find all of it; or soon, so that mail is answered 451 at least. */
+static void on_start_late(struct timer *t)
+{
+	(void)t;
+	log_text(LOG_LV_WARN, "%s%sstarting without them", peer_up(store) ? "" : "no mail store, ",
+		 key_client_ready(keys) ? "" : "no certificate, ");
+	be_ready();
+}
+
+static void check_ready(void)
+{
+	if (store && keys && peer_up(store) && key_client_ready(keys))
+		be_ready();
+}
+
+static void on_store_up(struct peer *p, void *arg)
+{
+	(void)p;
+	(void)arg;
+	check_ready();
+}
+
+static void on_keys(void *arg)
+{
+	(void)arg;
+	check_ready();
+}
+
+void backend_start(void)
+{
+	static const char *const ALPN[] = {"smtp", NULL};
+	char path[256];
+	str_fmt(path, sizeof(path), "%s/key/smtpd.sock", daemon_rundir());
+	store = store_client(ROLE_SMTPD, on_store_up, NULL);
+	keys = key_client(path, ROLE_SMTPD, on_keys, NULL);
+	tls = tls_server_ctx(keys, ALPN);
+	timer_set(&start_timer, START_MS, on_start_late);
+}
+
+bool backend_tls_ready(void)
+{
+	return tls && tls_ctx_ready(tls);
+}
+
+struct tls_ctx *backend_tls(void)
+{
+	return tls;
+}
+
+void backend_use(backend_call_fn *fn)
+{
+	call = fn;
+}
+
+/* --- questions ------------------------------------------------------------------------------ */
+
+struct ask {
+	struct session *s; /* held */
+	struct slot *slot;
+	enum msg_type type;
+	const void *msg; /* in the transaction's pool */
+	void (*done)(struct ask *a, enum msg_type t, const void *msg);
+	uint32_t request; /* under way; 0: waiting to ask again */
+	uint64_t until;   /* clock_mono() */
+	struct timer timer;
+};
+
+static void finish(struct ask *a, enum msg_type t, const void *msg)
+{
+	struct session *s = a->s;
+	timer_clear(&a->timer);
+	a->done(a, t, msg);
+	free(a);
+	session_drop(s);
+}
+
+static void finish_error(struct ask *a, enum ipc_err e)
+{
+	struct msg_error m = {.code = e};
+	finish(a, MSG_error, &m);
+}
+
+static void ask_send(struct ask *a);
+
+static void on_time(struct timer *t)
+{
+	struct ask *a = list_entry(t, struct ask, timer);
+	if (!a->request) {
+		ask_send(a);
+		return;
+	}
+	peer_cancel(store, a->request);
+	finish_error(a, ERR_LOST);
+}
+
+static void on_answer(void *arg, enum msg_type t, const void *msg)
+{
+	struct ask *a = arg;
+	struct slice text;
+	enum ipc_err e = t == MSG_error ? peer_error(t, msg, &text) : ERR_OK;
+	a->request = 0;
+	/* Without a client nobody gets the answer: it will send the message again. */
+	if (e == ERR_LOST && a->s->stream && clock_mono() < a->until) {
+		stats.retries++;
+		timer_set(&a->timer, RETRY_MS, on_time);
+		return;
+	}
+	finish(a, t, msg);
+}
+
+static void ask_send(struct ask *a)
+{
+	uint64_t now = clock_mono();
+	a->request = call(store, a->type, a->msg, on_answer, a);
+	if (!a->request)
+		finish_error(a, ERR_TEMP);
+	else
+		timer_set(&a->timer, a->until > now ? a->until - now : RETRY_MS, on_time);
+}
+
+static void ask(struct session *s, struct slot *slot, enum msg_type type, const void *msg,
+		void (*done)(struct ask *a, enum msg_type t, const void *msg))
+{
+	struct ask *a = mem_alloc(sizeof(*a));
+	session_hold(s);
+	a->s = s;
+	a->slot = slot;
+	a->type = type;
+	a->msg = msg;
+	a->done = done;
+	a->until = clock_mono() + conf.store_timeout;
+	ask_send(a);
+}
+
+/* An error for the slot's command. */
+static void answer_error(struct ask *a, enum question q, enum msg_type t, const void *msg)
+{
+	struct slice text = {0};
+	enum ipc_err e = t == MSG_error ? peer_error(t, msg, &text) : ERR_TEMP;
+	struct reply r = reply_of(a->s->txn->pool, q, e, text);
+	session_answer(a->slot, &r);
+}
+
+static struct slice grant_of(const struct session *s)
+{
+	return s->user ? s->user->grant : (struct slice){0};
+}
+
+/* --- senders and recipients ------------------------------------------------------------------ */
+
+static void on_sender(struct ask *a, enum msg_type t, const void *msg)
+{
+	static const struct reply OK = {250, "2.1.0", "sender OK"};
+	if (t == MSG_ok)
+		session_answer(a->slot, &OK);
+	else
+		answer_error(a, ASK_SENDER, t, msg);
+}
+
+void backend_sender(struct slot *slot)
+{
+	struct session *s = slot->s;
+	struct msg_sender_check *m = pool_alloc(s->txn->pool, sizeof(*m));
+	*m = (struct msg_sender_check){.grant = grant_of(s), .sender = s->txn->sender};
+	ask(s, slot, MSG_sender_check, m, on_sender);
+}
+
+static void on_author(struct ask *a, enum msg_type t, const void *msg)
+{
+	struct slice text;
+	message_author(a->s, t == MSG_ok      ? ERR_OK
+			     : t == MSG_error ? peer_error(t, msg, &text)
+					      : ERR_TEMP);
+	session_go_on(a->s);
+}
+
+void backend_author(struct session *s, struct slice addr)
+{
+	struct msg_sender_check *m = pool_alloc(s->txn->pool, sizeof(*m));
+	*m = (struct msg_sender_check){.grant = grant_of(s), .sender = addr};
+	ask(s, NULL, MSG_sender_check, m, on_author);
+}
+
+static void on_rcpt(struct ask *a, enum msg_type t, const void *msg)
+{
+	static const struct reply OK = {250, "2.1.5", "recipient OK"};
+	const struct msg_rcpt_ok *m = msg;
+	if (t != MSG_rcpt_ok) {
+		answer_error(a, ASK_RCPT, t, msg);
+		return;
+	}
+	struct rcpt *r = &a->slot->rcpt;
+	r->kind = m->kind;
+	r->addr.p = pool_strndup(a->s->txn->pool, m->canonical.p, m->canonical.len);
+	r->addr.len = m->canonical.len;
+	session_answer(a->slot, &OK);
+}
+
+void backend_rcpt(struct slot *slot)
+{
+	struct session *s = slot->s;
+	struct msg_rcpt_check *m = pool_alloc(s->txn->pool, sizeof(*m));
+	*m = (struct msg_rcpt_check){
+	    .grant = grant_of(s),
+	    .sender = s->txn->sender,
+	    .rcpt = slot->rcpt.given,
+	    .size = s->txn->size,
+	};
+	ask(s, slot, MSG_rcpt_check, m, on_rcpt);
+}
+
+/* --- messages ----------------------------------------------------------------------------------
+ */
+
+static void on_delivered(struct ask *a, enum msg_type t, const void *msg)
+{
+	const struct msg_delivered *m = msg;
+	struct slice text = {0};
+	if (t == MSG_delivered && m->results_n == a->s->txn->rcpt_n)
+		message_delivered(a->s, m);
+	else if (t == MSG_error)
+		message_refused(a->s, peer_error(t, msg, &text), text);
+	else
+		message_refused(a->s, ERR_TEMP, text);
+	session_go_on(a->s);
+}
+
+/* Envelope and structure, so that the store need not parse what strangers wrote. */
+static struct slice make_meta(struct txn *t, const struct body *body)
+{
+	struct slice text;
+	if (!body_map(body, &text))
+		return (struct slice){0};
+	meta_encode(&t->meta, text);
+	body_unmap(body, &text);
+	return buf_slice(&t->meta);
+}
+
+void backend_deliver(struct session *s, const struct body *body)
+{
+	struct txn *t = s->txn;
+	struct msg_deliver *m = pool_alloc(t->pool, sizeof(*m));
+	*m = (struct msg_deliver){
+	    .id = slice_of(t->id),
+	    .sid = slice_of(s->sid),
+	    .grant = grant_of(s),
+	    .sender = t->sender,
+	    .flags = t->flags,
+	    .each = s->service->lmtp,
+	    .envid = t->envid,
+	    .rcpts = pool_alloc(t->pool, t->rcpt_n * sizeof(*m->rcpts)),
+	    .rcpts_n = t->rcpt_n,
+	    .meta = make_meta(t, body),
+	    .body = *body,
+	};
+	for (uint32_t i = 0; i < t->rcpt_n; i++)
+		m->rcpts[i] = (struct row_rcpt){.addr = t->rcpt[i].given,
+						.notify = t->rcpt[i].notify,
+						.orcpt = t->rcpt[i].orcpt};
+	ask(s, NULL, MSG_deliver, m, on_delivered);
+}
+
+/* --- logins --------------------------------------------------------------------------------------
+ */
+
+static void on_auth(void *arg, enum msg_type t, const void *msg)
+{
+	struct session *s = arg;
+	struct slice text = {0};
+	const struct msg_auth_more *more = msg;
+	if (t == MSG_auth_more)
+		auth_more(s, more->auth, more->challenge);
+	else if (t == MSG_auth_ok)
+		auth_ok(s, msg);
+	else
+		auth_failed(s, t == MSG_error ? peer_error(t, msg, &text) : ERR_TEMP, text);
+	session_go_on(s);
+	session_drop(s);
+}
+
+static void auth_send(struct session *s, enum msg_type t, const void *msg)
+{
+	struct msg_error busy = {.code = ERR_TEMP};
+	session_hold(s);
+	if (!call(store, t, msg, on_auth, s))
+		on_auth(s, MSG_error, &busy);
+}
+
+void backend_auth_start(struct session *s, struct slice mech, struct slice initial)
+{
+	unsigned char cb[64];
+	const char *cb_type = "";
+	size_t cb_len = s->tls ? stream_binding(s->stream, cb, &cb_type) : 0;
+	struct msg_auth_start m = {
+	    .sid = slice_of(s->sid),
+	    .mech = mech,
+	    .has_initial = initial.p != NULL,
+	    .initial = initial,
+	    .service = SLICE("smtp"),
+	    .peer = slice_of(s->ip),
+	    .tls = s->tls || s->loopback,
+	    .cb_type = slice_of(cb_type),
+	    .cb_data = {(const char *)cb, cb_len},
+	};
+	auth_send(s, MSG_auth_start, &m);
+}
+
+void backend_auth_step(struct session *s, uint64_t auth, struct slice response)
+{
+	struct msg_auth_step m = {.auth = auth, .response = response};
+	auth_send(s, MSG_auth_step, &m);
+}
+
+static void on_cancelled(void *arg, enum msg_type t, const void *msg)
+{
+	(void)arg;
+	(void)t;
+	(void)msg;
+}
+
+void backend_auth_cancel(uint64_t auth)
+{
+	struct msg_auth_step m = {.auth = auth, .cancel = 1};
+	call(store, MSG_auth_step, &m, on_cancelled, NULL);
+}

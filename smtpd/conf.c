@@ -1,0 +1,136 @@
+/* The directives of smtpd.conf. */
+#include "smtpd/smtpd.h"
+#include <ctype.h>
+#include <unistd.h>
+#include "libcommon/mail/addr.h"
+
+struct smtpd_conf conf;
+
+static const char *const EARLY_NAMES[] = {"accept", "refuse", NULL};
+
+#define F(field) offsetof(struct smtpd_conf, field)
+#define SECOND   1000u
+#define HOUR     3600000u
+#define GIB      (1ull << 30)
+
+const struct conf_directive conf_table[] = {
+    {"hostname", CONF_STRING, F(hostname), 0, NULL, 0, 0, NULL, NULL, 0, NULL,
+     "Name in the banner, in EHLO's answer and in Received fields; the host's own unless given."},
+    {"smtp", CONF_ADDR, F(smtp), CONF_MULTI, NULL, 0, 0, NULL, NULL, 0, NULL,
+     "Listens for SMTP from other servers (port 25)."},
+    {"submission", CONF_ADDR, F(submission), CONF_MULTI, NULL, 0, 0, NULL, NULL, 0, NULL,
+     "Listens for submission by users, TLS by STARTTLS (port 587)."},
+    {"submissions", CONF_ADDR, F(submissions), CONF_MULTI, NULL, 0, 0, NULL, NULL, 0, NULL,
+     "Listens for submission by users, TLS from the start (port 465)."},
+    {"lmtp", CONF_ADDR, F(lmtp), CONF_MULTI, NULL, 0, 0, NULL, NULL, 0, NULL,
+     "Listens for LMTP: another mail server delivers to the users here."},
+    {"proxy-from", CONF_NET, F(proxy_from), CONF_MULTI, NULL, 0, 0, NULL, NULL, 0, NULL,
+     "Peers that send a PROXY header before the protocol."},
+    {"postmaster", CONF_STRING, F(postmaster), 0, NULL, 0, 0, NULL, NULL, 0, NULL,
+     "Where mail to postmaster without a domain goes; unless given, to postmaster at the hostname "
+     "without its first label."},
+    {"smtp-auth", CONF_BOOL, F(smtp_auth), 0, "off", 0, 0, NULL, NULL, 0, NULL,
+     "Offers AUTH on the smtp listeners too, not on the submission ones alone."},
+    {"early-talkers", CONF_ENUM, F(early_talkers), 0, "accept", 0, 0, EARLY_NAMES, NULL, 0, NULL,
+     "What happens to peers of the smtp listeners that send before the banner."},
+    {"banner-delay", CONF_DURATION, F(banner_delay), 0, "0", 0, 60 * SECOND, NULL, NULL, 0, NULL,
+     "How long the smtp listeners wait before the banner, when early talkers are refused."},
+    {"max-size", CONF_SIZE, F(max_size), 0, "50M", 65536, GIB, NULL, NULL, 0, NULL,
+     "Largest message."},
+    {"max-recipients", CONF_INT, F(max_recipients), 0, "1000", 100, 100000, NULL, NULL, 0, NULL,
+     "Most recipients of a message."},
+    {"max-messages", CONF_INT, F(max_messages), 0, "10000", 0, UINT32_MAX, NULL, NULL, 0, NULL,
+     "Most messages of a connection; 0: no limit."},
+    {"max-errors", CONF_INT, F(max_errors), 0, "30", 1, 100000, NULL, NULL, 0, NULL,
+     "Refused commands and recipients between two accepted messages that end the connection."},
+    {"max-idle-commands", CONF_INT, F(max_idle_commands), 0, "200", 10, 100000, NULL, NULL, 0, NULL,
+     "Commands like NOOP and RSET between two accepted messages that end the connection."},
+    {"max-auth-failures", CONF_INT, F(max_auth_failures), 0, "3", 1, 100, NULL, NULL, 0, NULL,
+     "Failed logins that end the connection."},
+    {"max-line", CONF_SIZE, F(max_line), 0, "64K", 1000, 1 << 20, NULL, NULL, 0, NULL,
+     "Longest line of a message, its end included."},
+    {"max-hops", CONF_INT, F(max_hops), 0, "100", 10, 1000, NULL, NULL, 0, NULL,
+     "Received fields of a message that is taken for one in a loop."},
+    {"connections", CONF_INT, F(connections), 0, "10000", 1, 1000000, NULL, NULL, 0, NULL,
+     "Most connections of a listener and process."},
+    {"connections-per-address", CONF_INT, F(connections_per_address), 0, "250", 0, 1000000, NULL,
+     NULL, 0, NULL, "Most connections of a client address (IPv6: of a /64); 0: no limit."},
+    {"command-timeout", CONF_DURATION, F(command_timeout), 0, "5m", SECOND, 24 * HOUR, NULL, NULL,
+     0, NULL, "How long the next command may take."},
+    {"data-timeout", CONF_DURATION, F(data_timeout), 0, "5m", SECOND, 24 * HOUR, NULL, NULL, 0,
+     NULL, "How long a peer may send nothing inside a message."},
+    {"message-timeout", CONF_DURATION, F(message_timeout), 0, "1h", SECOND, 24 * HOUR, NULL, NULL,
+     0, NULL, "How long a whole message may take."},
+    {"store-timeout", CONF_DURATION, F(store_timeout), 0, "2m", SECOND, HOUR, NULL, NULL, 0, NULL,
+     "How long a command waits for a store that restarts before it is answered 451."},
+    {NULL, CONF_BOOL, 0, 0, NULL, 0, 0, NULL, NULL, 0, NULL, NULL},
+};
+
+static const struct service SMTP = {.name = "smtp"};
+static const struct service SUBMISSION = {.name = "submission", .submission = true};
+static const struct service SUBMISSIONS = {.name = "submissions", .submission = true, .tls = true};
+static const struct service LMTP = {.name = "lmtp", .lmtp = true};
+
+/* The host's name, and its domain's postmaster; static because they live as long as conf. */
+static char host_name[256], host_postmaster[320];
+
+static void default_names(void)
+{
+	if (!conf.hostname) {
+		if (gethostname(host_name, sizeof(host_name) - 1) != 0 || !host_name[0])
+			strcpy(host_name, "localhost");
+		conf.hostname = host_name;
+	}
+	if (!conf.postmaster) {
+		const char *dot = strchr(conf.hostname, '.');
+		const char *domain = dot && strchr(dot + 1, '.') ? dot + 1 : conf.hostname;
+		str_fmt(host_postmaster, sizeof(host_postmaster), "postmaster@%s", domain);
+		conf.postmaster = host_postmaster;
+	}
+}
+
+void conf_verify(struct conf_errors *e, void *root)
+{
+	struct addr a;
+	(void)root;
+	if (conf.hostname && !addr_domain_ok(slice_of(conf.hostname), 0))
+		conf_error(e, NULL, "hostname: \"%s\" is not a host name", conf.hostname);
+	if (conf.postmaster && addr_mailbox(slice_of(conf.postmaster), 0, &a) != ADDR_OK)
+		conf_error(e, NULL, "postmaster: \"%s\" is not an address", conf.postmaster);
+	if (!conf.smtp.n && !conf.submission.n && !conf.submissions.n && !conf.lmtp.n)
+		conf_error(e, NULL,
+			   "nothing to listen on: give one of smtp, submission, submissions, lmtp");
+	if (conf.banner_delay && conf.early_talkers != EARLY_REFUSE)
+		conf_error(e, NULL, "banner-delay: needs early-talkers refuse");
+	default_names();
+}
+
+static void add(struct pool *pool, struct listen_spec *at, size_t *n, const struct conf_list *l,
+		const struct service *sv)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct conf_addr *a = l->item[i];
+		struct listen_spec *spec = &at[(*n)++];
+		*spec = (struct listen_spec){
+		    .name = listen_name(pool, sv->name, a),
+		    .addr = *a,
+		    .arg = (void *)(uintptr_t)sv,
+		    .proxy_from = conf.proxy_from.n ? &conf.proxy_from : NULL,
+		    .max_per_address = (uint32_t)conf.connections_per_address,
+		    .max_total = (uint32_t)conf.connections,
+		};
+	}
+}
+
+size_t conf_listeners(struct pool *pool, struct listen_spec **out)
+{
+	size_t n = 0;
+	size_t all = conf.smtp.n + conf.submission.n + conf.submissions.n + conf.lmtp.n;
+	struct listen_spec *specs = pool_alloc(pool, (all + 1) * sizeof(*specs));
+	add(pool, specs, &n, &conf.smtp, &SMTP);
+	add(pool, specs, &n, &conf.submission, &SUBMISSION);
+	add(pool, specs, &n, &conf.submissions, &SUBMISSIONS);
+	add(pool, specs, &n, &conf.lmtp, &LMTP);
+	*out = specs;
+	return n;
+}

@@ -1,0 +1,118 @@
+/* The fields that are added before a message: Received always (RFC 5321 4.4); Return-Path when
+ * it is delivered here and goes nowhere else; Date and Message-ID when a user's program left
+ * them out (RFC 6409 8.2, 8.3). Nothing that came is changed. The header is read once, here. */
+#include "smtpd/smtpd.h"
+#include <gnutls/gnutls.h>
+#include "libcommon/base/clock.h"
+#include "libcommon/mail/addr.h"
+#include "libcommon/mail/addrlist.h"
+#include "libcommon/mail/header.h"
+
+/* Fields of the message that matter here. */
+struct have {
+	bool date, message_id;
+	unsigned received;
+};
+
+/* Remembers the authors of a submitted message: each must be the sender's own address. */
+static void keep_authors(struct session *s, struct slice raw)
+{
+	struct pool *pool = s->txn->pool;
+	for (struct addrlist *l = addrlist_parse(pool, raw, NULL); l; l = l->next) {
+		struct addr a = {0};
+		if (l->kind != ADDRLIST_MAILBOX)
+			continue;
+		const char *text =
+		    pool_printf(pool, "%.*s@%.*s", SLICE_FMT(l->local), SLICE_FMT(l->domain));
+		struct author *author = pool_alloc(pool, sizeof(*author));
+		if (addr_mailbox(slice_of(text), ADDR_UTF8, &a) == ADDR_OK)
+			author->addr = (struct slice){pool_strndup(pool, a.text, a.len), a.len};
+		author->next = s->txn->authors;
+		s->txn->authors = author;
+	}
+}
+
+static struct have look(struct session *s, struct slice head)
+{
+	struct have h = {0};
+	struct header_iter it;
+	struct header_field f;
+	header_begin(&it, head, 0);
+	while (header_next(&it, &f)) {
+		if (slice_ieqs(f.name, "Received"))
+			h.received++;
+		else if (slice_ieqs(f.name, "Date"))
+			h.date = true;
+		else if (slice_ieqs(f.name, "Message-ID"))
+			h.message_id = true;
+		else if (s->user && slice_ieqs(f.name, "From"))
+			keep_authors(s, f.raw);
+	}
+	return h;
+}
+
+/* RFC 3848, RFC 6531 3.7.3. */
+static void add_protocol(struct buf *out, const struct session *s)
+{
+	bool utf8 = s->txn->utf8;
+	if (utf8)
+		buf_adds(out, "UTF8");
+	buf_adds(out, s->service->lmtp ? "LMTP" : s->esmtp && !utf8 ? "ESMTP" : "SMTP");
+	if (s->tls)
+		buf_addc(out, 'S');
+	if (s->user)
+		buf_addc(out, 'A');
+}
+
+static void add_client(struct buf *out, const struct session *s)
+{
+	bool six = strchr(s->ip, ':') != NULL;
+	buf_printf(out, "Received: from %s", s->helo ? s->helo : "unknown");
+	if (s->stream && stream_peer(s->stream)->sa_family != AF_UNIX)
+		buf_printf(out, " ([%s%s])", six ? "IPv6:" : "", s->ip);
+	buf_adds(out, "\r\n");
+}
+
+/* RFC 8314 4.3: the cipher suite under its registered name. */
+static void add_tls(struct buf *out, const struct session *s)
+{
+	const char *suite =
+	    s->tls && s->stream ? gnutls_ciphersuite_get(stream_tls(s->stream)) : NULL;
+	if (suite)
+		buf_printf(out, " tls %s", suite);
+}
+
+static bool only_local(const struct txn *t)
+{
+	for (uint32_t i = 0; i < t->rcpt_n; i++)
+		if (t->rcpt[i].kind != RCPT_LOCAL)
+			return false;
+	return true;
+}
+
+void received_prefix(void *arg, struct slice head, struct buf *out)
+{
+	struct session *s = arg;
+	struct txn *t = s->txn;
+	char date[40];
+	struct have h = look(s, head);
+	t->hops = h.received;
+	clock_rfc5322(date, sizeof(date), clock_ms());
+	if (only_local(t))
+		buf_printf(out, "Return-Path: <%.*s>\r\n", SLICE_FMT(t->sender));
+	add_client(out, s);
+	buf_printf(out, "\tby %s with ", conf.hostname);
+	add_protocol(out, s);
+	buf_printf(out, " id %s", t->id);
+	add_tls(out, s);
+	/* A single one: with several, each would learn of the others. */
+	if (t->rcpt_n == 1)
+		buf_printf(out, "\r\n\tfor <%.*s>", SLICE_FMT(t->rcpt[0].given));
+	buf_printf(out, "; %s\r\n", date);
+	if (!s->user)
+		return;
+	if (!h.date)
+		buf_printf(out, "Date: %s\r\n", date);
+	if (!h.message_id)
+		buf_printf(out, "Message-ID: <%s@%s>\r\n", t->id, conf.hostname);
+}

@@ -1,0 +1,531 @@
+/* A session, from accept to the last reference. It alone changes its state.
+ *
+ * Input is taken from the stream by pump(), one step at a time, by what is expected:
+ * a command, a line of AUTH, message octets, a chunk. pump() stops while the store is asked
+ * (busy, or answers to come and the next command may not overtake them), while the peer does not
+ * read its replies (choked), and at the end. Whatever ends a wait calls pump() again.
+ *
+ * The stream holds one reference and each question to the store one: a message whose sender
+ * went away in the wrong moment is still stored and logged. */
+#include "smtpd/smtpd.h"
+#include <stdlib.h>
+#include <unistd.h>
+#include "libcommon/base/clock.h"
+#include "libcommon/base/log.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/net/daemon.h"
+#include "libcommon/net/line.h"
+
+enum { FINISH_MS = 10000, REFUSE_MAX = 256 };
+
+static struct list sessions = {&sessions, &sessions};
+static const struct stream_ops stream_ops;
+
+static void pump(struct session *s);
+
+/* --- life ------------------------------------------------------------------------------- */
+
+static void txn_free(struct session *s)
+{
+	struct txn *t = s->txn;
+	if (!t)
+		return;
+	s->txn = NULL;
+	if (t->receiving)
+		data_free(&t->data);
+	buf_free(&t->meta);
+	struct pool *pool = t->pool; /* t itself lives there */
+	pool_free(&pool);
+}
+
+void session_hold(struct session *s)
+{
+	s->refs++;
+}
+
+void session_drop(struct session *s)
+{
+	if (--s->refs)
+		return;
+	txn_free(s);
+	user_free(&s->user);
+	free(s->helo);
+	free(s);
+}
+
+/* Daemon-wide: the last session of a draining process lets it go. */
+static void drained(void)
+{
+	if (daemon_draining() && list_empty(&sessions))
+		daemon_exit(0);
+}
+
+static void on_close(void *arg)
+{
+	struct session *s = arg;
+	listen_done(s->spec, daemon_limits(), stream_peer(s->stream));
+	s->stream = NULL;
+	timer_clear(&s->timer);
+	auth_free(s);
+	list_del(&s->link);
+	stats.sessions--;
+	if (log_wants(LOG_LV_DEBUG))
+		log_event(LOG_LV_DEBUG, s->sid, "closed", LS("peer", s->ip));
+	session_drop(s);
+	drained();
+}
+
+void session_close(struct session *s)
+{
+	if (s->closing || !s->stream)
+		return;
+	s->closing = true;
+	timer_clear(&s->timer);
+	stream_finish(s->stream, FINISH_MS);
+}
+
+static void on_timer(struct timer *t)
+{
+	struct session *s = list_entry(t, struct session, timer);
+	if (s->busy || (s->txn && s->txn->pending)) { /* the store has its own time-out */
+		timer_set(t, conf.command_timeout, on_timer);
+		return;
+	}
+	log_event(LOG_LV_INFO, s->txn ? s->txn->id : s->sid, "timeout", LS("peer", s->ip));
+	reply(s, 421, "4.4.2", "%s you were silent for too long", conf.hostname);
+	session_close(s);
+}
+
+/* --- transactions and answers -------------------------------------------------------------- */
+
+struct txn *session_begin(struct session *s)
+{
+	txn_free(s);
+	struct pool *pool = pool_new(0);
+	struct txn *t = pool_alloc(pool, sizeof(*t));
+	t->pool = pool;
+	t->tail = &t->head;
+	id_new(t->id);
+	s->txn = t;
+	return t;
+}
+
+void session_reset(struct session *s)
+{
+	txn_free(s);
+	session_input(s, INPUT_COMMAND);
+}
+
+struct slot *session_slot(struct session *s, bool is_rcpt)
+{
+	struct txn *t = s->txn;
+	struct slot *slot = pool_alloc(t->pool, sizeof(*slot));
+	slot->s = s;
+	slot->is_rcpt = is_rcpt;
+	t->asked_rcpt |= is_rcpt;
+	*t->tail = slot;
+	t->tail = &slot->next;
+	t->pending++;
+	return slot;
+}
+
+static void accept_rcpt(struct txn *t, const struct rcpt *r)
+{
+	if (t->rcpt_n == t->rcpt_cap) {
+		uint32_t cap = t->rcpt_cap ? t->rcpt_cap * 2 : 4;
+		struct rcpt *more = pool_alloc(t->pool, cap * sizeof(*more));
+		if (t->rcpt_n)
+			memcpy(more, t->rcpt, t->rcpt_n * sizeof(*more));
+		t->rcpt = more;
+		t->rcpt_cap = cap;
+	}
+	t->rcpt[t->rcpt_n++] = *r;
+}
+
+/* Sends one answer and lets it have its effect. */
+static void give_answer(struct session *s, struct slot *slot)
+{
+	static const struct reply NO_MAIL = {503, "5.5.1", "MAIL first: it was refused"};
+	struct txn *t = s->txn;
+	bool refused = t->refused && slot->is_rcpt;
+	const struct reply *r = refused ? &NO_MAIL : &slot->r;
+	bool good = r->code < 400;
+	reply_send(s, r);
+	if (good && slot->is_rcpt)
+		accept_rcpt(t, &slot->rcpt);
+	if (good || refused)
+		return;
+	log_refused(s, slot->is_rcpt ? "rcpt" : "mail", slot->rcpt.given, r);
+	if (!slot->is_rcpt)
+		t->refused = true;
+	if (r->code == 421)
+		session_close(s);
+}
+
+void session_answer(struct slot *slot, const struct reply *r)
+{
+	struct session *s = slot->s;
+	struct txn *t = s->txn;
+	slot->r = *r;
+	slot->done = true;
+	if (t->head != slot)
+		return;
+	while (t->head && t->head->done) {
+		give_answer(s, t->head);
+		t->head = t->head->next;
+		t->pending--;
+	}
+	if (!t->head)
+		t->tail = &t->head;
+	if (t->refused && !t->pending)
+		txn_free(s);
+	pump(s);
+}
+
+/* --- state changes for the commands ---------------------------------------------------------- */
+
+void session_hello(struct session *s, struct slice name, bool esmtp)
+{
+	session_reset(s);
+	free(s->helo);
+	s->helo = mem_strndup(name.p, name.len);
+	s->esmtp = esmtp;
+}
+
+void session_input(struct session *s, enum input in)
+{
+	bool message = in == INPUT_DATA || in == INPUT_CHUNK;
+	bool was = s->input == INPUT_DATA || s->input == INPUT_CHUNK;
+	s->input = in;
+	if (!s->stream || s->closing || message == was)
+		return;
+	stream_timeout(s->stream, message ? conf.data_timeout : 0);
+	timer_set(&s->timer, message ? conf.message_timeout : conf.command_timeout, on_timer);
+}
+
+void session_wait(struct session *s)
+{
+	s->busy++;
+}
+
+void session_go_on(struct session *s)
+{
+	s->busy--;
+	pump(s);
+}
+
+void session_set_user(struct session *s, struct user *u)
+{
+	user_free(&s->user);
+	s->user = u;
+}
+
+void session_starttls(struct session *s)
+{
+	/* What was said so far, anybody may have said (RFC 3207 4.2). */
+	session_reset(s);
+	user_free(&s->user);
+	free(s->helo);
+	s->helo = NULL;
+	s->esmtp = false;
+	stream_starttls(s->stream, backend_tls(), NULL, false);
+}
+
+/* --- input --------------------------------------------------------------------------------- */
+
+static void bad_line(struct session *s, enum line_result r)
+{
+	static const char *const WHY[] = {
+	    [LINE_BARE_CR] = "bare CR", [LINE_BARE_LF] = "bare LF", [LINE_NUL] = "NUL"};
+	reply(s, 500, "5.5.2", "%s received: lines end in CRLF only", WHY[r]);
+	log_event(LOG_LV_WARN, s->sid, "bad-line", LS("peer", s->ip), LS("reason", WHY[r]));
+	session_close(s);
+}
+
+/* Drops what is left of a line that was too long; answers at its end. */
+static bool skip_line(struct session *s, struct slice in)
+{
+	bool ended;
+	stream_consume(s->stream, line_skip(in, &ended));
+	if (!ended)
+		return true;
+	s->skipping = false;
+	reply(s, 500, "5.5.2", "line too long");
+	if (s->input == INPUT_AUTH)
+		auth_free(s);
+	session_input(s, INPUT_COMMAND);
+	return true;
+}
+
+static void run_line(struct session *s, struct slice line)
+{
+	timer_set(&s->timer, conf.command_timeout, on_timer);
+	enum cmd_result r = s->input == INPUT_AUTH ? cmd_auth_line(s, line) : cmd_run(s, line);
+	if (r == CMD_CLOSE)
+		session_close(s);
+}
+
+static bool take_line(struct session *s, struct slice in)
+{
+	char copy[AUTH_MAX];
+	struct slice line;
+	size_t used;
+	if (s->skipping)
+		return skip_line(s, in);
+	enum line_result r = line_next(in, AUTH_MAX, &line, &used);
+	if (r == LINE_MORE)
+		return false;
+	if (r == LINE_LONG) {
+		stream_consume(s->stream, used);
+		s->skipping = true;
+		return true;
+	}
+	if (r != LINE_OK) {
+		if (!s->txn || !s->txn->pending)
+			bad_line(s, r);
+		return false;
+	}
+	if (s->txn && s->txn->pending && !cmd_pipes(line))
+		return false;
+	/* The line's place in the stream may not outlive the first reply. */
+	memcpy(copy, line.p, line.len);
+	line.p = copy;
+	stream_consume(s->stream, used);
+	bool secret = s->input == INPUT_AUTH || slice_istarts(line, "AUTH");
+	run_line(s, line);
+	if (secret)
+		explicit_bzero(copy, line.len);
+	return true;
+}
+
+/* Too many mistakes, or commands that lead nowhere: ends the session. */
+static bool overdone(struct session *s)
+{
+	if (s->txn && s->txn->pending)
+		return false; /* answers come first */
+	if (s->errors <= conf.max_errors && s->idle_commands <= conf.max_idle_commands)
+		return false;
+	log_event(LOG_LV_WARN, s->sid, "too-many-errors", LS("peer", s->ip));
+	reply(s, 421, "4.7.0", "%s too many errors", conf.hostname);
+	session_close(s);
+	return true;
+}
+
+/* One step; false when nothing can be done now. */
+static bool step(struct session *s)
+{
+	if (s->busy || s->choked || s->closing || !s->stream || !s->greeted || overdone(s))
+		return false;
+	struct slice in = stream_data(s->stream);
+	if (!in.len)
+		return false;
+	size_t n;
+	switch (s->input) {
+	case INPUT_DATA:
+		n = data_input(s, in);
+		break;
+	case INPUT_CHUNK:
+		n = chunk_input(s, in);
+		break;
+	default:
+		return take_line(s, in);
+	}
+	if (s->stream)
+		stream_consume(s->stream, n);
+	return true;
+}
+
+/* Nothing of the peer's is under way: it may be sent home. */
+static bool idle(const struct session *s)
+{
+	return !s->busy && !s->txn && !s->auth && s->input == INPUT_COMMAND;
+}
+
+static void say_goodbye(struct session *s)
+{
+	reply(s, 421, "4.3.2", "%s is being restarted, connect again", conf.hostname);
+	session_close(s);
+}
+
+static void pump(struct session *s)
+{
+	if (s->pumping)
+		return;
+	s->pumping = true;
+	session_hold(s);
+	while (step(s))
+		;
+	s->pumping = false;
+	if (s->stream && !s->closing) {
+		bool waits = s->busy || s->choked || (s->txn && s->txn->pending);
+		if (s->eof && !waits)
+			session_close(s);
+		else if (daemon_draining() && idle(s) && s->greeted)
+			say_goodbye(s);
+	}
+	session_drop(s);
+}
+
+/* --- the stream's calls ------------------------------------------------------------------------
+ */
+
+static void early_talker(struct session *s)
+{
+	log_event(LOG_LV_WARN, s->sid, "early-talker", LS("peer", s->ip));
+	reply(s, 554, "5.5.1", "%s you spoke before the banner", conf.hostname);
+	session_close(s);
+}
+
+static void on_data(struct stream *st, void *arg)
+{
+	struct session *s = arg;
+	(void)st;
+	if (s->greeted)
+		pump(s);
+	else if (!s->service->tls)
+		early_talker(s);
+}
+
+static void on_end(struct stream *st, void *arg, enum stream_end why)
+{
+	struct session *s = arg;
+	if (why == STREAM_TIMEOUT && !s->closing) {
+		log_event(LOG_LV_INFO, s->txn ? s->txn->id : s->sid, "timeout", LS("peer", s->ip));
+		reply(s, 421, "4.4.2", "%s you were silent for too long", conf.hostname);
+	}
+	if (why == STREAM_EOF && !s->closing) {
+		s->eof = true;
+		pump(s);
+		return;
+	}
+	if (why == STREAM_TLS_FAIL)
+		log_event(LOG_LV_INFO, s->sid, "tls-failed", LS("peer", s->ip),
+			  LS("reason", stream_why(st)));
+	s->closing = true;
+	stream_close(st);
+}
+
+static void on_drain(struct stream *st, void *arg)
+{
+	struct session *s = arg;
+	(void)st;
+	s->choked = false;
+	pump(s);
+}
+
+static void greet(struct session *s)
+{
+	s->greeted = true;
+	reply(s, 220, NULL, "%s %s hamlet", conf.hostname, s->service->lmtp ? "LMTP" : "ESMTP");
+	timer_set(&s->timer, conf.command_timeout, on_timer);
+}
+
+static void on_tls(struct stream *st, void *arg)
+{
+	struct session *s = arg;
+	(void)st;
+	s->tls = true;
+	stats.tls++;
+	if (!s->greeted)
+		greet(s);
+}
+
+static const struct stream_ops stream_ops = {
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_drain = on_drain,
+    .on_tls = on_tls,
+    .on_close = on_close,
+};
+
+/* --- accepting ------------------------------------------------------------------------------ */
+
+static void on_banner_due(struct timer *t)
+{
+	greet(list_entry(t, struct session, timer));
+}
+
+/* Bytes that came before the banner: in the socket, since nothing was read yet. */
+static bool spoke_early(int fd)
+{
+	char c;
+	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+static bool is_loopback(const struct sockaddr *sa)
+{
+	const struct sockaddr_in *v4 = (const void *)sa;
+	const struct sockaddr_in6 *v6 = (const void *)sa;
+	if (sa->sa_family == AF_INET)
+		return (ntohl(v4->sin_addr.s_addr) >> 24) == 127;
+	if (sa->sa_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
+		       (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) && v6->sin6_addr.s6_addr[12] == 127);
+	return sa->sa_family == AF_UNIX;
+}
+
+static void start(struct session *s)
+{
+	bool checks =
+	    !s->service->submission && !s->service->lmtp && conf.early_talkers == EARLY_REFUSE;
+	if (s->service->tls) {
+		stream_starttls(s->stream, backend_tls(), NULL, false);
+		timer_set(&s->timer, conf.command_timeout, on_timer);
+	} else if (checks && spoke_early(stream_fd(s->stream))) {
+		early_talker(s);
+	} else if (checks && conf.banner_delay) {
+		timer_set(&s->timer, conf.banner_delay, on_banner_due);
+	} else {
+		greet(s);
+	}
+}
+
+static void on_accept(int fd, const struct sockaddr *peer, const struct sockaddr *local,
+		      const struct listen_spec *spec)
+{
+	struct session *s = mem_alloc(sizeof(*s));
+	s->spec = spec;
+	s->service = spec->arg;
+	s->refs = 1;
+	s->stream = stream_new(fd, NULL, &stream_ops, s);
+	if (!s->stream) {
+		listen_done(spec, daemon_limits(), peer);
+		close(fd);
+		free(s);
+		return;
+	}
+	stream_set_addrs(s->stream, peer, local);
+	s->loopback = is_loopback(peer);
+	str_fmt(s->ip, sizeof(s->ip), "%s", stream_peer_ip(s->stream));
+	id_new(s->sid);
+	list_add_tail(&sessions, &s->link);
+	stats.sessions++;
+	stats.connections++;
+	if (log_wants(LOG_LV_DEBUG))
+		log_event(LOG_LV_DEBUG, s->sid, "connected", LS("peer", s->ip),
+			  LS("listener", spec->name));
+	start(s);
+}
+
+static void on_refuse(int fd, const struct listen_spec *spec, const char *why)
+{
+	char text[REFUSE_MAX];
+	const struct service *sv = spec->arg;
+	if (sv->tls)
+		return; /* a plain line would only be taken for a broken handshake */
+	str_fmt(text, sizeof(text), "421 4.7.0 %s %s\r\n", conf.hostname, why);
+	(void)!send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+const struct listen_ops session_listen_ops = {.on_accept = on_accept, .on_refuse = on_refuse};
+
+void session_drain(void)
+{
+	list_each_safe(it, nx, &sessions)
+	{
+		struct session *s = list_entry(it, struct session, link);
+		if (!s->closing && idle(s) && s->greeted)
+			say_goodbye(s);
+	}
+	drained();
+}
