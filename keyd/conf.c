@@ -9,17 +9,19 @@ static const struct conf_directive cert_table[] = {
     {"names", CONF_WORDS, offsetof(struct cert_conf, names), CONF_NEEDED, NULL,
      .help = "Host names, wildcards (*.example.org) and addresses that the certificate covers."},
     {"roles", CONF_WORDS, offsetof(struct cert_conf, roles), 0, NULL,
-     .help = "Daemons that may use it: smtpd, pop3d, imapd, dnsd, proxyd, httpd, ftpd. Without "
-	     "this line: all."},
+     .help =
+	 "Daemons that may use it (smtpd, pop3d, imapd, dnsd, proxyd, httpd, ftpd); all without "
+	 "this line."},
     {"default", CONF_BOOL, offsetof(struct cert_conf, is_default), 0, "off",
-     .help = "Shown to clients that name no host or an unknown one. Without any such line the "
-	     "first certificate of the file is."},
+     .help =
+	 "Shown to clients that name no host or an unknown one; without any such line it is the "
+	 "first certificate of the file."},
     {.name = NULL},
 };
 
 const struct conf_directive conf_table[] = {
     {"state-dir", CONF_PATH, offsetof(struct keyd_conf, state_dir), 0, "/var/lib/hamlet/keyd",
-     .help = "Folder of the keys and certificates. Only keyd reads it."},
+     .help = "Folder of the keys and certificates, which nobody but keyd needs to read."},
     {"ca-name", CONF_STRING, offsetof(struct keyd_conf, ca_name), 0, "\"hamlet local CA\"",
      .help = "Name of the local CA, set when it is made at the first start."},
     {"ca-lifetime", CONF_DURATION, offsetof(struct keyd_conf, ca_lifetime), 0, "3650d",
