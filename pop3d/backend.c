@@ -1,0 +1,466 @@
+/* The store and the key daemon, seen from here: all their messages are made and read in this file.
+ *
+ * A mailbox's lock belongs to our connection with the store. When that breaks, every open box is
+ * stale: its lock is taken again (pop_open with the same lock) as soon as the store is back, and in
+ * any case before its next question. A question that the store lost is asked again until
+ * store-timeout; so is QUIT, whose repetition deletes what is still there.
+ *
+ *   ask() -> question() --stale--> reopen() -> on_reopened() -> question()
+ *                '-> on_answer() -> finish(), or retry_later() -> question() */
+#include <stdlib.h>
+#include "libcommon/base/clock.h"
+#include "libcommon/base/log.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/ipc/key.h"
+#include "libcommon/ipc/store.h"
+#include "libcommon/net/daemon.h"
+#include "pop3d/pop3d.h"
+
+enum { RETRY_MS = 200, START_MS = 3000 };
+
+static struct peer *store;
+static struct tls_keys *keys;
+static struct tls_ctx *tls;
+static struct timer start_timer;
+static backend_call_fn *call = peer_call;
+static struct list boxes = {&boxes, &boxes}; /* with a lock */
+
+static void question(struct box *b);
+
+/* --- start --------------------------------------------------------------------------------------
+ */
+
+static void be_ready(void)
+{
+	timer_clear(&start_timer);
+	daemon_ready();
+}
+
+/* Ready when a client would find all of it; or soon, so that it is told [SYS/TEMP] at least. */
+static void on_start_late(struct timer *t)
+{
+	(void)t;
+	log_text(LOG_LV_WARN, "%s%sstarting without", peer_up(store) ? "" : "no mail store, ",
+		 key_client_ready(keys) ? "" : "no certificate, ");
+	be_ready();
+}
+
+static void check_ready(void)
+{
+	if (store && keys && peer_up(store) && key_client_ready(keys))
+		be_ready();
+}
+
+static void on_store_up(struct peer *p, void *arg)
+{
+	(void)p;
+	(void)arg;
+	backend_store_up();
+	check_ready();
+}
+
+static void on_keys(void *arg)
+{
+	(void)arg;
+	check_ready();
+}
+
+void backend_start(void)
+{
+	static const char *const ALPN[] = {"pop3", NULL};
+	struct pool *pool = pool_new(0);
+	store = store_client(ROLE_POP3D, on_store_up, NULL);
+	keys = key_client(pool_printf(pool, "%s/key/pop3d.sock", daemon_rundir()), ROLE_POP3D,
+			  on_keys, NULL);
+	tls = tls_server_ctx(keys, ALPN);
+	timer_set(&start_timer, START_MS, on_start_late);
+	pool_free(&pool);
+}
+
+bool backend_tls_ready(void)
+{
+	return tls && tls_ctx_ready(tls);
+}
+
+struct tls_ctx *backend_tls(void)
+{
+	return tls;
+}
+
+void backend_use(backend_call_fn *fn)
+{
+	call = fn;
+}
+
+/* --- logins
+ * --------------------------------------------------------------------------------------- */
+
+/* An auth_start or auth_step under way. */
+struct exchange {
+	struct session *s; /* held */
+	const char *mech;
+	char *initial; /* of an auth_start, to ask once more; NULL: none */
+	size_t initial_len;
+	bool has_initial, is_start, repeated;
+};
+
+static void exchange_free(struct exchange *x)
+{
+	if (x->initial)
+		mem_wipe(x->initial, x->initial_len);
+	session_drop(x->s);
+	free(x);
+}
+
+static void start_send(struct exchange *x);
+
+static void on_auth(void *arg, enum msg_type t, const void *msg)
+{
+	struct exchange *x = arg;
+	struct session *s = x->s;
+	struct slice text = {"", 0};
+	const struct msg_auth_more *more = msg;
+	enum ipc_err e = peer_error(t, msg, &text);
+	if (e == ERR_LOST && x->is_start && !x->repeated && s->stream) {
+		/* The store was restarted; it waits in the queue for the new one. */
+		x->repeated = true;
+		stats.store_retries++;
+		start_send(x);
+		return;
+	}
+	s->busy = false;
+	if (t == MSG_auth_more)
+		auth_more(s, more->auth, more->challenge);
+	else if (t == MSG_auth_ok)
+		auth_ok(s, msg);
+	else
+		auth_failed(s, e == ERR_OK ? ERR_TEMP : e, text);
+	session_pump(s);
+	exchange_free(x);
+}
+
+/* The queue to the store is full: told from the loop, as every answer is. */
+static void on_auth_full(void *arg)
+{
+	struct msg_error busy = {.code = ERR_TEMP};
+	on_auth(arg, MSG_error, &busy);
+}
+
+static void start_send(struct exchange *x)
+{
+	struct session *s = x->s;
+	unsigned char cb[64];
+	const char *cb_type = "";
+	size_t cb_len = s->tls ? stream_binding(s->stream, cb, &cb_type) : 0;
+	struct msg_auth_start m = {
+	    .sid = slice_of(s->sid),
+	    .mech = slice_of(x->mech),
+	    .has_initial = x->has_initial,
+	    .initial = {x->initial ? x->initial : "", x->initial_len},
+	    .service = SLICE("pop3"),
+	    .peer = slice_of(stream_peer_ip(s->stream)),
+	    .tls = s->tls || s->loopback,
+	    .cb_type = slice_of(cb_type),
+	    .cb_data = {(const char *)cb, cb_len},
+	};
+	if (!call(store, MSG_auth_start, &m, on_auth, x))
+		loop_defer(on_auth_full, x);
+}
+
+static struct exchange *exchange_new(struct session *s)
+{
+	struct exchange *x = mem_alloc(sizeof(*x));
+	x->s = s;
+	session_hold(s);
+	s->busy = true;
+	return x;
+}
+
+void backend_auth_start(struct session *s, const char *mech, struct slice initial)
+{
+	struct exchange *x = exchange_new(s);
+	x->mech = mech;
+	x->is_start = true;
+	x->has_initial = initial.p != NULL;
+	x->initial = mem_strndup(initial.p ? initial.p : "", initial.len);
+	x->initial_len = initial.len;
+	start_send(x);
+}
+
+void backend_auth_step(struct session *s, uint64_t auth, struct slice response)
+{
+	struct exchange *x = exchange_new(s);
+	struct msg_auth_step m = {.auth = auth, .response = response};
+	if (!call(store, MSG_auth_step, &m, on_auth, x))
+		loop_defer(on_auth_full, x);
+}
+
+static void ignore(void *arg, enum msg_type t, const void *msg)
+{
+	(void)arg;
+	(void)t;
+	(void)msg;
+}
+
+void backend_auth_cancel(uint64_t auth)
+{
+	struct msg_auth_step m = {.auth = auth, .cancel = 1, .response = {"", 0}};
+	call(store, MSG_auth_step, &m, ignore, NULL);
+}
+
+/* --- the mailbox
+ * ---------------------------------------------------------------------------------- */
+
+static struct slice lock_of(const struct box *b)
+{
+	return (struct slice){(const char *)b->lock, sizeof(b->lock)};
+}
+
+/* The question is answered (msg), or cannot be (e). */
+static void finish(struct box *b, enum ipc_err e, struct slice text, void *msg)
+{
+	struct session *s = b->s;
+	enum ask what = b->ask;
+	timer_clear(&b->retry);
+	b->ask = ASK_NONE;
+	s->busy = false;
+	if (what == ASK_OPEN && e == ERR_OK) {
+		b->locked = true;
+		list_add_tail(&boxes, &b->link);
+		if (s->stream)
+			mailbox_opened(s, msg);
+		else
+			backend_close(b);
+	} else if (what == ASK_OPEN) {
+		mailbox_refused(s, e, text);
+	} else if (what == ASK_QUIT) {
+		if (e == ERR_OK)
+			b->locked = false; /* QUIT gives it back */
+		backend_close(b);
+		mailbox_updated(s, e, text);
+	} else if (e == ERR_OK) {
+		mailbox_data(s, msg);
+	} else {
+		mailbox_unread(s, e, text);
+	}
+	session_pump(s);
+	session_drop(s);
+}
+
+/* Somebody waits for the answer; a QUIT is carried out in any case. */
+static bool wanted(const struct box *b)
+{
+	return b->s->stream || b->ask == ASK_QUIT;
+}
+
+static void on_retry(struct timer *t)
+{
+	struct box *b = list_entry(t, struct box, retry);
+	if (wanted(b))
+		question(b);
+	else
+		finish(b, ERR_TEMP, (struct slice){"", 0}, NULL);
+}
+
+/* The store was lost: again, unless time is over. */
+static void retry_later(struct box *b)
+{
+	stats.store_retries++;
+	if (wanted(b) && clock_mono() < b->until)
+		timer_set(&b->retry, RETRY_MS, on_retry);
+	else
+		finish(b, ERR_TEMP, (struct slice){"", 0}, NULL);
+}
+
+static void on_answer(void *arg, enum msg_type t, const void *msg)
+{
+	static const enum msg_type WANTED[] = {
+	    [ASK_OPEN] = MSG_pop_list, [ASK_READ] = MSG_message_data, [ASK_QUIT] = MSG_ok};
+	struct box *b = arg;
+	struct slice text = {"", 0};
+	enum ipc_err e = peer_error(t, msg, &text);
+	b->sent = false;
+	if (e == ERR_LOST) {
+		b->stale = b->locked;
+		b->repeated = true;
+		retry_later(b);
+		return;
+	}
+	if (e == ERR_OK && t != WANTED[b->ask])
+		e = ERR_TEMP;
+	finish(b, e, text, (void *)(uintptr_t)msg);
+}
+
+static bool exists(const struct msg_pop_list *m, uint64_t uid)
+{
+	uint32_t low = 0, high = m->messages_n; /* in the order of uids */
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		if (m->messages[mid].uid < uid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < m->messages_n && m->messages[low].uid == uid;
+}
+
+/* A QUIT whose answer was lost: it has happened when all that it deletes is gone. */
+static bool quit_happened(const struct box *b, const struct msg_pop_list *m)
+{
+	if (b->ask != ASK_QUIT || !b->repeated || !b->deleted)
+		return false;
+	for (uint32_t i = 0; i < b->n; i++)
+		if (b->message[i].deleted && exists(m, b->message[i].uid))
+			return false;
+	return true;
+}
+
+static void on_reopened(void *arg, enum msg_type t, const void *msg)
+{
+	struct box *b = arg;
+	struct session *s = b->s;
+	struct slice text = {"", 0};
+	enum ipc_err e = peer_error(t, msg, &text);
+	const struct msg_pop_list *m = msg;
+	b->reopening = false;
+	if (e == ERR_OK &&
+	    (t != MSG_pop_list || m->mailbox != b->mailbox || m->uidvalidity != b->uidvalidity))
+		e = ERR_INUSE; /* not what we had open */
+	if (e == ERR_OK) {
+		b->stale = false;
+		b->locked = true;
+	}
+	if (e == ERR_OK && !wanted(b)) {
+		backend_close(b);
+		e = ERR_TEMP;
+	}
+	if (b->ask == ASK_NONE) {
+		; /* nobody waits; a failure is met again by the next question */
+	} else if (e == ERR_LOST || (e == ERR_TEMP && wanted(b))) {
+		retry_later(b);
+	} else if (e != ERR_OK) {
+		finish(b, e, text, NULL);
+	} else if (quit_happened(b, m)) {
+		finish(b, ERR_OK, text, NULL);
+		b->locked = false;
+	} else {
+		question(b);
+	}
+	session_drop(s);
+}
+
+static void reopen(struct box *b)
+{
+	struct msg_pop_open m = {
+	    .grant = b->grant, .sid = slice_of(b->s->sid), .lock = lock_of(b), .again = 1};
+	if (b->reopening)
+		return;
+	if (!call(store, MSG_pop_open, &m, on_reopened, b)) {
+		if (b->ask != ASK_NONE)
+			retry_later(b);
+		return;
+	}
+	b->reopening = true;
+	session_hold(b->s);
+}
+
+static uint32_t send_quit(struct box *b)
+{
+	struct msg_pop_quit m = {.grant = b->grant, .lock = lock_of(b), .mailbox = b->mailbox};
+	m.deleted = mem_alloc((b->n + 1) * sizeof(*m.deleted));
+	m.retrieved = mem_alloc((b->n + 1) * sizeof(*m.retrieved));
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (b->message[i].deleted)
+			m.deleted[m.deleted_n++].uid = b->message[i].uid;
+		else if (b->message[i].retrieved)
+			m.retrieved[m.retrieved_n++].uid = b->message[i].uid;
+	}
+	uint32_t id = call(store, MSG_pop_quit, &m, on_answer, b);
+	free(m.deleted);
+	free(m.retrieved);
+	return id;
+}
+
+static uint32_t send_open(struct box *b)
+{
+	struct msg_pop_open m = {.grant = b->grant,
+				 .sid = slice_of(b->s->sid),
+				 .lock = lock_of(b),
+				 .again = b->repeated};
+	return call(store, MSG_pop_open, &m, on_answer, b);
+}
+
+static uint32_t send_read(struct box *b)
+{
+	struct msg_message_read m = {.grant = b->grant,
+				     .mailbox = b->mailbox,
+				     .uid = b->message[b->t.index].uid,
+				     .offset = b->read_off,
+				     .length = b->read_len};
+	return call(store, MSG_message_read, &m, on_answer, b);
+}
+
+/* Asks, or takes the lock again first. */
+static void question(struct box *b)
+{
+	if (b->stale) {
+		reopen(b);
+		return;
+	}
+	uint32_t id = b->ask == ASK_QUIT   ? send_quit(b)
+		      : b->ask == ASK_OPEN ? send_open(b)
+					   : send_read(b);
+	b->sent = id != 0;
+	if (!id)
+		retry_later(b);
+}
+
+static void ask(struct session *s, enum ask what)
+{
+	struct box *b = s->box;
+	b->ask = what;
+	b->repeated = false;
+	b->until = clock_mono() + conf.store_timeout;
+	s->busy = true;
+	session_hold(s);
+	question(b);
+}
+
+void backend_open(struct session *s)
+{
+	ask(s, ASK_OPEN);
+}
+
+void backend_read(struct session *s, uint64_t off, uint64_t len)
+{
+	s->box->read_off = off;
+	s->box->read_len = len;
+	ask(s, ASK_READ);
+}
+
+void backend_quit(struct session *s)
+{
+	ask(s, ASK_QUIT);
+}
+
+void backend_close(struct box *b)
+{
+	struct msg_pop_close m = {.grant = b->grant, .lock = lock_of(b), .mailbox = b->mailbox};
+	list_del(&b->link);
+	if (b->locked && !b->stale)
+		call(store, MSG_pop_close, &m, ignore, NULL);
+	b->locked = false;
+}
+
+/* All locks went with the connection before; whoever is idle takes its own again now, before
+ * another client can. */
+void backend_store_up(void)
+{
+	list_each_safe(it, nx, &boxes)
+	{
+		struct box *b = list_entry(it, struct box, link);
+		b->stale = true;
+		if (!b->sent && !timer_is_set(&b->retry))
+			reopen(b);
+	}
+}
