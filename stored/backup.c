@@ -169,6 +169,7 @@ static bool parse_manifest(struct pool *pool, struct slice text, struct manifest
 		struct slice line = slice_cut(&rest, '\n');
 		struct slice word = slice_word(&line);
 		uint64_t v = 0;
+		line = slice_trim(line);
 		if (slice_eqs(word, "end")) {
 			char want[16];
 			str_fmt(want, sizeof(want), "%08x",

@@ -100,7 +100,7 @@ static void drain(void)
 }
 
 /* A restored store waits: start anew with it. */
-void stored_restart(void)
+static void restart(void)
 {
 	restarting = true;
 	drain();
@@ -142,6 +142,7 @@ static void run(void)
 	const char *store = backup_store(conf.state_dir);
 	work_limits(conf.small_body, conf.segment_size);
 	work_on_stop(on_stop);
+	stored_restart = restart;
 	bool ok = backup_take_over(conf.state_dir, &why);
 	unsigned shards = ok ? base_shards(store) : 0; /* fewer than that would hide mailboxes */
 	if (shards < conf.shards)

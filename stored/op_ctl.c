@@ -4,7 +4,7 @@
 #include <string.h>
 #include "stored/ctl.h"
 
-static const struct ctl_cmd *const TABLE[] = {ctl_dir_commands};
+static const struct ctl_cmd *const TABLE[] = {ctl_dir_commands, ctl_store_commands};
 enum { TABLES = sizeof(TABLE) / sizeof(TABLE[0]), WORDS_MAX = 4096 };
 
 static void wipe(struct slice s)

@@ -31,6 +31,8 @@ static op_fn *find(enum msg_type t)
 	return NULL;
 }
 
+void (*stored_restart)(void);
+
 static size_t running; /* requests not answered yet */
 static bool draining;
 

@@ -30,8 +30,8 @@ struct stored_conf {
 extern struct stored_conf conf;
 extern const struct conf_directive conf_table[];
 
-/* main.c: answers what is being worked on, then leaves to be started again. */
-void stored_restart(void);
+/* Set by main.c: answers what is being worked on, then leaves to be started again. */
+extern void (*stored_restart)(void);
 
 /* server.c: the op table: message, function; role rights are in msg.def */
 struct request { /* what an op function gets; lives until request_reply / request_error */
