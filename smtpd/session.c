@@ -84,11 +84,30 @@ void session_close(struct session *s)
 	stream_finish(s->stream, FINISH_MS);
 }
 
+static bool in_message(const struct session *s)
+{
+	return s->input == INPUT_DATA || s->input == INPUT_CHUNK;
+}
+
+/* Milliseconds that the client still has; 0: none. Inside a message a pause has its limit, and so
+ * has the whole, or a byte now and then could hold a session for ever. */
+static uint64_t time_left(const struct session *s)
+{
+	uint64_t now = clock_mono(), until = s->message_until;
+	if (!in_message(s))
+		return 0;
+	if (s->last_input + conf.data_timeout < until)
+		until = s->last_input + conf.data_timeout;
+	return until > now ? until - now : 0;
+}
+
 static void on_timer(struct timer *t)
 {
 	struct session *s = list_entry(t, struct session, timer);
-	if (s->busy || (s->txn && s->txn->pending)) { /* the store has its own time-out */
-		timer_set(t, conf.command_timeout, on_timer);
+	bool waits = s->busy || (s->txn && s->txn->pending); /* the store has its own time-out */
+	uint64_t left = waits ? conf.command_timeout : time_left(s);
+	if (left) {
+		timer_set(t, left, on_timer);
 		return;
 	}
 	log_event(LOG_LV_INFO, s->txn ? s->txn->id : s->sid, "timeout", LS("peer", s->ip));
@@ -194,13 +213,15 @@ void session_hello(struct session *s, struct slice name, bool esmtp)
 
 void session_input(struct session *s, enum input in)
 {
-	bool message = in == INPUT_DATA || in == INPUT_CHUNK;
-	bool was = s->input == INPUT_DATA || s->input == INPUT_CHUNK;
+	bool was = in_message(s);
 	s->input = in;
-	if (!s->stream || s->closing || message == was)
+	if (!s->stream || s->closing || in_message(s) == was)
 		return;
-	stream_timeout(s->stream, message ? conf.data_timeout : 0);
-	timer_set(&s->timer, message ? conf.message_timeout : conf.command_timeout, on_timer);
+	if (!was) {
+		s->last_input = clock_mono();
+		s->message_until = s->last_input + conf.message_timeout;
+	}
+	timer_set(&s->timer, was ? conf.command_timeout : time_left(s), on_timer);
 }
 
 void session_wait(struct session *s)
@@ -319,17 +340,10 @@ static bool step(struct session *s)
 	struct slice in = stream_data(s->stream);
 	if (!in.len)
 		return false;
-	size_t n;
-	switch (s->input) {
-	case INPUT_DATA:
-		n = data_input(s, in);
-		break;
-	case INPUT_CHUNK:
-		n = chunk_input(s, in);
-		break;
-	default:
+	if (!in_message(s))
 		return take_line(s, in);
-	}
+	s->last_input = clock_mono();
+	size_t n = s->input == INPUT_DATA ? data_input(s, in) : chunk_input(s, in);
 	if (s->stream)
 		stream_consume(s->stream, n);
 	return true;
@@ -389,10 +403,6 @@ static void on_data(struct stream *st, void *arg)
 static void on_end(struct stream *st, void *arg, enum stream_end why)
 {
 	struct session *s = arg;
-	if (why == STREAM_TIMEOUT && !s->closing) {
-		log_event(LOG_LV_INFO, s->txn ? s->txn->id : s->sid, "timeout", LS("peer", s->ip));
-		reply(s, 421, "4.4.2", "%s you were silent for too long", conf.hostname);
-	}
 	if (why == STREAM_EOF && !s->closing) {
 		s->eof = true;
 		pump(s);

@@ -182,6 +182,7 @@ struct session {
 	enum input input;
 	unsigned refs; /* one for the stream, one for each question to the store */
 	unsigned busy; /* questions that the next command must wait for */
+	uint64_t last_input, message_until; /* inside a message: clock_mono() */
 	uint32_t errors, idle_commands, messages, auth_failures;
 	bool esmtp; /* EHLO or LHLO */
 	bool tls;
