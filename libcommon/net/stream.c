@@ -123,17 +123,20 @@ static long read_some(struct stream *s, char *p, size_t n)
 	return -2;
 }
 
-/* Room for at least one byte in the read buffer; false when it is full. */
+/* Room for at least one byte in the read buffer; false when it is full. The buffer grows when a
+ * read has filled it: more is likely there. */
 static bool in_room(struct stream *s)
 {
 	if (s->in_off) {
 		memmove(s->in, s->in + s->in_off, s->in_len);
 		s->in_off = 0;
 	}
-	if (s->in_len < s->in_cap)
+	bool grows = s->in_filled && s->in_cap < s->in_max;
+	if (s->in_len < s->in_cap && !grows)
 		return true;
 	if (s->in_cap >= s->in_max)
 		return false;
+	s->in_filled = false;
 	size_t cap = s->in_cap ? s->in_cap * 2 : IN_FIRST;
 	s->in_cap = cap > s->in_max ? s->in_max : cap;
 	s->in = mem_realloc(s->in, s->in_cap);
@@ -147,14 +150,13 @@ static void in_give_back(struct stream *s)
 	free(s->in);
 	s->in = NULL;
 	s->in_cap = s->in_off = 0;
+	s->in_filled = false;
 }
 
 static void deliver(struct stream *s)
 {
 	if (s->in_len && !s->paused && !s->closed && !s->ended && !s->finishing)
 		s->ops->on_data(s, s->arg);
-	if (!s->closed)
-		in_give_back(s);
 }
 
 /* The peer is to take our last bytes and close: what it sends meanwhile is thrown away. */
@@ -195,6 +197,7 @@ static void pump(struct stream *s)
 		long n = read_some(s, s->in + had, room);
 		if (n > 0) {
 			s->in_len += (size_t)n;
+			s->in_filled = (size_t)n == room;
 			stream_progress(s);
 			deliver(s);
 			/* A short read has emptied the socket; polling tells when more is there. */

@@ -45,6 +45,7 @@ struct stream {
 	struct tls_ctx *tls_ctx; /* a handshake that waits for the queue */
 	char *tls_name; /* GnuTLS keeps no copy of the name to verify: lives as long as tls */
 	bool tls_verify;
+	bool in_filled; /* the last read left no room */
 	bool connecting, paused, eof, closed;
 	bool over_high, wants_write, flush_due, pump_due;
 	bool shut_wanted, shut_done, finishing, lingering;
