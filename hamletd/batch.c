@@ -29,6 +29,7 @@ static void finish(void)
 	if (done)
 		done(arg, why.len ? why.p : NULL);
 	buf_free(&why);
+	super_batch_over();
 }
 
 static void one_less(void)

@@ -398,6 +398,7 @@ void super_restart(const char *name, super_done *done, void *arg); /* "all": eac
 void super_stop(const char *name, super_done *done, void *arg);
 void super_begin(const char *name, super_done *done, void *arg); /* starts a stopped one */
 void super_reload(super_done *done, void *arg);
+void super_batch_over(void); /* from batch.c */
 /* Lets all drain in reverse order, then ends the loop; a second call kills. done: NULL, or called
  * at the end. */
 void super_shutdown(super_done *done, void *arg);

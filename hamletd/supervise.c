@@ -12,6 +12,7 @@ static struct hamlet_conf *suite;
 static const char *single;
 static void (*on_up)(void);
 static int exit_code;
+static bool again; /* a SIGHUP came while a change of all went on */
 
 /* The end. */
 static bool ending;
@@ -250,8 +251,20 @@ static struct hamlet_conf *conf_again(super_done *done, void *arg)
 	return c;
 }
 
+void super_batch_over(void)
+{
+	if (!again || ending)
+		return;
+	again = false;
+	super_reload(NULL, NULL);
+}
+
 void super_reload(super_done *done, void *arg)
 {
+	if (!ending && batch_runs() && !done) { /* a signal cannot be told to come back later */
+		again = true;
+		return;
+	}
 	if (ending || batch_runs()) {
 		answer(done, arg,
 		       ending ? "hamletd is being shut down"
