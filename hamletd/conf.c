@@ -36,12 +36,12 @@ static const struct conf_directive DAEMON[] = {
      .type = CONF_STRING,
      FIELD(conf_daemon, program),
      .help = "The program: a name beside hamletd's own binary or in ../libexec/hamlet, or an "
-	     "absolute path. By default the name of the block."},
+	     "absolute path.\nBy default the name of the block."},
     {.name = "config",
      .type = CONF_PATH,
      FIELD(conf_daemon, config),
      .help = "Its configuration file; by default the name of the block with .conf, beside "
-	     "hamlet.conf. The daemon sees the folder of this file."},
+	     "hamlet.conf.\nThe daemon sees the folder of this file."},
     {.name = "processes",
      .type = CONF_INT,
      FIELD(conf_daemon, processes),
@@ -52,8 +52,8 @@ static const struct conf_directive DAEMON[] = {
     {.name = "user",
      .type = CONF_STRING,
      FIELD(conf_daemon, user),
-     .help = "The user it runs as: a name, or UID or UID:GID in numbers. By default hamlet- and "
-	     "the name of the program. Without effect when hamletd is not root."},
+     .help = "The user it runs as: a name, or UID or UID:GID in numbers.\nBy default hamlet- and "
+	     "the name of the program.\nWithout effect when hamletd is not root."},
     {.name = "enabled",
      .type = CONF_BOOL,
      FIELD(conf_daemon, enabled),
@@ -70,7 +70,7 @@ static const struct conf_directive DAEMON[] = {
      .def = "default",
      .names = REPLACE_NAMES,
      .help = "How a process is replaced: overlap starts the new one first and ends the old one "
-	     "when it is ready; stop-first ends the old one first, while connections wait. The "
+	     "when it is ready; stop-first ends the old one first, while connections wait.\nThe "
 	     "default is stop-first for stored and overlap for the others."},
     {.name = "drain-timeout",
      .type = CONF_DURATION,
@@ -90,7 +90,7 @@ const struct conf_directive HAMLET_CONF[] = {
      .type = CONF_PATH,
      FIELD(hamlet_conf, run_dir),
      .def = "/run/hamlet",
-     .help = "The folder of the suite's sockets. Can only be changed by a new start."},
+     .help = "The folder of the suite's sockets.\nCan only be changed by a new start."},
     {.name = "log",
      .type = CONF_ENUM,
      FIELD(hamlet_conf, log),

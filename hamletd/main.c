@@ -247,6 +247,9 @@ int main(int argc, char **argv)
 	if (o.verbose)
 		log_set_level(LOG_LV_DEBUG);
 	supervise(c, &o);
+	/* The pid may be another's soon. The file itself carries the lock of whoever comes next. */
+	if (ftruncate(pid_fd, 0) != 0)
+		log_text(LOG_LV_WARN, "the pid file: %s", strerror(errno));
 	background_done(super_exit_code());
 	return super_exit_code();
 }
