@@ -21,9 +21,8 @@ journey() { # WHO PORT-OFFSET COMMAND ...
 		case $line in
 		"  ok "* | "  FAILED "*)
 			n=$((n + 1))
-			what=${line#* * }
 			case $line in "  ok "*) r=ok ;; *) r="not ok" ;; esac
-			echo "$r $n - $who: $(echo "$what" | sed 's/^ *//')"
+			echo "$r $n - $who: $(echo "$line" | sed 's/^  [a-zA-Z]* *//')"
 			;;
 		*) echo "# $line" ;;
 		esac
@@ -42,7 +41,8 @@ journey tester $offset env
 if [ "$(id -u)" -eq 0 ]; then
 	mkdir "$dir/plain"
 	chmod 755 "$dir"
-	chown 64999:64999 "$dir/plain"
-	journey plain $((offset + 1)) setpriv --reuid 64999 --regid 64999 --clear-groups env HOME="$dir/plain"
+	chown nobody:nogroup "$dir/plain"
+	journey plain $((offset + 1)) setpriv --reuid nobody --regid nogroup --clear-groups \
+		env HOME="$dir/plain" USER=nobody
 fi
 echo "1..$n"
