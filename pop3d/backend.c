@@ -334,8 +334,8 @@ static void on_reopened(void *arg, enum msg_type t, const void *msg)
 		backend_close(b);
 		e = ERR_TEMP;
 	}
-	if (b->ask == ASK_NONE) {
-		; /* nobody waits; a failure is met again by the next question */
+	if (b->ask == ASK_NONE || b->sent) {
+		; /* nobody waits for this; a failure is met again by the next question */
 	} else if (e == ERR_LOST || (e == ERR_TEMP && wanted(b))) {
 		retry_later(b);
 	} else if (e != ERR_OK) {
@@ -452,15 +452,15 @@ void backend_close(struct box *b)
 	b->locked = false;
 }
 
-/* All locks went with the connection before; whoever is idle takes its own again now, before
- * another client can. */
+/* All locks went with the connection before: they are taken again now, before another client
+ * can, and before the questions that waited for the store are sent. */
 void backend_store_up(void)
 {
 	list_each_safe(it, nx, &boxes)
 	{
 		struct box *b = list_entry(it, struct box, link);
 		b->stale = true;
-		if (!b->sent && !timer_is_set(&b->retry))
+		if (!timer_is_set(&b->retry))
 			reopen(b);
 	}
 }

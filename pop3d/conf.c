@@ -12,7 +12,7 @@ struct pop3d_conf conf;
 
 const struct conf_directive conf_table[] = {
     {"hostname", CONF_STRING, F(hostname), 0, NULL, 0, 0, NULL, NULL, 0, NULL,
-     "Name in the greeting. Default: the host's name."},
+     "Name in the greeting; the host's own unless given."},
     {"pop3", CONF_ADDR, F(pop3), CONF_MULTI, NULL, 0, 0, NULL, NULL, 0, NULL,
      "Listens for POP3 (port 110); passwords are taken after STLS, or from loopback."},
     {"pop3s", CONF_ADDR, F(pop3s), CONF_MULTI, NULL, 0, 0, NULL, NULL, 0, NULL,
