@@ -13,13 +13,13 @@
 #include "libcommon/net/daemon.h"
 #include "libcommon/net/loop.h"
 
-enum { TICK_MS = 5000 };
+enum { TICK_MS = 5000, LOCK_ROOM = 1 << 30 };
 
 static const enum role ROLES[] = {ROLE_SMTPD, ROLE_POP3D, ROLE_IMAPD, ROLE_DNSD,  ROLE_PROXYD,
 				  ROLE_HTTPD, ROLE_FTPD,  ROLE_CTL,   ROLE_STORED};
 static struct timer tick;
 
-static bool lock_unbounded(void)
+static bool lock_room(void)
 {
 	struct rlimit r;
 	cap_flag_value_t v = CAP_CLEAR;
@@ -28,7 +28,7 @@ static bool lock_unbounded(void)
 		cap_get_flag(caps, CAP_IPC_LOCK, CAP_EFFECTIVE, &v);
 		cap_free(caps);
 	}
-	return v == CAP_SET || (getrlimit(RLIMIT_MEMLOCK, &r) == 0 && r.rlim_cur == RLIM_INFINITY);
+	return v == CAP_SET || (getrlimit(RLIMIT_MEMLOCK, &r) == 0 && r.rlim_cur >= LOCK_ROOM);
 }
 
 /* Keys are to be found in this process's memory only: not in swap, not in a core file, not by
@@ -40,9 +40,9 @@ static void harden(void)
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0);
 	/* Locking what comes later makes any allocation over the limit fail, so it is done only
-	 * where there is none. */
+	 * where it is far away. */
 	errno = EPERM;
-	if (!lock_unbounded() || mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+	if (!lock_room() || mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
 		log_event(LOG_LV_INFO, NULL, "memory-not-locked", LS("reason", strerror(errno)),
 			  LS("means", "keys may reach the swap space"));
 }

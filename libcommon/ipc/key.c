@@ -7,7 +7,14 @@
 #include "libcommon/ipc/key_sign.h"
 #include "libcommon/ipc/peer.h"
 
-enum { SIGN_MS = 200, FAIL_MS = 1000, CHAIN_MAX = 16, TICKET_KEY = 64, NAME_MAX_LEN = 255 };
+enum {
+	SIGN_MS = 200,
+	TRIES = 3,
+	FAIL_MS = 1000,
+	CHAIN_MAX = 16,
+	TICKET_KEY = 64,
+	NAME_MAX_LEN = 255
+};
 
 struct key_client;
 /* One certificate. Never changed: a push replaces it by another. */
@@ -47,59 +54,59 @@ static int refuse(struct key_client *k, const char *why, struct slice text)
 	return GNUTLS_E_PK_SIGN_FAILED;
 }
 
-static bool reopen(struct key_client *k, uint64_t deadline, const char **why)
+/* One request over the connection there is, or a new one. NULL: none can be had (*why). */
+static const void *ask(struct key_client *k, struct pool *pool, const struct msg_sign *m,
+		       uint64_t deadline, enum msg_type *type, const char **why)
 {
 	uint64_t now = clock_mono();
-	peer_sync_close(&k->sync);
+	unsigned left = now < deadline ? (unsigned)(deadline - now) : 0;
 	*why = "keyd does not answer";
-	if (now < deadline)
-		k->sync = peer_sync_open(k->path, k->role, (unsigned)(deadline - now), why);
-	return k->sync != NULL;
+	if (!k->sync && left)
+		k->sync = peer_sync_open(k->path, k->role, left, why);
+	if (!k->sync)
+		return NULL;
+	peer_sync_limit(k->sync, left);
+	return peer_sync_call(k->sync, pool, MSG_sign, m, type, NULL);
 }
 
-static const void *ask(struct key_client *k, struct pool *pool, const struct msg_sign *m,
-		       uint64_t deadline, enum msg_type *type)
+/* A connection that breaks is most likely that of a keyd which is being replaced: the next one
+ * takes over the same socket, and to sign again does no harm. */
+static const void *ask_again(struct key_client *k, struct pool *pool, const struct msg_sign *m,
+			     enum msg_type *type, const char **why)
 {
-	uint64_t now = clock_mono();
-	peer_sync_limit(k->sync, now < deadline ? (unsigned)(deadline - now) : 0);
-	return peer_sync_call(k->sync, pool, MSG_sign, m, type, NULL);
+	uint64_t deadline = clock_mono() + SIGN_MS;
+	const void *answer = NULL;
+	for (int i = 0; i < TRIES; i++) {
+		answer = ask(k, pool, m, deadline, type, why);
+		if (answer && peer_error(*type, answer, NULL) != ERR_LOST)
+			break;
+		peer_sync_close(&k->sync);
+	}
+	return answer;
 }
 
 static int remote_sign(struct key_cert *c, gnutls_sign_algorithm_t algorithm,
 		       const gnutls_datum_t *data, gnutls_datum_t *signature)
 {
 	struct key_client *k = c->k;
-	uint64_t deadline = clock_mono() + SIGN_MS;
-	const char *why;
-	enum msg_type t;
+	const char *why = NULL;
+	enum msg_type t = MSG_NONE;
 	struct slice text = {"", 0};
 	struct msg_sign m = {.key = slice_of(c->id),
 			     .algorithm = algorithm,
 			     .data = {(const char *)data->data, data->size}};
 	if (clock_mono() < k->fail_until)
 		return GNUTLS_E_PK_SIGN_FAILED;
-	bool kept = k->sync != NULL;
-	if (!kept && !reopen(k, deadline, &why))
-		return refuse(k, why, text);
 	struct pool *pool = pool_new(0);
-	const void *answer = ask(k, pool, &m, deadline, &t);
-	/* A connection kept from before may be that of a keyd which has been replaced. */
-	if (kept && peer_error(t, answer, NULL) == ERR_LOST) {
-		if (!reopen(k, deadline, &why)) {
-			pool_free(&pool);
-			return refuse(k, why, text);
-		}
-		answer = ask(k, pool, &m, deadline, &t);
-	}
+	const struct msg_signature *s = ask_again(k, pool, &m, &t, &why);
+	enum ipc_err e = s ? peer_error(t, s, &text) : ERR_LOST;
 	int r = 0;
-	const struct msg_signature *s = answer;
-	enum ipc_err e = peer_error(t, answer, &text);
 	if (e == ERR_OK && t == MSG_signature && s->sig.len) {
 		signature->data = gnutls_malloc(s->sig.len);
 		signature->size = (unsigned)s->sig.len;
 		memcpy(signature->data, s->sig.p, s->sig.len);
 	} else {
-		r = refuse(k, ipc_err_name(e), text);
+		r = refuse(k, s ? ipc_err_name(e) : why, text);
 	}
 	pool_free(&pool);
 	return r;
