@@ -114,6 +114,13 @@ static void on_poll_closed(uv_handle_t *h)
 	unref(io);
 }
 
+static void wipe_secret(char *frame, size_t len)
+{
+	struct frame_head h;
+	if (frame_head(frame, &h) && msg_secret(h.type))
+		explicit_bzero(frame, len);
+}
+
 static void out_pop(struct frame_io *io)
 {
 	struct out_frame *f = io->out_head;
@@ -122,6 +129,7 @@ static void out_pop(struct frame_io *io)
 		io->out_last = NULL;
 	if (f->fd >= 0)
 		close(f->fd);
+	wipe_secret(f->data, f->len);
 	free(f);
 }
 
@@ -164,7 +172,7 @@ static bool deliver_one(struct frame_io *io)
 	size_t left = io->in.len - io->in_off;
 	if (io->closed || io->ended || io->paused || left < IPC_HEADER)
 		return false;
-	const char *at = io->in.p + io->in_off;
+	char *at = io->in.p + io->in_off;
 	if (!frame_head(at, &h)) {
 		end(io, "a frame over the limit");
 		return false;
@@ -182,6 +190,8 @@ static bool deliver_one(struct frame_io *io)
 	}
 	io->in_off += IPC_HEADER + h.len;
 	io->ops->on_frame(io->arg, h.type, h.request, (struct slice){at + IPC_HEADER, h.len}, fd);
+	if (!io->closed) /* else the buffer is gone */
+		wipe_secret(at, IPC_HEADER + h.len);
 	return true;
 }
 
@@ -304,6 +314,8 @@ void frame_close(struct frame_io *io)
 		out_pop(io);
 	while (io->fds_n)
 		close(io->fds[--io->fds_n]);
+	if (io->in.p)
+		explicit_bzero(io->in.p, io->in.len);
 	buf_free(&io->in);
 	uv_close((uv_handle_t *)&io->poll, on_poll_closed);
 }
@@ -339,6 +351,8 @@ bool frame_send(struct frame_io *io, enum msg_type t, uint32_t request, const vo
 	bool ok = msg_encode(&wire, t, request, msg, &fd);
 	if (ok)
 		frame_send_wire(io, buf_slice(&wire), fd);
+	if (msg_secret(t) && wire.p)
+		explicit_bzero(wire.p, wire.cap);
 	buf_free(&wire);
 	return ok;
 }

@@ -143,6 +143,12 @@ const struct msg_info *msg_info(enum msg_type t)
 	return i;
 }
 
+bool msg_secret(enum msg_type t)
+{
+	return t == MSG_ctl || t == MSG_ctl_reply || t == MSG_auth_start || t == MSG_auth_step ||
+	       t == MSG_auth_ok || t == MSG_certs;
+}
+
 /* Where the next field of a struct stands; moves *at behind it. */
 static size_t place(size_t *at, size_t size, size_t align)
 {

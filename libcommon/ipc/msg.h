@@ -144,6 +144,8 @@ bool msg_encode(struct buf *out, enum msg_type t, uint32_t request, const void *
 void *msg_decode(struct pool *pool, enum msg_type t, struct slice payload, int fd);
 /* The message's body; NULL when its kind has none. */
 struct body *msg_body(enum msg_type t, void *msg);
+/* True for messages that carry passwords, grants or keys: their bytes are wiped after use. */
+bool msg_secret(enum msg_type t);
 /* True when fd is a memfd of just that size which nobody can change any more. */
 bool msg_fd_sealed(int fd, uint64_t size);
 

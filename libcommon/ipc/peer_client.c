@@ -25,7 +25,7 @@ struct call {
 	struct list link;
 	uint32_t id;
 	enum { WAITING, SENT, LOST } where;
-	bool watch;
+	bool watch, secret;
 	peer_reply_fn *fn; /* NULL: cancelled */
 	void *arg;
 	uint64_t cost, since;
@@ -60,13 +60,20 @@ struct peer {
 static void reconnect(struct timer *t);
 static void send_waiting(struct peer *p);
 
+static void wire_free(struct buf *wire, bool secret)
+{
+	if (secret && wire->p)
+		explicit_bzero(wire->p, wire->cap);
+	buf_free(wire);
+}
+
 /* --- calls ----------------------------------------------------------------------------- */
 
 static void call_free(struct peer *p, struct call *call)
 {
 	map_del(p->calls, &call->id, sizeof(call->id));
 	list_del(&call->link);
-	buf_free(&call->wire);
+	wire_free(&call->wire, call->secret);
 	if (call->fd >= 0)
 		close(call->fd);
 	free(call);
@@ -334,7 +341,7 @@ static void send_waiting(struct peer *p)
 			return;
 		unwait(p, call);
 		transmit(p, call, buf_slice(&call->wire), call->fd);
-		buf_free(&call->wire);
+		wire_free(&call->wire, call->secret);
 		if (call->fd >= 0)
 			close(call->fd);
 		call->fd = -1;
@@ -370,16 +377,17 @@ uint32_t peer_call(struct peer *p, enum msg_type t, const void *msg, peer_reply_
 	bool now = list_empty(&p->waiting) && has_credit(p, cost);
 	if (!now && p->waiting_n &&
 	    (p->waiting_n >= PEER_WAIT_MAX || p->waiting_bytes + cost > PEER_WAIT_BYTES)) {
-		buf_free(&wire);
+		wire_free(&wire, msg_secret(t));
 		return 0;
 	}
 	struct call *call = mem_alloc(sizeof(*call));
 	*call = (struct call){.id = id, .fn = fn, .arg = arg, .cost = cost, .fd = -1};
+	call->secret = msg_secret(t);
 	call->watch = t == MSG_watch || t == MSG_certs_watch;
 	map_set(p->calls, &id, sizeof(id), call);
 	if (now) {
 		transmit(p, call, buf_slice(&wire), fd);
-		buf_free(&wire);
+		wire_free(&wire, call->secret);
 		return id;
 	}
 	call->wire = wire;

@@ -42,6 +42,7 @@ struct server {
 struct conn_kept {
 	struct pool *pool;
 	struct body *body; /* holds the descriptor; NULL: none came */
+	size_t secret;     /* bytes of payload to wipe */
 	char payload[];
 };
 
@@ -195,6 +196,7 @@ static void on_frame(void *arg, enum msg_type t, uint32_t request, struct slice 
 	struct conn_kept *k = mem_realloc(NULL, sizeof(*k) + payload.len);
 	k->pool = pool_new(0);
 	k->body = NULL;
+	k->secret = msg_secret(t) ? payload.len : 0;
 	memcpy(k->payload, payload.p, payload.len);
 	void *msg = msg_decode(k->pool, t, (struct slice){k->payload, payload.len}, fd);
 	if (msg && fd >= 0)
@@ -230,6 +232,7 @@ void conn_drop(struct conn_kept *k)
 	if (k->body && k->body->fd >= 0)
 		close(k->body->fd);
 	pool_free(&k->pool);
+	explicit_bzero(k->payload, k->secret);
 	free(k);
 }
 
