@@ -98,6 +98,16 @@ $(O)/t/tool/$(1): $(O)/obj/t/tool/$(1).o $(COMMON)
 endef
 $(foreach u,$(TOOL_SRC:t/tool/%.c=%),$(eval $(call TESTTOOL,$(u))))
 
+# t/bench/NAME_what.c is linked as a unit test is; it measures a program's parts in one process.
+BENCH_SRC := $(sort $(wildcard t/bench/*.c))
+BENCHES   := $(BENCH_SRC:t/bench/%.c=$(O)/t/bench/%)
+define BENCHPROG
+$(O)/t/bench/$(1): $(O)/obj/t/bench/$(1).o $(O)/lib/$(call progof,$(1)).a $(COMMON)
+	@mkdir -p $$(@D)
+	@$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(PKG_LIBS)
+endef
+$(foreach u,$(BENCH_SRC:t/bench/%.c=%),$(eval $(call BENCHPROG,$(u))))
+
 .PHONY: unit wire e2e tools check check-long fuzz san-unit
 tools: $(TOOLS)
 

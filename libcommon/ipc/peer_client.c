@@ -294,9 +294,9 @@ struct peer *peer_connect(const char *path, enum role role,
 void peer_free(struct peer **pp)
 {
 	struct peer *p = *pp;
-	struct list *const heads[] = {&p->waiting, &p->sent, &p->lost};
 	if (!p)
 		return;
+	struct list *const heads[] = {&p->waiting, &p->sent, &p->lost};
 	*pp = NULL;
 	p->dead = true;
 	timer_clear(&p->retry);

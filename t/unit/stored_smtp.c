@@ -1,0 +1,381 @@
+/* What smtpd asks, through the socket: recipients, senders, delivery to shards and by the queue,
+ * and what is left over a restart. */
+#include "t/unit/stored_running.h"
+
+static enum ipc_err rcpt(const char *addr, struct slice grant, uint64_t size, uint32_t *kind)
+{
+	struct msg_rcpt_check m = {
+	    .grant = grant, .sender = SLICE("x@y.example"), .rcpt = slice_of(addr), .size = size};
+	struct answer a = {0};
+	assert_true(peer_call(smtpd, MSG_rcpt_check, &m, on_answer, &a) != 0);
+	turn(&a.here);
+	if (a.type == MSG_error)
+		return (enum ipc_err)((const struct msg_error *)a.msg)->code;
+	assert_int_equal(a.type, MSG_rcpt_ok);
+	if (kind)
+		*kind = ((const struct msg_rcpt_ok *)a.msg)->kind;
+	return ERR_OK;
+}
+
+static void recipients_are_ours_or_refused(void **state)
+{
+	(void)state;
+	uint32_t kind = 99;
+	for (int i = 0; i < 2; i++) { /* from the directory, then from its cache */
+		assert_int_equal(rcpt("alice@a.test", SLICE(""), 0, &kind), ERR_OK);
+		assert_int_equal(kind, RCPT_LOCAL);
+		assert_int_equal(rcpt("Alice+tag@A.test", SLICE(""), 0, &kind), ERR_OK);
+		assert_int_equal(rcpt("team@a.test", SLICE(""), 0, &kind), ERR_OK);
+		assert_int_equal(kind, RCPT_ALIAS);
+		assert_int_equal(rcpt("away@a.test", SLICE(""), 0, &kind), ERR_OK);
+		assert_int_equal(rcpt("nobody@a.test", SLICE(""), 0, NULL), ERR_NOTFOUND);
+		assert_int_equal(rcpt("x@elsewhere.example", SLICE(""), 0, NULL), ERR_NOTLOCAL);
+	}
+}
+
+static void only_a_grant_relays(void **state)
+{
+	(void)state;
+	uint32_t kind = 99;
+	struct slice g = grant_for(ROLE_SMTPD, 1);
+	assert_int_equal(rcpt("x@elsewhere.example", g, 0, &kind), ERR_OK);
+	assert_int_equal(kind, RCPT_RELAY);
+	assert_int_equal(rcpt("x@elsewhere.example", grant_for(ROLE_POP3D, 1), 0, NULL), ERR_GRANT);
+	grant_epoch(1, 2);
+	assert_int_equal(rcpt("x@elsewhere.example", g, 0, NULL), ERR_GRANT);
+}
+
+static void a_full_mailbox_is_said_at_rcpt(void **state)
+{
+	(void)state;
+	change_sql(0, "UPDATE account SET quota = 10 WHERE id = 1");
+	assert_int_equal(rcpt("alice@a.test", SLICE(""), 10, NULL), ERR_OK);
+	assert_int_equal(rcpt("alice@a.test", SLICE(""), 11, NULL), ERR_QUOTA);
+	struct row_rcpt to[] = {TO("alice@a.test")};
+	struct msg_deliver m = message("m1", to, 1, "0123456789");
+	assert_int_equal(send_it(&m), ERR_OK);
+	assert_int_equal(rcpt("alice@a.test", SLICE(""), 0, NULL), ERR_QUOTA);
+	assert_int_equal(rcpt("team@a.test", SLICE(""), 0, NULL), ERR_QUOTA);
+	m.id = SLICE("m2");
+	assert_int_equal(send_it(&m), ERR_QUOTA);
+}
+
+static void senders_are_the_accounts_own(void **state)
+{
+	(void)state;
+	struct msg_sender_check m = {.grant = grant_for(ROLE_SMTPD, 1)};
+	const char *good[] = {"alice@a.test", "alice+x@a.test", "team@a.test", ""};
+	const char *bad[] = {"bob@a.test", "x@elsewhere.example", "nobody@a.test"};
+	for (size_t i = 0; i < 4; i++) {
+		m.sender = slice_of(good[i]);
+		ask(smtpd, MSG_sender_check, &m, MSG_ok);
+	}
+	for (size_t i = 0; i < 3; i++) {
+		m.sender = slice_of(bad[i]);
+		assert_int_equal(ask_error(smtpd, MSG_sender_check, &m), ERR_DENIED);
+	}
+	m.grant = SLICE("");
+	assert_int_equal(ask_error(smtpd, MSG_sender_check, &m), ERR_DENIED);
+}
+
+static void one_shard_takes_it_at_once(void **state)
+{
+	(void)state;
+	/* alice twice, as herself and by the alias */
+	struct row_rcpt to[] = {TO("alice@a.test"), TO("team@a.test"), TO("alice+x@a.test")};
+	struct msg_deliver m = message("m1", to, 3, "hello");
+	assert_int_equal(send_it(&m), ERR_OK);
+	assert_int_equal(read_sql(1, "SELECT COUNT(*) FROM messages"), 2);
+	assert_int_equal(read_sql(1, "SELECT refs FROM bodies"), 2);
+	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM queue_items"), 0);
+}
+
+static void again_is_answered_as_before(void **state)
+{
+	(void)state;
+	struct row_rcpt to[] = {TO("alice@a.test"), TO("carol@a.test")};
+	struct msg_deliver m = message("m1", to, 2, "hello");
+	assert_int_equal(send_it(&m), ERR_OK);
+	assert_int_equal(send_it(&m), ERR_OK);
+	assert_int_equal(read_sql(1, "SELECT COUNT(*) FROM messages"), 2);
+	struct row_rcpt wide[] = {TO("alice@a.test"), TO("bob@a.test")};
+	struct msg_deliver w = message("m2", wide, 2, "hello");
+	assert_int_equal(send_it(&w), ERR_OK);
+	assert_int_equal(send_it(&w), ERR_OK);
+	fanout_start();
+	assert_true(becomes(0, "SELECT COUNT(*) FROM queue_items WHERE finished_ms > 0", 1));
+	assert_int_equal(send_it(&w), ERR_OK);
+	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM queue_items"), 1);
+	assert_int_equal(read_sql(1, "SELECT COUNT(*) FROM messages"), 3);
+	assert_int_equal(read_sql(2, "SELECT COUNT(*) FROM messages"), 1);
+}
+
+static void several_shards_go_by_the_queue(void **state)
+{
+	(void)state;
+	fanout_start();
+	struct row_rcpt to[] = {TO("alice@a.test"), TO("bob@a.test"), TO("team@a.test"),
+				TO("dave@a.test")};
+	struct msg_deliver m = message("m1", to, 4, "hello");
+	assert_int_equal(send_it(&m), ERR_OK);
+	assert_true(becomes(1, "SELECT COUNT(*) FROM messages", 2));
+	assert_true(becomes(2, "SELECT COUNT(*) FROM messages", 2));
+	assert_true(becomes(0, "SELECT COUNT(*) FROM queue_items WHERE finished_ms > 0", 1));
+	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM bodies"), 0);
+}
+
+static void the_outside_stays_due(void **state)
+{
+	(void)state;
+	fanout_start();
+	struct row_rcpt to[] = {TO("away@a.test"), TO("alice@a.test")};
+	struct msg_deliver m = message("m1", to, 2, "hello");
+	assert_int_equal(send_it(&m), ERR_OK);
+	assert_true(becomes(1, "SELECT COUNT(*) FROM messages", 1));
+	assert_true(becomes(0, "SELECT open FROM queue_items", 1));
+	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM queue_rcpts WHERE state = 0"
+				     " AND outside = 1"),
+			 1);
+	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM bodies"), 1);
+}
+
+static void without_a_grant_nothing_is_relayed(void **state)
+{
+	(void)state;
+	struct row_rcpt to[] = {TO("x@elsewhere.example")};
+	struct msg_deliver m = message("m1", to, 1, "hello");
+	assert_int_equal(send_it(&m), ERR_NOTLOCAL);
+	m.flags = DELIVER_SUBMITTED;
+	assert_int_equal(ask_error(smtpd, MSG_deliver, &m), ERR_BAD);
+	m.grant = grant_for(ROLE_SMTPD, 1);
+	assert_int_equal(send_it(&m), ERR_DENIED); /* somebody else's address */
+	m.sender = SLICE("alice@a.test");
+	assert_int_equal(send_it(&m), ERR_OK);
+	assert_int_equal(read_sql(0, "SELECT account FROM queue_items"), 1);
+}
+
+static void lmtp_answers_for_each(void **state)
+{
+	(void)state;
+	change_sql(0, "UPDATE account SET quota = 3 WHERE id = 3");
+	struct row_rcpt to[] = {TO("alice@a.test"), TO("carol@a.test"), TO("nobody@a.test"),
+				TO("team@a.test")};
+	struct msg_deliver m = message("m1", to, 4, "hello");
+	m.each = 1;
+	const struct msg_delivered *d = ask(smtpd, MSG_deliver, &m, MSG_delivered);
+	assert_int_equal(d->results[0].code, ERR_OK);
+	assert_int_equal(d->results[1].code, ERR_QUOTA);
+	assert_int_equal(d->results[2].code, ERR_NOTFOUND);
+	assert_int_equal(d->results[3].code, ERR_QUOTA);
+	m.each = 0;
+	m.id = SLICE("m2");
+	assert_int_equal(send_it(&m), ERR_NOTFOUND);
+	assert_int_equal(read_sql(1, "SELECT COUNT(*) FROM messages"), 1);
+}
+
+static void a_large_body_comes_as_a_descriptor(void **state)
+{
+	(void)state;
+	enum { SIZE = 700000 };
+	int fd = memfd_create("body", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char *text = pool_alloc(run_pool, SIZE);
+	for (size_t i = 0; i < SIZE; i++)
+		text[i] = (char)('a' + i % 23);
+	assert_int_equal(write(fd, text, SIZE), SIZE);
+	struct row_rcpt to[] = {TO("alice@a.test"), TO("bob@a.test")};
+	struct msg_deliver m = message("m1", to, 2, "");
+	m.body = (struct body){.fd = fd, .size = SIZE};
+	fanout_start();
+	assert_int_equal(send_it(&m), ERR_OK);
+	close(fd);
+	assert_true(becomes(2, "SELECT COUNT(*) FROM messages", 1));
+	struct msg_message_read rd = {
+	    .grant = grant_for(ROLE_POP3D, 2), .mailbox = mailbox_global(2, 1), .uid = 1};
+	const struct msg_message_data *data = ask(pop3d, MSG_message_read, &rd, MSG_message_data);
+	assert_int_equal(data->size, SIZE);
+	assert_true(data->body.fd > 0);
+	char *back = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, data->body.fd, 0);
+	assert_memory_equal(back, text, SIZE);
+	munmap(back, SIZE);
+	close(data->body.fd);
+	rd.offset = 100000;
+	rd.length = 50;
+	data = ask(pop3d, MSG_message_read, &rd, MSG_message_data);
+	assert_int_equal(data->body.bytes.len, 50);
+	assert_memory_equal(data->body.bytes.p, text + 100000, 50);
+}
+
+static void what_was_queued_survives_a_restart(void **state)
+{
+	(void)state;
+	struct row_rcpt to[] = {TO("alice@a.test"), TO("bob@a.test")};
+	struct msg_deliver m = message("m1", to, 2, "hello");
+	assert_int_equal(send_it(&m), ERR_OK); /* answered; the fan-out never began */
+	assert_int_equal(read_sql(1, "SELECT COUNT(*) FROM messages"), 0);
+	stop_threads();
+	start_threads();
+	fanout_start();
+	assert_true(becomes(1, "SELECT COUNT(*) FROM messages", 1));
+	assert_true(becomes(2, "SELECT COUNT(*) FROM messages", 1));
+}
+
+/* What a fan-out had committed in bob's shard before it was cut short. */
+static enum ipc_err half_of_it(struct base *b, struct op *op)
+{
+	(void)op;
+	struct drop drop = {.account = 2};
+	struct delivery d = {.id = SLICE("m1"),
+			     .body = {.bytes = SLICE("hello"), .fd = -1},
+			     .size = 5,
+			     .drop = &drop,
+			     .n = 1};
+	return deliver_run(b, &d);
+}
+
+static void a_fanout_cut_short_delivers_once(void **state)
+{
+	(void)state;
+	struct row_rcpt to[] = {TO("alice@a.test"), TO("bob@a.test"), TO("dave@a.test")};
+	struct msg_deliver m = message("m1", to, 3, "hello");
+	assert_int_equal(send_it(&m), ERR_OK);
+	on_base(2, true, NULL, NULL, half_of_it);
+	stop_threads();
+	start_threads();
+	fanout_start();
+	assert_true(becomes(0, "SELECT COUNT(*) FROM queue_items WHERE finished_ms > 0", 1));
+	assert_int_equal(read_sql(1, "SELECT COUNT(*) FROM messages"), 1);
+	assert_int_equal(read_sql(2, "SELECT COUNT(*) FROM messages"), 2);
+	assert_int_equal(read_sql(2, "SELECT messages FROM owners WHERE account = 2"), 1);
+}
+
+static void a_full_mailbox_is_tried_again(void **state)
+{
+	(void)state;
+	struct row_rcpt to[] = {TO("alice@a.test"), TO("bob@a.test")};
+	struct msg_deliver m = message("m1", to, 2, "hello");
+	change_sql(0, "UPDATE account SET quota = 3 WHERE id = 2");
+	fanout_start();
+	assert_int_equal(send_it(&m), ERR_OK);
+	assert_true(becomes(0, "SELECT attempts FROM queue_rcpts WHERE account = 2", 1));
+	assert_int_equal(read_sql(0, "SELECT state FROM queue_rcpts WHERE account = 2"), QUEUE_DUE);
+	change_sql(0, "UPDATE account SET quota = 0 WHERE id = 2");
+	move_clock(60000);
+	fanout_kick();
+	assert_true(becomes(2, "SELECT COUNT(*) FROM messages", 1));
+	assert_true(becomes(0, "SELECT COUNT(*) FROM queue_items WHERE finished_ms > 0", 1));
+}
+
+static void an_account_that_has_gone_fails(void **state)
+{
+	(void)state;
+	struct row_rcpt to[] = {TO("alice@a.test"), TO("dave@a.test")};
+	struct msg_deliver m = message("m1", to, 2, "hello");
+	assert_int_equal(send_it(&m), ERR_OK);
+	change_sql(0, "DELETE FROM account WHERE id = 4");
+	fanout_start();
+	assert_true(becomes(0, "SELECT COUNT(*) FROM queue_items WHERE finished_ms > 0", 1));
+	assert_int_equal(read_sql(0, "SELECT failed FROM queue_items"), 1);
+	assert_int_equal(read_sql(1, "SELECT COUNT(*) FROM messages"), 1);
+}
+
+static void held_messages_wait(void **state)
+{
+	(void)state;
+	struct row_rcpt to[] = {TO("alice@a.test")};
+	struct msg_deliver m = message("m1", to, 1, "hello");
+	m.hold_until_ms = clock_ms() + 3600000;
+	fanout_start();
+	assert_int_equal(send_it(&m), ERR_OK);
+	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM queue_rcpts WHERE state = 0"), 1);
+	move_clock(3600001);
+	fanout_kick();
+	assert_true(becomes(1, "SELECT COUNT(*) FROM messages", 1));
+}
+
+static void many_at_once_are_all_there(void **state)
+{
+	(void)state;
+	enum { N = 300 };
+	struct answer a[N] = {0};
+	struct row_rcpt to[] = {TO("alice@a.test")};
+	for (int i = 0; i < N; i++) {
+		char id[20];
+		snprintf(id, sizeof(id), "m%d", i);
+		struct msg_deliver m = message(id, to, 1, "hello");
+		assert_true(peer_call(smtpd, MSG_deliver, &m, on_answer, &a[i]) != 0);
+	}
+	for (int i = 0; i < N; i++)
+		turn(&a[i].here);
+	assert_int_equal(read_sql(1, "SELECT COUNT(*) FROM messages"), N);
+	assert_int_equal(read_sql(1, "SELECT uidnext FROM mailboxes"), N + 1);
+}
+
+static void leases_are_the_workers(void **state)
+{
+	(void)state;
+	struct row_rcpt to[] = {TO("away@a.test")};
+	struct msg_deliver m = message("m1", to, 1, "hello");
+	struct msg_queue_claim c = {.worker = SLICE("w1"), .max = 10, .lease_ms = 60000};
+	assert_int_equal(send_it(&m), ERR_OK);
+	const struct msg_queue_items *q = ask(smtpd, MSG_queue_claim, &c, MSG_queue_items);
+	assert_int_equal(q->items_n, 1);
+	assert_true(slice_eqs(q->items[0].domain, "elsewhere.example"));
+	assert_int_equal(q->items[0].rcpts_n, 1);
+	uint64_t item = q->items[0].item;
+	c.worker = SLICE("w2");
+	q = ask(smtpd, MSG_queue_claim, &c, MSG_queue_items);
+	assert_int_equal(q->items_n, 0);
+	assert_true(q->next_due_ms != UINT64_MAX);
+	struct msg_queue_read rd = {.worker = SLICE("w2"), .item = item};
+	assert_int_equal(ask_error(smtpd, MSG_queue_read, &rd), ERR_INUSE);
+	rd.worker = SLICE("w1");
+	const struct msg_message_data *data = ask(smtpd, MSG_queue_read, &rd, MSG_message_data);
+	assert_true(slice_eqs(data->body.bytes, "hello"));
+	struct msg_queue_renew rn = {.worker = SLICE("w1"), .item = item, .lease_ms = 120000};
+	ask(smtpd, MSG_queue_renew, &rn, MSG_ok);
+	move_clock(60001);
+	q = ask(smtpd, MSG_queue_claim, &c, MSG_queue_items);
+	assert_int_equal(q->items_n, 0);
+	move_clock(60001);
+	q = ask(smtpd, MSG_queue_claim, &c, MSG_queue_items);
+	assert_int_equal(q->items_n, 1);
+	struct row_rcpt_done done = {
+	    .rcpt = q->items[0].rcpts[0].rcpt, .state = QUEUE_DONE, .text = SLICE("250 ok")};
+	struct msg_queue_result r = {
+	    .worker = SLICE("w1"), .item = item, .rcpts = &done, .rcpts_n = 1};
+	assert_int_equal(ask_error(smtpd, MSG_queue_result, &r), ERR_INUSE);
+	r.worker = SLICE("w2");
+	ask(smtpd, MSG_queue_result, &r, MSG_ok);
+	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM bodies"), 0);
+}
+
+static void malformed_requests_are_refused(void **state)
+{
+	(void)state;
+	struct row_rcpt to[] = {TO("alice@a.test")};
+	struct msg_deliver m = message("", to, 1, "hello");
+	assert_int_equal(ask_error(smtpd, MSG_deliver, &m), ERR_BAD);
+	m = message("m1", to, 0, "hello");
+	assert_int_equal(ask_error(smtpd, MSG_deliver, &m), ERR_BAD);
+	m = message("a very long message id, longer than any message id that there ever was", to, 1,
+		    "hello");
+	assert_int_equal(ask_error(smtpd, MSG_deliver, &m), ERR_BAD);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, running_setup, running_teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(recipients_are_ours_or_refused),     T(only_a_grant_relays),
+	    T(a_full_mailbox_is_said_at_rcpt),     T(senders_are_the_accounts_own),
+	    T(one_shard_takes_it_at_once),         T(again_is_answered_as_before),
+	    T(several_shards_go_by_the_queue),     T(the_outside_stays_due),
+	    T(without_a_grant_nothing_is_relayed), T(lmtp_answers_for_each),
+	    T(a_large_body_comes_as_a_descriptor), T(what_was_queued_survives_a_restart),
+	    T(a_fanout_cut_short_delivers_once),   T(a_full_mailbox_is_tried_again),
+	    T(an_account_that_has_gone_fails),     T(held_messages_wait),
+	    T(many_at_once_are_all_there),         T(leases_are_the_workers),
+	    T(malformed_requests_are_refused),
+	};
+	return cmocka_run_group_tests_name("stored_smtp", tests, NULL, NULL);
+}
