@@ -240,9 +240,16 @@ static void pump(struct frame_io *io)
 static void on_poll(uv_poll_t *p, int status, int events)
 {
 	struct frame_io *io = p->data;
-	(void)status;
 	io->refs++;
-	if ((events & UV_WRITABLE) && !flush(io))
+	if (status < 0) {
+		/* libuv stops polling at EPOLLERR (the other side went with our bytes unread):
+		 * what is still to be read comes first, then the reason. */
+		io->events = 0;
+		if (!io->closed && !io->paused)
+			pump(io);
+		end(io, "reset by the other side");
+	}
+	if ((events & UV_WRITABLE) && !io->closed && !flush(io))
 		end(io, "cannot be written to");
 	if (!io->closed && (events & UV_READABLE))
 		pump(io);

@@ -520,8 +520,13 @@ static void on_connected(struct stream *s)
 static void on_poll(uv_poll_t *h, int status, int events)
 {
 	struct stream *s = h->data;
-	(void)status; /* an error shows itself in the next call on the fd */
 	s->refs++;
+	if (status < 0) {
+		/* At EPOLLERR (a reset) libuv tells no events and stops polling: the error shows
+		 * itself in the next call on the fd. */
+		s->events = 0;
+		events = UV_READABLE | UV_WRITABLE;
+	}
 	if (s->connecting)
 		on_connected(s);
 	if (s->tls && !s->tls->up && !s->end_due)
