@@ -85,7 +85,8 @@ unsigned slow_waiting(void);
 struct guard {                            /* the counters that a login concerns */
 	uint64_t account, address, known; /* 0: none */
 };
-/* peer: an address, perhaps with a port: "192.0.2.1", "192.0.2.1:25", "[::1]:25". */
+/* name "": not known yet. peer: an address, perhaps with a port: "192.0.2.1", "192.0.2.1:25",
+ * "[::1]:25". */
 struct guard guard_for(struct slice name, struct slice peer);
 bool guard_allows(const struct guard *g);
 /* Milliseconds to wait before the answer. password: a keyed hash of the wrong one, 0: unknown. */

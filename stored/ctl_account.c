@@ -73,11 +73,12 @@ static enum ipc_err put_password(struct base *b, struct work *w)
 
 static bool password_ok(struct work *w)
 {
-	if (!w->ok)
-		ctl_fail(w->c, ERR_BAD,
-			 "this password cannot be used: it is too long, or has characters that"
-			 " SASLprep (RFC 4013) refuses");
-	return w->ok;
+	if (w->ok)
+		return true;
+	ctl_fail(w->c, ERR_BAD,
+		 "this password cannot be used: it is too long, or has characters that"
+		 " SASLprep (RFC 4013) refuses"); /* ends w as well */
+	return false;
 }
 
 /* --- add --------------------------------------------------------------------- */

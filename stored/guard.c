@@ -121,7 +121,8 @@ struct guard guard_for(struct slice name, struct slice peer)
 	struct guard g = {.address = n ? key_of('a', SLICE(""), p, n) : 0,
 			  .known = n ? key_of('k', name, p, n) : 0};
 	bool is_known = find(&known, g.known) != NULL;
-	g.account = is_known ? key_of('n', name, p, n) : key_of('n', name, p, 0);
+	if (name.len)
+		g.account = is_known ? key_of('n', name, p, n) : key_of('n', name, p, 0);
 	pool_free(&pool);
 	return g;
 }
@@ -163,9 +164,8 @@ uint64_t guard_failed(const struct guard *g, uint64_t password)
 {
 	uint64_t a = count(g->account, password), p = count(g->address, password);
 	uint64_t n = a > p ? a : p;
-	if (n > DOUBLINGS_MAX)
-		n = DOUBLINGS_MAX;
-	uint64_t ms = conf.auth_delay << (n - 1);
+	unsigned doublings = n > DOUBLINGS_MAX ? DOUBLINGS_MAX : n ? (unsigned)n - 1 : 0;
+	uint64_t ms = conf.auth_delay << doublings;
 	return ms < DELAY_MAX_MS ? ms : DELAY_MAX_MS;
 }
 

@@ -383,13 +383,13 @@ static void stepped(struct login *l)
 {
 	wipe(l->in);
 	l->in = SLICE("");
-	if (!l->has_guard && sasl_user(l->sasl).len) {
-		l->has_guard = true;
+	if (!l->has_guard) { /* a user, or an address that is not to be heard */
+		l->has_guard = sasl_user(l->sasl).len > 0;
 		l->guard = guard_for(sasl_user(l->sasl), l->peer);
 	}
 	switch (l->result) {
 	case SASL_MORE:
-		if (l->has_guard && !guard_allows(&l->guard))
+		if (!guard_allows(&l->guard))
 			refuse(l);
 		else
 			ask(l);

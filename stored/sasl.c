@@ -84,11 +84,11 @@ static int callback(Gsasl *ctx, Gsasl_session *g, Gsasl_property p)
 		return s->have_keys ? GSASL_NO_CALLBACK : set_keys(s, g);
 	case GSASL_VALIDATE_SIMPLE:
 		if (s->user)
-			return GSASL_AUTHENTICATION_ERROR;
+			return GSASL_NO_CALLBACK;
 		s->user = taken(g, GSASL_AUTHID, false);
 		s->authzid = taken(g, GSASL_AUTHZID, false);
 		s->password = taken(g, GSASL_PASSWORD, true);
-		return GSASL_OK;
+		return s->user && s->password ? GSASL_OK : GSASL_NO_CALLBACK;
 	default:
 		return GSASL_NO_CALLBACK;
 	}
@@ -156,16 +156,16 @@ bool sasl_wants_keys(const struct sasl *s)
 
 static enum sasl_result result(const struct sasl *s, int rc)
 {
-	switch (rc) {
-	case GSASL_NEEDS_MORE:
-		return s->password ? SASL_PASSWORD : SASL_MORE;
-	case GSASL_OK:
-		return s->password ? SASL_PASSWORD : s->have_keys ? SASL_VERIFIED : SASL_MALFORMED;
-	case GSASL_AUTHENTICATION_ERROR:
+	bool done = rc == GSASL_OK, more = rc == GSASL_NEEDS_MORE;
+	if ((done || more) && s->password)
+		return *s->user ? SASL_PASSWORD : SASL_MALFORMED;
+	if (more)
+		return SASL_MORE;
+	if (done && s->have_keys)
+		return SASL_VERIFIED;
+	if (rc == GSASL_AUTHENTICATION_ERROR)
 		return SASL_REFUSED;
-	default:
-		return s->keys_failed ? SASL_TEMP : SASL_MALFORMED;
-	}
+	return s->keys_failed ? SASL_TEMP : SASL_MALFORMED;
 }
 
 enum sasl_result sasl_step(struct sasl *s, struct slice in, struct pool *pool, struct slice *out)
