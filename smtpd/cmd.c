@@ -63,16 +63,17 @@ static bool speaks(const struct session *s, const struct command *c)
 
 bool cmd_pipes(struct slice line)
 {
+	bool fits = line.len + 2 <= COMMAND_MAX; /* else the answer is a mistake's, and waits */
 	const struct command *c = find(slice_word(&line));
-	return c && (c->flags & C_PIPES);
+	return fits && c && (c->flags & C_PIPES);
 }
 
 enum cmd_result cmd_run(struct session *s, struct slice line)
 {
-	struct slice name = slice_word(&line);
-	const struct command *c = find(name);
+	size_t len = line.len;
+	const struct command *c = find(slice_word(&line));
 	struct slice args = slice_trim(line);
-	if (name.len + line.len + 2 > COMMAND_MAX && !(c && (c->flags & C_LONG)))
+	if (len + 2 > COMMAND_MAX && !(c && (c->flags & C_LONG)))
 		reply(s, 500, "5.5.2", "line too long");
 	else if (!c || !speaks(s, c))
 		reply(s, 500, "5.5.1", "unknown command");

@@ -12,7 +12,7 @@ static const struct reply *order(const struct session *s)
 		return &NO_MAIL;
 	if (s->txn->rcpt_n)
 		return NULL;
-	return s->txn->asked_rcpt && !s->service->lmtp ? &NONE_LEFT : &NO_RCPT;
+	return s->txn->asked_rcpts && !s->service->lmtp ? &NONE_LEFT : &NO_RCPT;
 }
 
 static void receive(struct session *s, enum data_mode mode)
@@ -248,6 +248,8 @@ enum cmd_result cmd_bdat(struct session *s, struct slice args)
 		receive(s, s->txn->binary ? DATA_BINARY : DATA_LINES);
 	}
 	session_input(s, INPUT_CHUNK);
+	if (!s->chunk_left && !s->chunk_last)
+		s->idle_commands++;
 	if (!s->chunk_left)
 		chunk_end(s);
 	return CMD_DONE;

@@ -264,11 +264,15 @@ static const struct reply *rcpt_order(const struct session *s)
 	static const struct reply NO_MAIL = {503, "5.5.1", "MAIL first"};
 	static const struct reply LATE = {503, "5.5.1", "too late: BDAT was used"};
 	static const struct reply MANY = {452, "4.5.3", "too many recipients"};
+	static const struct reply FLOOD = {421, "4.5.3", "far too many recipients"};
 	if (!s->txn)
 		return &NO_MAIL;
 	if (s->txn->chunked)
 		return &LATE;
-	return s->txn->rcpt_n + s->txn->pending >= conf.max_recipients ? &MANY : NULL;
+	/* Refused ones take memory too. */
+	if (s->txn->asked_rcpts >= 2 * conf.max_recipients)
+		return &FLOOD;
+	return s->txn->rcpt_n + s->txn->pending_rcpts >= conf.max_recipients ? &MANY : NULL;
 }
 
 /* In turn with the answers to come. */

@@ -84,6 +84,11 @@ void session_close(struct session *s)
 	stream_finish(s->stream, FINISH_MS);
 }
 
+static bool answers_pending(const struct session *s)
+{
+	return s->txn && s->txn->pending;
+}
+
 static bool in_message(const struct session *s)
 {
 	return s->input == INPUT_DATA || s->input == INPUT_CHUNK;
@@ -104,7 +109,7 @@ static uint64_t time_left(const struct session *s)
 static void on_timer(struct timer *t)
 {
 	struct session *s = list_entry(t, struct session, timer);
-	bool waits = s->busy || (s->txn && s->txn->pending); /* the store has its own time-out */
+	bool waits = s->busy || answers_pending(s); /* the store has its own time-out */
 	uint64_t left = waits ? conf.command_timeout : time_left(s);
 	if (left) {
 		timer_set(t, left, on_timer);
@@ -112,6 +117,12 @@ static void on_timer(struct timer *t)
 	}
 	log_event(LOG_LV_INFO, s->txn ? s->txn->id : s->sid, "timeout", LS("peer", s->ip));
 	reply(s, 421, "4.4.2", "%s you were silent for too long", conf.hostname);
+	session_close(s);
+}
+
+static void say_goodbye(struct session *s)
+{
+	reply(s, 421, "4.3.2", "%s is being restarted, connect again", conf.hostname);
 	session_close(s);
 }
 
@@ -141,7 +152,8 @@ struct slot *session_slot(struct session *s, bool is_rcpt)
 	struct slot *slot = pool_alloc(t->pool, sizeof(*slot));
 	slot->s = s;
 	slot->is_rcpt = is_rcpt;
-	t->asked_rcpt |= is_rcpt;
+	t->asked_rcpts += is_rcpt;
+	t->pending_rcpts += is_rcpt;
 	*t->tail = slot;
 	t->tail = &slot->next;
 	t->pending++;
@@ -190,6 +202,7 @@ void session_answer(struct slot *slot, const struct reply *r)
 	if (t->head != slot)
 		return;
 	while (t->head && t->head->done) {
+		t->pending_rcpts -= t->head->is_rcpt;
 		give_answer(s, t->head);
 		t->head = t->head->next;
 		t->pending--;
@@ -294,7 +307,8 @@ static bool take_line(struct session *s, struct slice in)
 	if (s->skipping)
 		return skip_line(s, in);
 	enum line_result r = line_next(in, AUTH_MAX, &line, &used);
-	if (r == LINE_MORE)
+	/* Only some commands may be looked at while answers are to come; mistakes may not. */
+	if (r == LINE_MORE || (answers_pending(s) && (r != LINE_OK || !cmd_pipes(line))))
 		return false;
 	if (r == LINE_LONG) {
 		stream_consume(s->stream, used);
@@ -302,12 +316,9 @@ static bool take_line(struct session *s, struct slice in)
 		return true;
 	}
 	if (r != LINE_OK) {
-		if (!s->txn || !s->txn->pending)
-			bad_line(s, r);
+		bad_line(s, r);
 		return false;
 	}
-	if (s->txn && s->txn->pending && !cmd_pipes(line))
-		return false;
 	/* The line's place in the stream may not outlive the first reply. */
 	memcpy(copy, line.p, line.len);
 	line.p = copy;
@@ -322,8 +333,8 @@ static bool take_line(struct session *s, struct slice in)
 /* Too many mistakes, or commands that lead nowhere: ends the session. */
 static bool overdone(struct session *s)
 {
-	if (s->txn && s->txn->pending)
-		return false; /* answers come first */
+	if (answers_pending(s))
+		return false;
 	if (s->errors <= conf.max_errors && s->idle_commands <= conf.max_idle_commands)
 		return false;
 	log_event(LOG_LV_WARN, s->sid, "too-many-errors", LS("peer", s->ip));
@@ -355,12 +366,6 @@ static bool idle(const struct session *s)
 	return !s->busy && !s->txn && !s->auth && s->input == INPUT_COMMAND;
 }
 
-static void say_goodbye(struct session *s)
-{
-	reply(s, 421, "4.3.2", "%s is being restarted, connect again", conf.hostname);
-	session_close(s);
-}
-
 static void pump(struct session *s)
 {
 	if (s->pumping)
@@ -371,7 +376,7 @@ static void pump(struct session *s)
 		;
 	s->pumping = false;
 	if (s->stream && !s->closing) {
-		bool waits = s->busy || s->choked || (s->txn && s->txn->pending);
+		bool waits = s->busy || s->choked || answers_pending(s);
 		if (s->eof && !waits)
 			session_close(s);
 		else if (daemon_draining() && idle(s) && s->greeted)
@@ -426,6 +431,10 @@ static void on_drain(struct stream *st, void *arg)
 static void greet(struct session *s)
 {
 	s->greeted = true;
+	if (daemon_draining()) {
+		say_goodbye(s);
+		return;
+	}
 	reply(s, 220, NULL, "%s %s hamlet", conf.hostname, s->service->lmtp ? "LMTP" : "ESMTP");
 	timer_set(&s->timer, conf.command_timeout, on_timer);
 }

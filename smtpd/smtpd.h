@@ -155,15 +155,16 @@ struct txn { /* a mail transaction: from MAIL to its end */
 	bool chunk_failed;         /* ... and one was refused: only RSET helps (RFC 3030 4.2) */
 	bool receiving;            /* data is initialized */
 	struct slot *head, **tail; /* answers to come */
-	unsigned pending;
-	struct rcpt *rcpt; /* accepted */
+	unsigned pending;          /* ... how many */
+	unsigned pending_rcpts;    /* ... of RCPT */
+	unsigned asked_rcpts;      /* RCPT commands so far, refused ones too */
+	struct rcpt *rcpt;         /* accepted */
 	uint32_t rcpt_n, rcpt_cap;
 	unsigned hops;          /* Received fields that it has */
 	struct author *authors; /* of a submitted message, still to be checked */
 	struct body body;       /* complete, owned by data */
 	struct buf meta;        /* of the complete message, see mail/meta.h */
 	struct data data;
-	bool asked_rcpt;   /* RCPT was tried */
 	uint64_t asked_ns; /* when the store was asked to deliver */
 };
 struct user { /* who the client is */

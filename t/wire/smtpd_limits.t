@@ -35,6 +35,18 @@ connect smtp
 < 250 {.*}
 logs smtpd {accepted .*recipients=100}
 
+test a flood of recipients
+connect smtp
+<? 220 {.*}
+> EHLO c
+<? 250 {.*}
+> MAIL FROM:<>
+< 250 {.*}
+>* 210 RCPT TO:<bob@a.test>\r\n
+<? 452 4.5.3 {.*}
+<? 421 4.5.3 {.*}
+<close
+
 test too many messages
 connect smtp
 <? 220 {.*}

@@ -75,3 +75,13 @@ connect smtp
 < 354 {.*}
 >- two\r\n.\r\n
 < 250 2.0.0 {.*}
+
+test an over-long line behind recipients waits for their answers too
+connect smtp
+<? 220 {.*}
+>- EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<bob@a.test>\r\nRCPT TO:<
+>* 3000 x
+>- \r\nNOOP\r\n
+<? 250 2.1.5 {.*}
+< 500 5.5.2 line too long
+< 250 2.0.0 OK
