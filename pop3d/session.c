@@ -16,7 +16,14 @@
 #include "libcommon/net/line.h"
 #include "pop3d/pop3d.h"
 
-enum { FINISH_MS = 30000, DRAIN_MS = 10000, BUSY_MS = 1000, READ_MAX = AUTH_MAX + 4096 };
+enum {
+	FINISH_MS = 5000,
+	SLOW_MS = 60000,
+	DRAIN_MS = 10000,
+	LEAVE_MS = 2000,
+	BUSY_MS = 1000,
+	READ_MAX = AUTH_MAX + 4096
+};
 
 static struct list sessions = {&sessions, &sessions};
 
@@ -78,7 +85,10 @@ void session_close(struct session *s, const char *why)
 	s->closing = true;
 	s->why = s->why ? s->why : why;
 	timer_clear(&s->timer);
-	stream_finish(s->stream, FINISH_MS);
+	/* Who has mail to take yet may be slow; who has all of it just closes. */
+	stream_finish(s->stream, s->choked || stream_queued(s->stream) > COMMAND_MAX ? SLOW_MS
+				 : daemon_draining()                                 ? LEAVE_MS
+										     : FINISH_MS);
 }
 
 /* --- time ------------------------------------------------------------------------------- */
@@ -373,9 +383,11 @@ void session_drain(void)
 	list_each_safe(it, nx, &sessions)
 	{
 		struct session *s = list_entry(it, struct session, link);
-		if (s->closing)
+		if (s->closing && stream_queued(s->stream) == 0)
+			stream_timeout(s->stream, LEAVE_MS);
+		else if (s->closing)
 			continue;
-		if (idle(s))
+		else if (idle(s))
 			say_goodbye(s);
 		else
 			timer_set(&s->timer, DRAIN_MS, on_timer);

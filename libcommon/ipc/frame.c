@@ -197,6 +197,7 @@ static bool deliver_one(struct frame_io *io)
 
 static void pump(struct frame_io *io)
 {
+	bool more = true;
 	for (int i = 0; i < ROUNDS; i++) {
 		while (deliver_one(io))
 			;
@@ -206,6 +207,11 @@ static void pump(struct frame_io *io)
 		io->in_off = 0;
 		if (io->ended || io->paused)
 			return;
+		if (!more) {
+			if (io->in.len == 0)
+				buf_free(&io->in); /* idle connections keep no buffer */
+			return;
+		}
 		int fd;
 		char *at = buf_reserve(&io->in, READ_SIZE);
 		ssize_t n = frame_recvmsg(io->sock, at, READ_SIZE, &fd);
@@ -218,6 +224,9 @@ static void pump(struct frame_io *io)
 			io->fds[io->fds_n++] = fd;
 		if (n > 0) {
 			io->in.len += (size_t)n;
+			/* A short read has emptied the socket, or stopped behind a descriptor:
+			 * then polling, which goes by level, tells of the rest. */
+			more = (size_t)n == READ_SIZE;
 		} else if (n == 0) {
 			end(io, "closed by the other side");
 			return;
