@@ -5,6 +5,9 @@
 #include <unistd.h>
 #include "libcommon/base/mem.h"
 
+/* It locks all its memory, the stacks of its threads included. */
+#define KEYD_MEMLOCK (UINT64_C(1) << 30)
+
 static const char *const LOG_NAMES[] = {"syslog", "stderr", "file", NULL};
 static const char *const REPLACE_NAMES[] = {"overlap", "stop-first", "default", NULL};
 
@@ -24,7 +27,7 @@ static const struct conf_directive RLIMITS[] = {
     {.name = "memlock",
      .type = CONF_SIZE,
      FIELD(conf_rlimits, memlock),
-     .help = "Memory that may be locked, for keyd; left alone when not given."},
+     .help = "Memory that may be locked; left alone when not given, but 1G for keyd."},
     {.name = "memory",
      .type = CONF_SIZE,
      FIELD(conf_rlimits, memory),
@@ -249,6 +252,8 @@ static void daemon_defaults(struct conf_daemon *d)
 		bool stored = strcmp(slash ? slash + 1 : d->program, "stored") == 0;
 		d->replace = stored ? REPLACE_STOP_FIRST : REPLACE_OVERLAP;
 	}
+	if (!d->rlimits.memlock && conf_stage(d) == 0)
+		d->rlimits.memlock = KEYD_MEMLOCK;
 }
 
 static void daemon_check(struct conf_errors *e, struct conf_daemon *d)

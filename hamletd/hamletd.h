@@ -118,7 +118,7 @@ uint64_t table_backoff(uint64_t min, uint64_t max, unsigned n);
 
 /* --- lines.c: parsers of what other processes say; pure ------------------ */
 
-enum { LINES_MAX = 256, LINE_BYTES = 4096, LIST_BYTES = 65536, WORDS_MAX = 16 };
+enum { LINES_MAX = 256, LINE_BYTES = 4096, LIST_BYTES = 65536 };
 enum line_kind { LINE_LISTEN, LINE_PATH, LINE_SOCKET };
 enum line_proto { PROTO_TCP, PROTO_UDP, PROTO_UNIX };
 
@@ -151,9 +151,6 @@ struct notify_msg lines_notify(struct slice text);
  * the text without this head. */
 int lines_log(struct slice line, struct slice *text);
 
-/* A control line into words, by the quoting of config files; at most WORDS_MAX, each of them
- * printable. False when malformed. */
-bool lines_words(struct pool *pool, struct slice line, struct conf_words *out);
 /* Adds " key=value", quoted as a whole word when needed. */
 void lines_put(struct buf *out, const char *key, const char *value);
 void lines_put_u64(struct buf *out, const char *key, uint64_t value);
@@ -438,7 +435,7 @@ void log_pipe_end(struct log_pipe **p, char *last, size_t cap);
 /* --- control.c ----------------------------------------------------------------- */
 
 /* Listens at `path`; false with a line in the log. */
-bool control_start(const char *path);
-void control_stop(void);
+bool control_listen(const char *path);
+void control_close(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* Parsers of what other processes say: the list of `PROGRAM -L`, datagrams to NOTIFY_SOCKET,
- * lines of a child's log, commands on the control socket. They read bytes of processes that have
+ * lines of a child's log. They read bytes of processes that have
  * fewer rights than hamletd; nothing here does anything but read. */
 #include "hamletd/hamletd.h"
 #include <stdlib.h>
@@ -171,70 +171,20 @@ int lines_log(struct slice line, struct slice *text)
 	return priority;
 }
 
-/* The next word; false when malformed. word NULL: none is left. */
-static bool next_word(struct pool *pool, struct slice *rest, const char **word)
-{
-	*rest = slice_trim(*rest);
-	*word = NULL;
-	if (!rest->len)
-		return true;
-	char *out = pool_alloc(pool, rest->len + 1), *o = out;
-	size_t i = 0;
-	if (rest->p[0] == '"') {
-		for (i = 1; i < rest->len && rest->p[i] != '"'; i++) {
-			if (rest->p[i] == '\\' && ++i == rest->len)
-				return false;
-			*o++ = rest->p[i];
-		}
-		if (i++ == rest->len)
-			return false;
-		if (i < rest->len && rest->p[i] != ' ' && rest->p[i] != '\t')
-			return false;
-	} else {
-		for (; i < rest->len && rest->p[i] != ' ' && rest->p[i] != '\t'; i++) {
-			if (rest->p[i] == '"')
-				return false;
-			*o++ = rest->p[i];
-		}
-	}
-	*rest = (struct slice){rest->p + i, rest->len - i};
-	*word = out;
-	return true;
-}
-
-bool lines_words(struct pool *pool, struct slice line, struct conf_words *out)
-{
-	const char *word;
-	out->w = pool_alloc(pool, (WORDS_MAX + 1) * sizeof(char *));
-	out->n = 0;
-	if (line.len > LINE_BYTES)
-		return false;
-	for (;;) {
-		if (!next_word(pool, &line, &word))
-			return false;
-		if (!word)
-			return true;
-		if (out->n == WORDS_MAX || !str_print(slice_of(word)))
-			return false;
-		out->w[out->n++] = word;
-	}
-}
-
 void lines_put(struct buf *out, const char *key, const char *value)
 {
+	bool quote = strpbrk(value, " \"\\#{}") || !str_print(slice_of(value));
 	if (out->len && out->p[out->len - 1] != '\n')
 		buf_addc(out, ' ');
-	if (!strpbrk(value, " \t\"\\#{}")) {
-		buf_printf(out, "%s=%s", key, value);
-		return;
-	}
-	buf_printf(out, "\"%s=", key);
+	buf_printf(out, quote ? "\"%s=" : "%s=", key);
 	for (; *value; value++) {
 		if (*value == '"' || *value == '\\')
 			buf_addc(out, '\\');
-		buf_addc(out, *value);
+		/* A control byte could end the line, or the word. */
+		buf_addc(out, (unsigned char)*value < 32 || *value == 127 ? '?' : *value);
 	}
-	buf_addc(out, '"');
+	if (quote)
+		buf_addc(out, '"');
 }
 
 void lines_put_u64(struct buf *out, const char *key, uint64_t value)

@@ -208,11 +208,11 @@ static void supervise(struct hamlet_conf *c, const struct options *o)
 	signals_start();
 	str_fmt(path, sizeof(path), "%s/hamletd%s%s.sock", c->run_dir, o->single ? "." : "",
 		o->single ? o->single : "");
-	if (!control_start(path))
+	if (!control_listen(path))
 		exit(EX_CANTCREAT);
 	super_start(c, o->single, on_up);
 	uv_run(loop_get(), UV_RUN_DEFAULT);
-	control_stop();
+	control_close();
 	notify_stop();
 	super_free();
 	for (int i = 0; i < 3; i++)

@@ -2,6 +2,7 @@
  * replace, stop) go on one at a time; their steps are in replace.c. */
 #include "hamletd/hamletd.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,6 +12,17 @@
 
 enum { LIMITS_SLOTS = 65536, RETRY_MIN_MS = 1000, RETRY_MAX_MS = 30000 };
 
+/* Counters per client address, shared by the processes and kept over restarts. None of them may
+ * shrink it: the others would crash. */
+static int limits_new(void)
+{
+	int fd = memfd_create("hamlet-limits", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 || ftruncate(fd, (off_t)limits_size(LIMITS_SLOTS)) != 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+		log_event(LOG_LV_ERROR, NULL, "limits-failed", LS("reason", strerror(errno)));
+	return fd;
+}
+
 struct service *service_new(struct hamlet_conf *suite, const struct conf_daemon *conf)
 {
 	struct service *s = mem_alloc(sizeof(*s));
@@ -19,10 +31,7 @@ struct service *service_new(struct hamlet_conf *suite, const struct conf_daemon 
 	s->suite = conf_ref(suite);
 	s->conf = conf;
 	s->wanted = true;
-	/* Counters per client address, shared by the processes and kept over restarts. */
-	s->limits_fd = memfd_create("hamlet-limits", MFD_CLOEXEC);
-	if (s->limits_fd >= 0 && ftruncate(s->limits_fd, (off_t)limits_size(LIMITS_SLOTS)) != 0)
-		log_event(LOG_LV_ERROR, NULL, "limits-failed", LS("reason", strerror(errno)));
+	s->limits_fd = limits_new();
 	return s;
 }
 

@@ -138,8 +138,10 @@ static bool fds_collect(struct worker *w, struct pool *pool, struct spawn *s, in
 	}
 	name[n] = "ctl";
 	fd[n++] = *ctl;
-	name[n] = "limits";
-	fd[n++] = w->svc->limits_fd;
+	if (w->svc->limits_fd >= 0) {
+		name[n] = "limits";
+		fd[n++] = w->svc->limits_fd;
+	}
 	s->fd = fd;
 	s->fd_name = name;
 	s->fds = n;

@@ -6,9 +6,11 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include "libcommon/base/clock.h"
 #include "libcommon/base/id.h"
 #include "libcommon/base/mem.h"
@@ -65,6 +67,33 @@ static void unlock(struct bucket *b)
 	atomic_store_explicit(&b->lock, 0, memory_order_release);
 }
 
+static void forget_range(struct limits *l, size_t from, size_t to)
+{
+	size_t first = offsetof(struct shared, bucket);
+	size_t i = from > first ? (from - first) / sizeof(struct bucket) : 0;
+	for (; i < l->buckets && first + i * sizeof(struct bucket) < to; i++) {
+		struct bucket *b = &l->mem->bucket[i];
+		lock(b);
+		for (int k = 0; k < WAYS; k++)
+			b->slot[k].count[l->proc] = 0;
+		unlock(b);
+	}
+}
+
+/* What this process index counted before. Only parts of the table that were ever used are looked
+ * at: looking makes them take memory. */
+static void forget_all(struct limits *l, int fd)
+{
+	off_t from = 0, to;
+	while ((from = lseek(fd, from, SEEK_DATA)) >= 0) {
+		to = lseek(fd, from, SEEK_HOLE);
+		if (to <= from)
+			break;
+		forget_range(l, (size_t)from, (size_t)to);
+		from = to;
+	}
+}
+
 struct limits *limits_open(int fd, unsigned slots, unsigned proc)
 {
 	size_t size = limits_size(slots);
@@ -81,13 +110,8 @@ struct limits *limits_open(int fd, unsigned slots, unsigned proc)
 	}
 	while (atomic_load(&l->mem->ready) != 2)
 		sched_yield();
-	for (uint32_t i = 0; i < l->buckets; i++) {
-		struct bucket *b = &l->mem->bucket[i];
-		lock(b);
-		for (int k = 0; k < WAYS; k++)
-			b->slot[k].count[l->proc] = 0;
-		unlock(b);
-	}
+	if (fd >= 0)
+		forget_all(l, fd);
 	return l;
 }
 

@@ -1,4 +1,4 @@
-/* What other processes say: -L lines, notify datagrams, log lines, control lines. */
+/* What other processes say: -L lines, notify datagrams and log lines. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -124,24 +124,6 @@ static void test_log(void **state)
 	check_log("<", 4, "<");
 }
 
-static void test_words(void **state)
-{
-	(void)state;
-	struct conf_words w;
-	assert_true(lines_words(pool, SLICE(" restart  \"a \\\"b\\\\ c\"\tx "), &w));
-	assert_int_equal(w.n, 3);
-	assert_string_equal(w.w[0], "restart");
-	assert_string_equal(w.w[1], "a \"b\\ c");
-	assert_string_equal(w.w[2], "x");
-	assert_true(lines_words(pool, SLICE(""), &w));
-	assert_int_equal(w.n, 0);
-	assert_false(lines_words(pool, SLICE("a \"b"), &w));
-	assert_false(lines_words(pool, SLICE("a b\"c\""), &w));
-	assert_false(lines_words(pool, SLICE("\"a\"b"), &w));
-	assert_false(lines_words(pool, SLICE("a\001"), &w));
-	assert_false(lines_words(pool, SLICE("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17"), &w));
-}
-
 static void test_put(void **state)
 {
 	(void)state;
@@ -151,7 +133,7 @@ static void test_put(void **state)
 	lines_put_u64(&b, "n", 12);
 	lines_put(&b, "b", "two \"words\"");
 	lines_put(&b, "c", "");
-	assert_true(lines_words(pool, buf_slice(&b), &w));
+	assert_true(conf_line(pool, b.p, b.len, &w));
 	assert_int_equal(w.n, 4);
 	assert_string_equal(w.w[0], "a=x");
 	assert_string_equal(w.w[1], "n=12");
@@ -179,8 +161,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_list),       cmocka_unit_test(test_list_refuses),
 	    cmocka_unit_test(test_list_limit), cmocka_unit_test(test_notify),
-	    cmocka_unit_test(test_log),        cmocka_unit_test(test_words),
-	    cmocka_unit_test(test_put),
+	    cmocka_unit_test(test_log),        cmocka_unit_test(test_put),
 	};
 	return cmocka_run_group_tests_name("hamletd_lines", tests, setup, teardown);
 }
