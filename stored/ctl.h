@@ -21,6 +21,8 @@ struct ctl_cmd {
 #define CTL_MANY UINT32_MAX
 /* One table per file; op_ctl.c lists them. */
 extern const struct ctl_cmd ctl_dir_commands[], ctl_store_commands[];
+extern const struct ctl_cmd ctl_mailbox_commands[];
+extern const struct ctl_cmd ctl_queue_commands[];
 
 /* A command under way; all in the request's pool. */
 struct ctl {

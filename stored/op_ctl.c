@@ -2,9 +2,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "stored/ctl.h"
 
-static const struct ctl_cmd *const TABLE[] = {ctl_dir_commands, ctl_store_commands};
+static const struct ctl_cmd *const TABLE[] = {ctl_dir_commands, ctl_store_commands,
+					      ctl_mailbox_commands, ctl_queue_commands};
 enum { TABLES = sizeof(TABLE) / sizeof(TABLE[0]), WORDS_MAX = 4096 };
 
 static void wipe(struct slice s)
@@ -74,8 +76,11 @@ void ctl_done(struct ctl *c)
 {
 	struct msg_ctl_reply m = {
 	    .cells = c->cells, .cells_n = c->cells_n, .cursor = c->cursor_out, .body = c->body_out};
+	int fd = c->body_out.fd; /* the reply takes a descriptor of its own */
 	wipe(c->secret);
 	request_reply(c->rq, MSG_ctl_reply, &m);
+	if (fd > 0)
+		close(fd);
 }
 
 void ctl_fail(struct ctl *c, enum ipc_err e, const char *text)
