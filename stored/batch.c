@@ -1,9 +1,11 @@
 /* Group commit.
  *
- *   begin, then for each operation: savepoint, run, release (or undo)
- *   sync the segments, commit
+ *   begin, run each operation, sync the segments, commit
  *
- * An operation that fails undoes itself alone. A full disk undoes the transaction; the
+ * An operation that fails undoes itself alone. Savepoints cost the copy of every page that is
+ * changed in them, and most operations succeed, or fail before they changed anything: so a batch
+ * is run without them first, and only when an operation failed after a change the whole is undone
+ * and run again, each operation in its savepoint. A full disk undoes the transaction; the
  * operations are then tried one by one, so that those that still fit get through. Any other
  * failure of the database stops it: what was committed is known only after a recovery. */
 #include "stored/batch.h"
@@ -25,56 +27,65 @@ static void fail_all(struct list *ops, enum ipc_err e)
 	}
 }
 
-/* One operation, alone in its savepoint. What the database says counts, whatever run() said. */
-static enum db_result run_one(struct base *b, struct op *op)
+enum how { PLAIN, SAVEPOINTS };
+enum { AGAIN = -1 }; /* run it again, with savepoints */
+
+/* What the database says counts, whatever run() said. */
+static int run_one(struct base *b, struct op *op, enum how how)
 {
 	struct bodies_mark mark = bodies_mark(b->bodies);
-	enum db_result r = db_save(b->db);
-	if (r != DB_DONE)
-		return r;
+	uint64_t changes = db_total_changes(b->db);
+	if (how == SAVEPOINTS) {
+		enum db_result r = db_save(b->db);
+		if (r != DB_DONE)
+			return (int)r;
+	}
 	op->text = NULL;
 	op->err = op->run(b, op);
 	db_reset(b->db);
 	if (db_state(b->db) != DB_DONE)
-		return db_state(b->db);
+		return (int)db_state(b->db);
 	if (op->err == ERR_OK)
-		return db_release(b->db);
-	db_undo(b->db);
+		return how == SAVEPOINTS ? (int)db_release(b->db) : DB_DONE;
 	bodies_undo(b->bodies, mark);
-	return db_state(b->db);
+	if (how == SAVEPOINTS)
+		db_undo(b->db);
+	else if (db_total_changes(b->db) != changes)
+		return AGAIN;
+	return (int)db_state(b->db);
 }
 
-/* `one`: only that operation. */
-static enum db_result attempt(struct base *b, struct list *ops, struct op *one,
-			      struct batch_result *out)
+/* One transaction. `one`: only that operation. */
+static int attempt(struct base *b, struct list *ops, struct op *one, enum how how,
+		   struct batch_result *out)
 {
 	struct bodies_mark mark = bodies_mark(b->bodies);
 	unsigned good = 0;
-	enum db_result r = db_begin(b->db);
+	int r = (int)db_begin(b->db);
 	list_each(l, ops)
 	{
 		if (r != DB_DONE)
 			break;
 		if (one && op_of(l) != one)
 			continue;
-		r = run_one(b, op_of(l));
+		r = run_one(b, op_of(l), how);
 		good += op_of(l)->err == ERR_OK;
 	}
 	uint64_t start = clock_ns();
 	if (r == DB_DONE && good > 0 && !bodies_sync(b))
 		r = DB_FAILED;
 	if (r == DB_DONE)
-		r = db_commit(b->db);
+		r = (int)db_commit(b->db);
 	out->commit_ns += clock_ns() - start;
 	if (r == DB_DONE) {
 		out->ops += good;
 		return r;
 	}
-	if (r != DB_FULL) /* also a conflict found at the commit, which none of ours may cause */
-		r = DB_FAILED;
 	db_rollback(b->db);
 	bodies_undo(b->bodies, mark);
-	return db_state(b->db) == DB_FAILED ? DB_FAILED : r;
+	if (db_state(b->db) == DB_FAILED || (r != DB_FULL && r != AGAIN))
+		return DB_FAILED; /* also a conflict at the commit, which none of ours may cause */
+	return r;
 }
 
 static void stop(struct base *b, struct list *ops, struct batch_result *out)
@@ -90,7 +101,7 @@ static void one_by_one(struct base *b, struct list *ops, struct batch_result *ou
 	unsigned full = 0;
 	list_each(l, ops)
 	{
-		enum db_result r = attempt(b, ops, op_of(l), out);
+		int r = attempt(b, ops, op_of(l), SAVEPOINTS, out);
 		if (r == DB_FAILED) {
 			/* Those before were committed and keep their answers. */
 			log_event(LOG_LV_ERROR, NULL, "database-stopped", LS("database", b->path),
@@ -112,7 +123,10 @@ static void one_by_one(struct base *b, struct list *ops, struct batch_result *ou
 struct batch_result batch_run(struct base *b, struct list *ops)
 {
 	struct batch_result out = {0};
-	switch (attempt(b, ops, NULL, &out)) {
+	int r = attempt(b, ops, NULL, PLAIN, &out);
+	if (r == AGAIN)
+		r = attempt(b, ops, NULL, SAVEPOINTS, &out);
+	switch (r) {
 	case DB_DONE:
 		break;
 	case DB_FULL:

@@ -66,6 +66,8 @@ int64_t db_col_i64(struct db *d, int col);
 struct slice db_col(struct db *d, int col);
 bool db_col_null(struct db *d, int col);
 int db_changes(struct db *d);
+/* Rows changed by this connection so far: grows whenever something was changed. */
+uint64_t db_total_changes(struct db *d);
 
 enum db_result db_begin(struct db *d);
 enum db_result db_commit(struct db *d); /* durable when DB_DONE */

@@ -178,6 +178,7 @@ static void a_failing_operation_undoes_only_itself(void **state)
 {
 	(void)state;
 	assert_true(work_write(1, make(0, holds_the_writer)));
+	sem_wait(&entered);
 	for (unsigned i = 1; i <= 30; i++) {
 		struct op *op = make(i, add_row);
 		((struct probe *)op)->fails = i % 3 == 0;
