@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+#!/bin/sh
 # The demo suite, for run, demo and tests: sourced. Everything lives below $run:
 #   etc/ (configurations, readable and editable: written anew at each start)  state/  sockets/
 #   hamlet.log  ca.pem
