@@ -142,7 +142,7 @@ local_recipient_maps =
 class Dovecot(Peer):
     """POP3 over Maildir with a plain password file; mail_fsync as by default."""
 
-    def __init__(self, users=1):
+    def __init__(self, users=1, password="secret"):
         super().__init__()
         self.version = unpack("dovecot-pop3d", "dovecot-core")
         self.port = free_port()
@@ -150,7 +150,7 @@ class Dovecot(Peer):
         self.mail.mkdir()
         root = PEERS / "root"
         (self.dir / "users").write_text(
-            "".join(f"u{i}:{{PLAIN}}secret:{MAIL_UID}:{MAIL_UID}::{self.mail}/u{i}\n"
+            "".join(f"u{i}:{{PLAIN}}{password}:{MAIL_UID}:{MAIL_UID}::{self.mail}/u{i}\n"
                     for i in range(users)))
         (self.dir / "dovecot.conf").write_text(f"""
 base_dir = {self.dir}/run

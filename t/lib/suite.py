@@ -1,9 +1,11 @@
 """A small hamlet for tests: its daemons, alone or under hamletd, in a folder of their own.
 
 Suite(daemons=["smtpd"]) starts keyd, stored and the named daemons with -d on free ports of
-127.0.0.1 and waits until each says READY=1. Domains and accounts are made by hamletctl.
-Everything is stopped and removed by close().
+127.0.0.1 and waits until each says READY=1; Supervised(...) runs the same under hamletd, jailed
+when root runs it. Domains and accounts are made by hamletctl. Everything is stopped and removed
+by close().
 """
+import json
 import os
 import pathlib
 import shutil
@@ -17,6 +19,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("HAMLET_BUILD", "build")).resolve()
 START_SECONDS = 30
+# Users of the supervised daemons when root runs the tests: numbers that nobody has.
+FIRST_UID = 64100
 # Listener kinds of each daemon: directives of its configuration.
 KINDS = {
     "smtpd": ["smtp", "submission", "submissions", "lmtp"],
@@ -35,6 +39,7 @@ class Suite:
     def __init__(self, daemons, conf=None, fault=None):
         """conf: {"smtpd": "text of further directives"}; fault: HAMLET_FAULT of stored."""
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hamlet-test-"))
+        self.dir.chmod(0o755)  # jailed daemons have users of their own
         self.run = self.dir / "run"
         self.run.mkdir(mode=0o700)
         self.clock = self.dir / "clock"
@@ -47,8 +52,7 @@ class Suite:
         for name in self.daemons:
             self.write_conf(name)
         try:
-            for name in self.daemons:
-                self.start(name)
+            self.start_all()
             self.ca = self.dir / "ca.pem"
             self.ca.write_text(self.ctl("cert", "ca"))
         except BaseException:
@@ -82,6 +86,10 @@ class Suite:
         return env
 
     # --- processes
+    def start_all(self):
+        for name in self.daemons:
+            self.start(name)
+
     def start(self, name):
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(f"\0hamlet-test-{os.getpid()}-{name}-{time.monotonic_ns()}")
@@ -167,3 +175,70 @@ class Suite:
         now, = struct.unpack("<q", self.clock.read_bytes())
         with open(self.clock, "r+b") as f:
             f.write(struct.pack("<q", now + int(seconds * 1000)))
+
+
+class Supervised(Suite):
+    """The daemons under hamletd, as an administrator runs them."""
+
+    def __init__(self, daemons, conf=None, fault=None, processes=None):
+        """processes: {"smtpd": 2}; conf may have further lines for "hamlet" as well."""
+        self.count = processes or {}
+        self.hamletd = None
+        super().__init__(daemons, conf, fault)
+
+    def start_all(self):
+        self.run.chmod(0o755)
+        lines = ["version 1", f"run-dir {self.run}", f"log-file {self.dir}/hamlet.log",
+                 "log file", self.extra.get("hamlet", "")]
+        for i, name in enumerate(self.daemons):
+            lines.append(f"daemon {name} {{")
+            lines.append(f"\tprocesses {self.count.get(name, 1)}")
+            if os.geteuid() == 0:
+                lines.append(f"\tuser {FIRST_UID + i}")
+            lines.append("}")
+        (self.dir / "hamlet.conf").write_text("\n".join(lines) + "\n")
+        self.start_hamletd()
+
+    def start_hamletd(self):
+        log = open(self.dir / "hamletd.log", "ab")
+        self.hamletd = subprocess.Popen(
+            [BUILD / "hamletd", "-f", self.dir / "hamlet.conf", "-d"],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment("stored"))
+        log.close()
+        self.wait_ready()
+
+    def status(self):
+        """One dictionary a process, from hamletctl."""
+        return [json.loads(line) for line in
+                self.ctl("--json", "daemon", "status").splitlines()]
+
+    def wait_ready(self, seconds=START_SECONDS):
+        end = time.monotonic() + seconds
+        why = "hamletd does not answer"
+        while time.monotonic() < end and self.hamletd.poll() is None:
+            try:
+                states = {f"{p['instance']}.{p['index']}": p["state"] for p in self.status()}
+                if states and all(s == "ready" for s in states.values()):
+                    return
+                why = str(states)
+            except RuntimeError as e:
+                why = str(e)
+            time.sleep(0.05)
+        raise RuntimeError(f"the suite did not become ready: {why}\n{self.log('hamletd')}\n"
+                           f"{self.log('hamlet')}")
+
+    def pids(self, name):
+        return [p["pid"] for p in self.status() if p["instance"] == name and p["pid"]]
+
+    def close(self):
+        problems = []
+        if self.hamletd and self.hamletd.poll() is None:
+            self.hamletd.send_signal(signal.SIGTERM)
+            try:
+                if self.hamletd.wait(30) != 0:
+                    problems.append(f"hamletd ended with {self.hamletd.returncode}:\n"
+                                    f"{self.log('hamletd')}")
+            except subprocess.TimeoutExpired:
+                self.hamletd.kill()
+                problems.append(f"hamletd did not end:\n{self.log('hamletd')}")
+        return problems + super().close()
