@@ -1,0 +1,36 @@
+"""TAP for the end-to-end tests written in Python."""
+import sys
+import traceback
+
+
+class Tap:
+    def __init__(self, plan):
+        self.n = self.bad = 0
+        print(f"1..{plan}", flush=True)
+
+    def ok(self, good, name, detail=""):
+        self.n += 1
+        print(f"{'ok' if good else 'not ok'} {self.n} - {name}", flush=True)
+        if not good:
+            self.bad += 1
+            for line in str(detail).splitlines()[:60]:
+                print(f"# {line}", flush=True)
+        return good
+
+    def skip(self, name, why):
+        self.n += 1
+        print(f"ok {self.n} - {name} # SKIP {why}", flush=True)
+
+    def test(self, name, fn, *args):
+        """fn returns nothing, or a list of problems."""
+        try:
+            problems = fn(*args)
+        except Exception:  # a test's own failure is a failed test
+            problems = [traceback.format_exc()]
+        self.ok(not problems, name, "\n".join(map(str, problems or [])))
+
+    def note(self, text):
+        print(f"# {text}", flush=True)
+
+    def done(self):
+        sys.exit(1 if self.bad else 0)
