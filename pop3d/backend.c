@@ -238,6 +238,8 @@ static void finish(struct box *b, enum ipc_err e, struct slice text, void *msg)
 			b->locked = false; /* QUIT gives it back */
 		backend_close(b);
 		mailbox_updated(s, e, text);
+	} else if (e == ERR_OK && what == ASK_AHEAD) {
+		mailbox_ahead(s, msg);
 	} else if (e == ERR_OK) {
 		mailbox_data(s, msg);
 	} else {
@@ -275,7 +277,11 @@ static void retry_later(struct box *b)
 static void on_answer(void *arg, enum msg_type t, const void *msg)
 {
 	static const enum msg_type WANTED[] = {
-	    [ASK_OPEN] = MSG_pop_list, [ASK_READ] = MSG_message_data, [ASK_QUIT] = MSG_ok};
+	    [ASK_OPEN] = MSG_pop_list,
+	    [ASK_READ] = MSG_message_data,
+	    [ASK_AHEAD] = MSG_messages_data,
+	    [ASK_QUIT] = MSG_ok,
+	};
 	struct box *b = arg;
 	struct slice text = {"", 0};
 	enum ipc_err e = peer_error(t, msg, &text);
@@ -400,6 +406,16 @@ static uint32_t send_read(struct box *b)
 	return call(store, MSG_message_read, &m, on_answer, b);
 }
 
+static uint32_t send_ahead(struct box *b)
+{
+	struct row_uid uid[AHEAD_MAX];
+	struct msg_messages_read m = {
+	    .grant = b->grant, .mailbox = b->mailbox, .uids = uid, .uids_n = b->ahead_n};
+	for (uint32_t i = 0; i < b->ahead_n; i++)
+		uid[i].uid = b->ahead_uid[i];
+	return call(store, MSG_messages_read, &m, on_answer, b);
+}
+
 /* Asks, or takes the lock again first. */
 static void question(struct box *b)
 {
@@ -407,9 +423,10 @@ static void question(struct box *b)
 		reopen(b);
 		return;
 	}
-	uint32_t id = b->ask == ASK_QUIT   ? send_quit(b)
-		      : b->ask == ASK_OPEN ? send_open(b)
-					   : send_read(b);
+	uint32_t id = b->ask == ASK_QUIT    ? send_quit(b)
+		      : b->ask == ASK_OPEN  ? send_open(b)
+		      : b->ask == ASK_AHEAD ? send_ahead(b)
+					    : send_read(b);
 	b->sent = id != 0;
 	if (!id)
 		retry_later(b);
@@ -436,6 +453,16 @@ void backend_read(struct session *s, uint64_t off, uint64_t len)
 	s->box->read_off = off;
 	s->box->read_len = len;
 	ask(s, ASK_READ);
+}
+
+void backend_read_ahead(struct session *s, const uint64_t *uid, uint32_t n)
+{
+	struct box *b = s->box;
+	if (!b->ahead_uid)
+		b->ahead_uid = mem_alloc(AHEAD_MAX * sizeof(*b->ahead_uid));
+	memcpy(b->ahead_uid, uid, n * sizeof(*uid));
+	b->ahead_n = n;
+	ask(s, ASK_AHEAD);
 }
 
 void backend_quit(struct session *s)

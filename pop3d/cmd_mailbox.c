@@ -47,6 +47,8 @@ void mailbox_free(struct box **bp)
 	list_del(&b->link);
 	timer_clear(&b->retry);
 	unmap(&b->t);
+	ahead_free(b);
+	free(b->ahead_uid);
 	mem_wipe((void *)(uintptr_t)b->grant.p, b->grant.len);
 	free(b->user);
 	free(b->uidls);
@@ -220,32 +222,40 @@ enum cmd_result cmd_rset(struct session *s, const struct args *a)
 	return CMD_DONE;
 }
 
-static enum cmd_result begin_message(struct session *s, const struct message *m, bool top,
-				     uint64_t lines)
+static struct transfer *begin_message(struct box *b, const struct message *m)
 {
-	struct box *b = s->box;
-	uint64_t len = 0;
 	b->t = (struct transfer){
 	    .out = OUT_MESSAGE,
 	    .index = (uint32_t)(m - b->message),
-	    .top = top,
 	    .line_start = true,
-	    .lines_left = lines,
 	    .body = BODY_NONE,
 	};
-	/* The whole at once, or as much of it as so many lines may well be. */
-	if (top)
-		len = lines > TOP_MOST / TOP_LINE ? TOP_MOST : TOP_FIRST + lines * TOP_LINE;
-	if (len > TOP_MOST)
-		len = TOP_MOST;
-	backend_read(s, 0, len);
-	return CMD_WAIT;
+	return &b->t;
 }
+
+/* The whole message is here. */
+static void send_whole(struct session *s, struct slice all);
 
 enum cmd_result cmd_retr(struct session *s, const struct args *a)
 {
+	uint64_t uid[AHEAD_MAX];
+	struct slice all;
+	struct box *b = s->box;
 	const struct message *m = message_of(s, a->v[0]);
-	return m ? begin_message(s, m, false, 0) : CMD_DONE;
+	if (!m)
+		return CMD_DONE;
+	begin_message(b, m);
+	if (ahead_find(b, m->uid, &all)) {
+		b->next = b->t.index + 1;
+		send_whole(s, all);
+		return CMD_DONE;
+	}
+	uint32_t n = ahead_plan(b, b->t.index, uid);
+	if (n > 1)
+		backend_read_ahead(s, uid, n);
+	else
+		backend_read(s, 0, 0);
+	return CMD_WAIT;
 }
 
 enum cmd_result cmd_top(struct session *s, const struct args *a)
@@ -254,7 +264,15 @@ enum cmd_result cmd_top(struct session *s, const struct args *a)
 	if (!str_u32(a->v[1], &lines))
 		return cmd_wrong(s, "that is no number of lines");
 	const struct message *m = message_of(s, a->v[0]);
-	return m ? begin_message(s, m, true, lines) : CMD_DONE;
+	if (!m)
+		return CMD_DONE;
+	struct transfer *t = begin_message(s->box, m);
+	t->top = true;
+	t->lines_left = lines;
+	/* As much as so many lines may well be. */
+	uint64_t len = TOP_FIRST + (uint64_t)lines * TOP_LINE;
+	backend_read(s, 0, len < TOP_MOST ? len : TOP_MOST);
+	return CMD_WAIT;
 }
 
 /* --- sending messages ---------------------------------------------------------------------------
@@ -321,6 +339,28 @@ static void begin_reply(struct session *s, struct transfer *t)
 		reply_ok(s, "the top follows");
 	else
 		reply_ok(s, "%llu octets", (unsigned long long)t->size);
+}
+
+static void send_whole(struct session *s, struct slice all)
+{
+	struct transfer *t = &s->box->t;
+	t->size = all.len;
+	begin_reply(s, t);
+	send_piece(s, all);
+	message_done(s);
+}
+
+void mailbox_ahead(struct session *s, const struct msg_messages_data *m)
+{
+	struct box *b = s->box;
+	struct slice all;
+	if (!s->stream || b->t.out != OUT_MESSAGE)
+		return;
+	ahead_take(b, m);
+	if (ahead_find(b, b->message[b->t.index].uid, &all))
+		send_whole(s, all);
+	else
+		backend_read(s, 0, 0); /* alone it says why */
 }
 
 void mailbox_data(struct session *s, struct msg_message_data *m)

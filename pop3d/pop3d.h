@@ -145,7 +145,7 @@ struct transfer { /* what is being sent */
 	size_t pos;
 	struct dots dots;
 };
-enum ask { ASK_NONE, ASK_OPEN, ASK_READ, ASK_QUIT };
+enum ask { ASK_NONE, ASK_OPEN, ASK_READ, ASK_AHEAD, ASK_QUIT };
 struct box {
 	struct list link; /* of backend.c */
 	struct session *s;
@@ -159,6 +159,9 @@ struct box {
 	uint32_t retrieved; /* messages sent by RETR */
 	uint32_t deleted;   /* marks; after QUIT: what was deleted */
 	struct transfer t;
+	struct ahead *ahead; /* NULL: nothing was read ahead */
+	uint32_t next;       /* index after the last RETR's */
+	uint32_t window;     /* messages of the last read ahead */
 	unsigned char lock[16];
 	/* backend.c: */
 	enum ask ask;
@@ -168,6 +171,8 @@ struct box {
 	bool sent;      /* the question is under way */
 	bool repeated;  /* it was sent before, outcome unknown */
 	uint64_t read_off, read_len, until;
+	uint64_t *ahead_uid; /* of an ASK_AHEAD; owned */
+	uint32_t ahead_n;
 	struct timer retry;
 };
 struct box *mailbox_new(struct session *s, const struct msg_auth_ok *m);
@@ -178,8 +183,20 @@ bool mailbox_output(struct session *s);
 void mailbox_opened(struct session *s, const struct msg_pop_list *m);
 void mailbox_refused(struct session *s, enum ipc_err e, struct slice text);
 void mailbox_data(struct session *s, struct msg_message_data *m);
+/* What was read ahead, or NULL: it could not be. */
+void mailbox_ahead(struct session *s, const struct msg_messages_data *m);
 void mailbox_unread(struct session *s, enum ipc_err e, struct slice text);
 void mailbox_updated(struct session *s, enum ipc_err e, struct slice text);
+
+/* ahead.c: messages that are read before they are asked for. Most clients fetch one after the
+ * other; a question to the store costs more than a small message. */
+enum { AHEAD_MAX = 32, AHEAD_BYTES = 128 << 10 };
+/* The messages to read with the one at `index`, itself first; 0 or 1: no more than itself. */
+uint32_t ahead_plan(struct box *b, uint32_t index, uint64_t uid[AHEAD_MAX]);
+void ahead_take(struct box *b, const struct msg_messages_data *m);
+/* The message when it is here; valid until the next ahead_*(). */
+bool ahead_find(struct box *b, uint64_t uid, struct slice *out);
+void ahead_free(struct box *b);
 
 /* --- reply.c: alone formats what goes on the wire --------------------------------------- */
 void reply_ok(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -207,6 +224,8 @@ void backend_auth_step(struct session *s, uint64_t auth, struct slice response);
 void backend_auth_cancel(uint64_t auth);
 void backend_open(struct session *s);
 void backend_read(struct session *s, uint64_t off, uint64_t len);
+/* The message at t.index, and those that are likely to follow. */
+void backend_read_ahead(struct session *s, const uint64_t *uid, uint32_t n);
 void backend_quit(struct session *s);
 /* The session is over without QUIT: the lock is given back. */
 void backend_close(struct box *b);
@@ -220,7 +239,7 @@ void backend_store_up(void);
 /* --- stats.c ---------------------------------------------------------------------------------- */
 struct stats {
 	uint64_t sessions, connections, tls, logins, logins_failed, refused_clear, delayed, in_use,
-	    retrieved, retrieved_bytes, deleted, store_retries;
+	    retrieved, retrieved_bytes, read_ahead, deleted, store_retries;
 };
 extern struct stats stats;
 void stats_write(struct buf *out);

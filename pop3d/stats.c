@@ -20,6 +20,7 @@ void stats_write(struct buf *out)
 	put(out, "mailbox_in_use_total", stats.in_use);
 	put(out, "messages_retrieved_total", stats.retrieved);
 	put(out, "messages_retrieved_bytes_total", stats.retrieved_bytes);
+	put(out, "messages_read_ahead_total", stats.read_ahead);
 	put(out, "messages_deleted_total", stats.deleted);
 	put(out, "store_retries_total", stats.store_retries);
 }

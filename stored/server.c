@@ -13,14 +13,23 @@ static const struct {
 	enum msg_type type;
 	op_fn *fn;
 } ops[] = {
-    {MSG_auth_start, op_auth_start},     {MSG_auth_step, op_auth_step},
-    {MSG_rcpt_check, op_rcpt_check},     {MSG_sender_check, op_sender_check},
-    {MSG_deliver, op_deliver},           {MSG_queue_claim, op_queue_claim},
-    {MSG_queue_read, op_queue_read},     {MSG_queue_result, op_queue_result},
-    {MSG_queue_renew, op_queue_renew},   {MSG_pop_open, op_pop_open},
-    {MSG_pop_quit, op_pop_quit},         {MSG_pop_close, op_pop_close},
-    {MSG_message_read, op_message_read}, {MSG_watch, op_watch},
-    {MSG_unwatch, op_unwatch},           {MSG_ctl, op_ctl},
+    {MSG_auth_start, op_auth_start},
+    {MSG_auth_step, op_auth_step},
+    {MSG_rcpt_check, op_rcpt_check},
+    {MSG_sender_check, op_sender_check},
+    {MSG_deliver, op_deliver},
+    {MSG_queue_claim, op_queue_claim},
+    {MSG_queue_read, op_queue_read},
+    {MSG_queue_result, op_queue_result},
+    {MSG_queue_renew, op_queue_renew},
+    {MSG_pop_open, op_pop_open},
+    {MSG_pop_quit, op_pop_quit},
+    {MSG_pop_close, op_pop_close},
+    {MSG_message_read, op_message_read},
+    {MSG_messages_read, op_messages_read},
+    {MSG_watch, op_watch},
+    {MSG_unwatch, op_unwatch},
+    {MSG_ctl, op_ctl},
 };
 
 static op_fn *find(enum msg_type t)

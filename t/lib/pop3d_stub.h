@@ -18,9 +18,10 @@ static struct {
 	enum ipc_err auth, open, read, quit; /* answers */
 	unsigned lose;                       /* so many questions get ERR_LOST first */
 	bool memfd;                          /* bodies come in a memory file */
+	unsigned leave_out;                  /* bits of uids that are not in batches */
 	uint64_t delay_ms, expire_ms;
 	/* what was seen */
-	unsigned opens, agains, reads, quits, closes, cancels, deleted, retrieved;
+	unsigned opens, agains, reads, batches, quits, closes, cancels, deleted, retrieved;
 	char password[64];
 } stub;
 
@@ -33,6 +34,8 @@ struct stub_answer {
 	size_t response_len;
 	bool has_response;
 	uint64_t uid, off, len;
+	uint64_t uids[AHEAD_MAX];
+	uint32_t uids_n;
 };
 
 static void stub_error(struct stub_answer *a, enum ipc_err e)
@@ -113,6 +116,21 @@ static void stub_read(struct stub_answer *a)
 		close(m.body.fd);
 }
 
+static void stub_batch(struct stub_answer *a)
+{
+	struct row_message_body row[AHEAD_MAX];
+	struct msg_messages_data m = {.messages = row};
+	if (stub.read != ERR_OK) {
+		stub_error(a, stub.read);
+		return;
+	}
+	for (uint32_t i = 0; i < a->uids_n; i++)
+		if (a->uids[i] >= 1 && a->uids[i] <= stub.n && !(stub.leave_out >> a->uids[i] & 1))
+			row[m.messages_n++] = (struct row_message_body){
+			    .uid = a->uids[i], .bytes = stub.text[a->uids[i] - 1]};
+	a->fn(a->arg, MSG_messages_data, &m);
+}
+
 static void stub_answer(void *arg)
 {
 	struct stub_answer *a = arg;
@@ -126,6 +144,8 @@ static void stub_answer(void *arg)
 		stub_list(a);
 	} else if (a->t == MSG_message_read) {
 		stub_read(a);
+	} else if (a->t == MSG_messages_read) {
+		stub_batch(a);
 	} else if (a->t == MSG_pop_quit && stub.quit != ERR_OK) {
 		stub_error(a, stub.quit);
 	} else {
@@ -148,6 +168,7 @@ static uint32_t stub_call(struct peer *p, enum msg_type t, const void *msg, peer
 	const struct msg_auth_start *start = msg;
 	const struct msg_auth_step *step = msg;
 	const struct msg_message_read *read = msg;
+	const struct msg_messages_read *batch = msg;
 	const struct msg_pop_quit *quit = msg;
 	const struct msg_pop_open *open = msg;
 	(void)p;
@@ -165,6 +186,10 @@ static uint32_t stub_call(struct peer *p, enum msg_type t, const void *msg, peer
 		a->uid = read->uid;
 		a->off = read->offset;
 		a->len = read->length;
+	} else if (t == MSG_messages_read) {
+		stub.batches++;
+		for (; a->uids_n < batch->uids_n; a->uids_n++)
+			a->uids[a->uids_n] = batch->uids[a->uids_n].uid;
 	} else if (t == MSG_pop_quit) {
 		stub.quits++;
 		stub.deleted = quit->deleted_n;

@@ -446,6 +446,32 @@ static void reading_errors_are_told_or_break_off(void **state)
 	      IN "-ERR [AUTH] your login is no longer valid, log in again\r\n");
 }
 
+static void messages_in_order_are_read_ahead(void **state)
+{
+	(void)state;
+	static const char want[] =
+	    HELLO "+OK now the password\r\n+OK 8 messages (48 octets)\r\n"
+		  "+OK 6 octets\r\nA: 1\r\n.\r\n+OK 6 octets\r\nA: 2\r\n.\r\n"
+		  "+OK 6 octets\r\nA: 3\r\n.\r\n+OK message 4 will be deleted at QUIT\r\n"
+		  "-ERR message 4 is deleted\r\n+OK 6 octets\r\nA: 5\r\n.\r\n"
+		  "+OK 6 octets\r\nA: 2\r\n.\r\n+OK 1 messages deleted, bye\r\n";
+	static const char *const texts[] = {"A: 1\r\n", "A: 2\r\n", "A: 3\r\n", "A: 4\r\n",
+					    "A: 5\r\n", "A: 6\r\n", "A: 7\r\n", "A: 8\r\n"};
+	for (int leave_out = 0; leave_out < 2; leave_out++) {
+		reset(NULL);
+		stub.n = 8;
+		stub.leave_out = leave_out ? 1u << 2 : 0; /* the very message that is wanted */
+		for (unsigned i = 0; i < 8; i++)
+			stub.text[i] = slice_of(texts[i]);
+		check(LOGIN "RETR 1\r\nRETR 2\r\nRETR 3\r\nDELE 4\r\nRETR 4\r\nRETR 5\r\nRETR 2\r\n"
+			    "QUIT\r\n",
+		      want);
+		assert_int_equal(stub.batches, 1);
+		assert_int_equal(stub.reads, leave_out ? 3 : 2);
+		assert_int_equal(stub.retrieved, 4);
+	}
+}
+
 static int begin(void **state)
 {
 	(void)state;
@@ -487,6 +513,7 @@ int main(void)
 	    T(a_restarted_store_breaks_no_session),
 	    T(questions_that_were_lost_are_repeated),
 	    T(reading_errors_are_told_or_break_off),
+	    T(messages_in_order_are_read_ahead),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, begin, end);

@@ -212,6 +212,28 @@ static void ranges_are_cut_at_the_end(void **state)
 	assert_int_equal(d->body.bytes.len, 0);
 }
 
+static void several_messages_come_in_one_answer(void **state)
+{
+	(void)state;
+	fill("alice@a.test", 1, 3);
+	fill("carol@a.test", 1, 1);
+	struct row_uid uids[] = {{1}, {9}, {3}, {UINT64_MAX}};
+	struct msg_messages_read rd = {.grant = grant_for(ROLE_POP3D, 1),
+				       .mailbox = mailbox_global(1, 1),
+				       .uids = uids,
+				       .uids_n = 4};
+	const struct msg_messages_data *d = ask(pop3d, MSG_messages_read, &rd, MSG_messages_data);
+	assert_int_equal(d->messages_n, 2);
+	assert_int_equal(d->messages[0].uid, 1);
+	assert_int_equal(d->messages[1].uid, 3);
+	assert_true(slice_eqs(d->messages[1].bytes, "0123456789"));
+	rd.mailbox = mailbox_global(1, 2); /* another's */
+	d = ask(pop3d, MSG_messages_read, &rd, MSG_messages_data);
+	assert_int_equal(d->messages_n, 0);
+	rd.uids_n = 0;
+	assert_int_equal(ask_error(pop3d, MSG_messages_read, &rd), ERR_BAD);
+}
+
 static void polling_too_soon_is_told(void **state)
 {
 	(void)state;
@@ -367,6 +389,7 @@ int main(void)
 	    T(after_a_restart_the_session_goes_on),
 	    T(anothers_mailbox_is_not_touched),
 	    T(ranges_are_cut_at_the_end),
+	    T(several_messages_come_in_one_answer),
 	    T(polling_too_soon_is_told),
 	    T(by_default_nothing_expires),
 	    T(at_once_deletes_what_was_retrieved),
