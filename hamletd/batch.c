@@ -50,12 +50,8 @@ static void step(struct service *s)
 {
 	batch.pending++;
 	if (service_runs(s) && batch.kind != BATCH_BOOT) {
-		const struct conf_daemon *d = s->conf;
-		struct hamlet_conf *c = super_conf();
-		for (size_t i = 0; i < c->daemons.n; i++)
-			if (strcmp(((struct conf_daemon *)c->daemons.item[i])->name, d->name) == 0)
-				d = c->daemons.item[i];
-		service_replace(s, c, d, batch.kind == BATCH_RELOAD, on_done, NULL);
+		service_replace(s, super_conf(), super_conf_daemon(s->conf->name),
+				batch.kind == BATCH_RELOAD, on_done, NULL);
 	} else if (s->opened) {
 		service_start(s, on_done, NULL);
 	} else {
@@ -96,6 +92,8 @@ bool batch_start(enum batch_kind kind, super_done *done, void *arg)
 		struct service *s = list_entry(it, struct service, link);
 		if (!s->wanted || s->opened || service_runs(s))
 			continue;
+		if (s->op.op == OP_NONE || !s->op.done)
+			service_configure(s, super_conf(), super_conf_daemon(s->conf->name));
 		batch.pending++;
 		service_open(s, on_done, NULL);
 	}

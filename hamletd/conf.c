@@ -179,7 +179,7 @@ static const char *check_file, *check_single;
 static bool name_ok(const char *s)
 {
 	size_t n = strlen(s);
-	if (n == 0 || n > 32 || s[0] == '.' || s[0] == '-')
+	if (n == 0 || n > 32 || s[0] == '.' || s[0] == '-' || strcmp(s, "all") == 0)
 		return false;
 	return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == n;
 }

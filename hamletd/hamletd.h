@@ -338,6 +338,9 @@ struct service {
 struct service *service_new(struct hamlet_conf *suite, const struct conf_daemon *conf);
 /* Ends what it does without a word to its processes; closes its sockets. */
 void service_free(struct service **s);
+/* Another configuration, for one that does not run. */
+void service_configure(struct service *s, struct hamlet_conf *suite,
+		       const struct conf_daemon *conf);
 /* Asks for its listeners, checks its configuration, binds. */
 void service_open(struct service *s, service_done *done, void *arg);
 /* After a good service_open: starts its processes; done when each is ready or has failed once. */
@@ -390,6 +393,8 @@ struct hamlet_conf *super_conf(void);
 bool super_single(void);
 struct list *super_services(void);
 struct service *super_find(const char *name);
+/* The daemon's block in the present hamlet.conf; NULL when it is not there or not enabled. */
+const struct conf_daemon *super_conf_daemon(const char *name);
 struct worker *super_find_pid(pid_t pid);
 void super_restart(const char *name, super_done *done, void *arg); /* "all": each that runs */
 void super_stop(const char *name, super_done *done, void *arg);

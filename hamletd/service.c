@@ -157,6 +157,9 @@ void service_finish(struct service *s, const char *why)
 
 static bool begin(struct service *s, enum service_op what, service_done *done, void *arg)
 {
+	/* What goes on for nobody, a retry, gives way to somebody's wish. */
+	if (s->op.op != OP_NONE && !s->op.done && s->op.op != OP_STOP)
+		service_finish(s, "is begun anew");
 	if (s->op.op != OP_NONE) {
 		if (done)
 			done(s, "is busy with another change", arg);
@@ -165,6 +168,15 @@ static bool begin(struct service *s, enum service_op what, service_done *done, v
 	timer_clear(&s->retry);
 	s->op = (struct operation){.op = what, .done = done, .arg = arg};
 	return true;
+}
+
+void service_configure(struct service *s, struct hamlet_conf *suite, const struct conf_daemon *conf)
+{
+	struct hamlet_conf *old = s->suite;
+	s->suite = conf_ref(suite);
+	s->conf = conf;
+	list_each(it, &s->old) list_entry(it, struct worker, link)->conf = conf;
+	conf_unref(&old);
 }
 
 void service_open(struct service *s, service_done *done, void *arg)

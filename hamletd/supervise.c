@@ -76,11 +76,10 @@ struct worker *super_find_pid(pid_t pid)
 	return w;
 }
 
-/* The instance as the present hamlet.conf has it; NULL. */
-static const struct conf_daemon *conf_find(const struct hamlet_conf *c, const char *name)
+const struct conf_daemon *super_conf_daemon(const char *name)
 {
-	for (size_t i = 0; i < c->daemons.n; i++) {
-		const struct conf_daemon *d = c->daemons.item[i];
+	for (size_t i = 0; i < suite->daemons.n; i++) {
+		const struct conf_daemon *d = suite->daemons.item[i];
 		if (d->enabled && strcmp(d->name, name) == 0 &&
 		    (!single || strcmp(name, single) == 0))
 			return d;
@@ -92,7 +91,7 @@ static void services_add(void)
 {
 	for (size_t i = 0; i < suite->daemons.n; i++) {
 		const struct conf_daemon *d = suite->daemons.item[i];
-		if (conf_find(suite, d->name) == d && !super_find(d->name))
+		if (super_conf_daemon(d->name) == d && !super_find(d->name))
 			list_add_tail(&services, &service_new(suite, d)->link);
 	}
 }
@@ -173,7 +172,7 @@ void super_restart(const char *name, super_done *done, void *arg)
 		return;
 	}
 	struct service *s = target(name, done, arg);
-	const struct conf_daemon *d = s ? conf_find(suite, name) : NULL;
+	const struct conf_daemon *d = s ? super_conf_daemon(name) : NULL;
 	if (d)
 		service_replace(s, suite, d, false, on_command, command_new(done, arg));
 	else if (s)
@@ -187,25 +186,13 @@ void super_stop(const char *name, super_done *done, void *arg)
 		service_stop(s, on_command, command_new(done, arg));
 }
 
-static void on_opened(struct service *s, const char *why, void *arg)
-{
-	if (why)
-		on_command(s, why, arg);
-	else
-		service_start(s, on_command, arg);
-}
-
 void super_begin(const char *name, super_done *done, void *arg)
 {
 	struct service *s = target(name, done, arg);
-	if (!s)
-		return;
-	if (service_runs(s)) {
+	if (s && service_runs(s))
 		answer(done, arg, "it runs already");
-		return;
-	}
-	s->wanted = true;
-	service_open(s, on_opened, command_new(done, arg));
+	else if (s)
+		super_restart(name, done, arg);
 }
 
 static void free_removed(void *arg)
@@ -280,7 +267,7 @@ void super_reload(super_done *done, void *arg)
 	list_each_safe(it, nx, &services)
 	{
 		struct service *s = list_entry(it, struct service, link);
-		if (!s->removed && !conf_find(suite, s->conf->name)) {
+		if (!s->removed && !super_conf_daemon(s->conf->name)) {
 			s->removed = true;
 			service_stop(s, on_removed, NULL);
 		}

@@ -402,6 +402,38 @@ def reload_adds_removes_and_changes():
 
 
 @test
+def what_could_not_start_is_mended_and_started():
+    port, other = free_port(), free_port()
+    with Suite() as s:
+        s.daemon("one", f"listen tcp 127.0.0.1:{port}\ndo fail-check")
+        s.daemon("two", f"listen tcp 127.0.0.1:{other}")
+        s.start()
+        assert s.status("one")[0]["state"] == "failed", s.status("one")
+        assert "the check fails as told" in s.status("one")[0]["error"]
+        assert not refused(other)
+        # Another block of the same name, before the next try.
+        s.daemon("one", "x", f"program testdaemon\nconfig good.conf\nprocesses 2")
+        s.configure("good", f"listen tcp 127.0.0.1:{port}")
+        s.write()
+        s.ok("reload")
+        assert [r["state"] for r in s.status("one")] == ["ready"] * 2
+        # Stopped, changed and started: as hamlet.conf is now.
+        s.ok("stop one")
+        s.daemon("one", "x", f"program testdaemon\nconfig good.conf")
+        s.write()
+        s.ok("reload")
+        assert s.status("one")[0]["state"] == "stopped"
+        s.ok("start one")
+        assert len(s.status("one")) == 1
+        # A file that is mended without a word is found by the next try.
+        s.ok("stop one")
+        s.configure("good", "do fail-check")
+        assert "as told" in s.ctl("start one")
+        s.configure("good", f"listen tcp 127.0.0.1:{port}")
+        wait_for("the next try", lambda: s.status("one")[0]["state"] == "ready")
+
+
+@test
 def the_death_of_hamletd_is_survived():
     port, other = free_port(), free_port()
     with Suite() as s:
