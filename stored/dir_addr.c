@@ -28,11 +28,12 @@ bool dir_domain_name(struct pool *pool, struct slice in, struct slice *out)
 		return false;
 	if (!str_ascii(in)) {
 		gnutls_datum_t a = {0};
-		if (!str_utf8(in) || gnutls_idna_map(in.p, (unsigned)in.len, &a, 0) != 0)
+		if (!str_utf8(in) || !str_print(in) ||
+		    gnutls_idna_map(in.p, (unsigned)in.len, &a, 0) != 0)
 			return false;
 		in = (struct slice){pool_strndup(pool, (const char *)a.data, a.size), a.size};
 		gnutls_free(a.data);
-		if (in.len > DOMAIN_MAX || !str_ascii(in))
+		if (in.len == 0 || in.len > DOMAIN_MAX || !str_ascii(in))
 			return false;
 	}
 	char *name = pool_strndup(pool, in.p, in.len);
@@ -122,6 +123,19 @@ static bool unquote(struct pool *pool, struct slice in, struct slice *out)
 	return true;
 }
 
+/* Normalization form C, and only what Unicode has assigned. */
+static bool composed(struct pool *pool, struct slice in, char **out, size_t *n)
+{
+	gnutls_datum_t c = {0};
+	if (gnutls_utf8_password_normalize((const unsigned char *)in.p, (unsigned)in.len, &c, 0) !=
+	    0)
+		return false;
+	*out = pool_strndup(pool, (const char *)c.data, c.size);
+	*n = c.size;
+	gnutls_free(c.data);
+	return *n > 0 && *n <= LOCAL_MAX;
+}
+
 static bool local_part(struct pool *pool, struct slice in, struct slice *out)
 {
 	bool quoted = in.len >= 2 && in.p[0] == '"' && in.p[in.len - 1] == '"';
@@ -132,21 +146,16 @@ static bool local_part(struct pool *pool, struct slice in, struct slice *out)
 	for (size_t i = 0; i < in.len && !quoted; i++)
 		if (!atext((unsigned char)in.p[i]))
 			return false;
-	char *p = pool_strndup(pool, in.p, in.len);
-	size_t n = in.len;
-	if (!str_ascii(in)) {
-		gnutls_datum_t nfc = {0};
-		if (gnutls_utf8_password_normalize((unsigned char *)p, (unsigned)n, &nfc, 0) != 0)
-			return false;
-		p = pool_strndup(pool, (const char *)nfc.data, nfc.size);
-		n = nfc.size;
-		gnutls_free(nfc.data);
-		if (n == 0 || n > LOCAL_MAX)
-			return false;
-	}
+	bool ascii = str_ascii(in);
+	char *p = pool_strndup(pool, in.p, in.len), *again;
+	size_t n = in.len, again_n;
+	if (!ascii && !composed(pool, in, &p, &n))
+		return false;
 	lower(p, n);
 	*out = (struct slice){p, n};
-	return true;
+	/* What is not the same when it comes back from the directory is no name. */
+	return ascii || (composed(pool, *out, &again, &again_n) &&
+			 slice_eq(*out, (struct slice){again, again_n}));
 }
 
 bool dir_addr(struct pool *pool, struct slice in, struct addr *out)
