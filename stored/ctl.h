@@ -23,6 +23,7 @@ struct ctl_cmd {
 extern const struct ctl_cmd ctl_dir_commands[], ctl_store_commands[];
 extern const struct ctl_cmd ctl_mailbox_commands[];
 extern const struct ctl_cmd ctl_queue_commands[];
+extern const struct ctl_cmd ctl_restore_commands[];
 
 /* A command under way; all in the request's pool. */
 struct ctl {

@@ -108,7 +108,7 @@ static enum ipc_err settle_groups(struct base *b, struct delivery *d)
 static enum ipc_err place(struct base *b, const struct delivery *d, struct drop *p, uint64_t body)
 {
 	db_start(b->db, SQL_SHARD_NEXT_UID);
-	db_u64(b->db, 1);
+	db_u64(b->db, d->flags & FLAG_SEEN ? 0 : 1);
 	db_u64(b->db, d->size);
 	db_u64(b->db, p->inbox);
 	enum db_result r = db_step(b->db);
@@ -121,9 +121,9 @@ static enum ipc_err place(struct base *b, const struct delivery *d, struct drop 
 	db_u64(b->db, p->inbox);
 	db_u64(b->db, p->uid);
 	db_u64(b->db, p->change.modseq);
-	db_u64(b->db, 0);
+	db_u64(b->db, d->flags);
 	db_u64(b->db, d->size);
-	db_u64(b->db, d->now_ms);
+	db_u64(b->db, d->internal_ms ? d->internal_ms : d->now_ms);
 	db_u64(b->db, d->now_ms);
 	db_u64(b->db, body);
 	db_bytes(b->db, deliver_token(token, d->id, p->account));

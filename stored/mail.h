@@ -114,6 +114,8 @@ struct delivery {
 	struct slice meta;
 	uint64_t size;
 	uint64_t now_ms;
+	uint64_t internal_ms; /* 0: now */
+	uint64_t flags;
 	struct drop *drop; /* accounts differ */
 	size_t n;
 	struct drop_group *group; /* NULL: each drop by itself */

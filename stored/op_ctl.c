@@ -6,7 +6,8 @@
 #include "stored/ctl.h"
 
 static const struct ctl_cmd *const TABLE[] = {ctl_dir_commands, ctl_store_commands,
-					      ctl_mailbox_commands, ctl_queue_commands};
+					      ctl_mailbox_commands, ctl_queue_commands,
+					      ctl_restore_commands};
 enum { TABLES = sizeof(TABLE) / sizeof(TABLE[0]), WORDS_MAX = 4096 };
 
 static void wipe(struct slice s)

@@ -193,14 +193,66 @@ static void a_message_is_traced(void **state)
 	assert_int_equal(say_error("trace m2"), ERR_NOTFOUND);
 }
 
+static void delete_for_good(const char *uid)
+{
+	char sql[600];
+	snprintf(sql, sizeof(sql),
+		 "UPDATE bodies SET refs = refs - 1 WHERE id = (SELECT body FROM messages WHERE uid"
+		 " = %s); DELETE FROM messages WHERE uid = %s; DELETE FROM bodies WHERE refs = 0;"
+		 "UPDATE mailboxes SET messages = messages - 1, unseen = unseen - 1,"
+		 " bytes = bytes - 5; UPDATE owners SET messages = messages - 1,"
+		 " bytes = bytes - 5",
+		 uid, uid);
+	change_sql(1, sql);
+}
+
+static void a_mailbox_comes_back_from_a_backup(void **state)
+{
+	(void)state;
+	deliver("m1", "alice@a.test", "first");
+	deliver("m2", "alice@a.test", "secnd");
+	deliver("m3", "alice@a.test", "third");
+	say("backup create monday");
+	expunge_first();
+	delete_for_good("2");
+	deliver("m4", "alice@a.test", "later");
+	const struct msg_ctl_reply *r = say("backup restore-mailbox monday alice@a.test");
+	cell_is(r, 0, "restored", "2");
+	cell_is(r, 0, "present", "1");
+	r = say("backup restore-mailbox monday alice@a.test");
+	cell_is(r, 0, "restored", "0");
+	assert_int_equal(read_sql(1, "SELECT COUNT(*) FROM messages WHERE expunged = 0"), 4);
+	r = say("mailbox export alice@a.test 6");
+	assert_true(slice_eqs(r->body.bytes, "secnd"));
+	assert_int_equal(say_error("backup restore-mailbox tuesday alice@a.test"), ERR_NOTFOUND);
+	assert_int_equal(say_error("backup restore-mailbox monday nobody@a.test"), ERR_NOTFOUND);
+}
+
+static void a_message_comes_back_from_a_backup(void **state)
+{
+	(void)state;
+	deliver("m1", "alice@a.test", "first");
+	deliver("m2", "alice@a.test", "secnd");
+	say("backup create monday");
+	delete_for_good("2");
+	assert_int_equal(say_error("backup restore-message monday alice@a.test 3"), ERR_NOTFOUND);
+	cell_is(say("backup restore-message monday alice@a.test 2"), 0, "restored", "1");
+	cell_is(say("backup restore-message monday alice@a.test 1"), 0, "present", "1");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(mailboxes_are_listed),        T(messages_are_shown),
-	    T(expunged_messages_come_back), T(all_that_was_expunged_is_restored),
-	    T(a_message_goes_out_and_in),   T(the_queue_is_shown),
+	    T(mailboxes_are_listed),
+	    T(messages_are_shown),
+	    T(expunged_messages_come_back),
+	    T(all_that_was_expunged_is_restored),
+	    T(a_message_goes_out_and_in),
+	    T(the_queue_is_shown),
 	    T(a_message_is_traced),
+	    T(a_mailbox_comes_back_from_a_backup),
+	    T(a_message_comes_back_from_a_backup),
 	};
 	return cmocka_run_group_tests_name("stored_ctl_mail", tests, NULL, NULL);
 }

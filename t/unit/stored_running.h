@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "libcommon/base/clock.h"
 #include "libcommon/net/loop.h"
+#include "stored/backup.h"
 #include "stored/dir.h"
 #include "stored/grant.h"
 #include "t/unit/stored_bases.h"
@@ -171,7 +172,7 @@ static inline void listen_as(const char *role)
 static inline void start_threads(void)
 {
 	const char *why = NULL;
-	if (!work_start(bases_dir, SHARDS, 2, &why))
+	if (!work_start(backup_store(bases_dir), SHARDS, 2, &why))
 		fail_msg("%s", why);
 }
 
@@ -226,6 +227,8 @@ static inline int running_setup(void **state)
 	}
 	bases_folder();
 	run_pool = pool_new(0);
+	conf.state_dir = bases_dir;
+	mkdir(backup_store(bases_dir), 0700);
 	conf.plus_separator = "+";
 	conf.expunged_keep = UINT64_C(14) * 86400000;
 	start_threads();
