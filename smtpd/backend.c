@@ -10,6 +10,7 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/ipc/key.h"
 #include "libcommon/ipc/store.h"
+#include "libcommon/mail/charset.h"
 #include "libcommon/mail/meta.h"
 #include "libcommon/net/daemon.h"
 
@@ -66,6 +67,7 @@ void backend_start(void)
 	static const char *const ALPN[] = {"smtp", NULL};
 	char path[256];
 	str_fmt(path, sizeof(path), "%s/key/smtpd.sock", daemon_rundir());
+	charset_init(); /* for previews; in the sandbox no file can be opened */
 	store = store_client(ROLE_SMTPD, on_store_up, NULL);
 	keys = key_client(path, ROLE_SMTPD, on_keys, NULL);
 	tls = tls_server_ctx(keys, ALPN);

@@ -160,6 +160,14 @@ bool str_utf8(struct slice s)
 	size_t i = 0;
 	while (i < s.len) {
 		unsigned char c = p[i];
+		uint64_t eight;
+		if (s.len - i >= sizeof(eight)) { /* mostly it is ASCII */
+			memcpy(&eight, p + i, sizeof(eight));
+			if (!(eight & 0x8080808080808080u)) {
+				i += sizeof(eight);
+				continue;
+			}
+		}
 		if (c < 0x80) {
 			i++;
 			continue;
