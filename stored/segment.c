@@ -17,6 +17,9 @@
 #define RECORD_MAGIC 0x3152534cu
 
 enum { FILE_HEAD = 16, RECORD_HEAD = 32, ALIGN = 8, CHUNK = 1 << 16 };
+/* Files of at least LAID_FROM bytes are laid out LAID at a time: allocating blocks at every append
+ * costs a sync of the file system's journal with each of ours. */
+enum { LAID = 8 << 20, LAID_FROM = 64 << 20 };
 
 struct head { /* of a record, as it lies in the file: little-endian machines only */
 	uint32_t magic;
@@ -36,6 +39,7 @@ struct segments {
 	uint64_t current; /* the file appended to; 0: none yet */
 	int fd;           /* of it; -1: it is to be made */
 	uint64_t tail;    /* where the next record goes */
+	uint64_t laid;    /* bytes of the file */
 	bool dirty;       /* appended since the last sync */
 	bool dir_dirty;   /* a file was made since */
 };
@@ -96,6 +100,15 @@ static void report(const struct segments *s, enum log_level level, const char *w
 		  LU("bytes", bytes));
 }
 
+/* Nothing was written behind the tail: the file was laid out that far. */
+static bool untouched(const struct segments *s, uint64_t file_size)
+{
+	static const char zero[RECORD_HEAD];
+	char head[RECORD_HEAD];
+	ssize_t n = pread(s->fd, head, sizeof(head), (off_t)s->tail);
+	return s->tail >= file_size || (n > 0 && memcmp(head, zero, (size_t)n) == 0);
+}
+
 /* Finds the end of the last file. False: a record that the database needs is damaged. */
 static bool find_tail(struct segments *s, struct place last, uint64_t last_len, uint64_t file_size)
 {
@@ -117,8 +130,10 @@ static bool find_tail(struct segments *s, struct place last, uint64_t last_len, 
 	while (read_head(s->fd, at, file_size, &h) && bytes_right(s->fd, at, &h))
 		at = aligned(at + RECORD_HEAD + h.len);
 	s->tail = at;
-	if (at >= file_size)
+	s->laid = file_size;
+	if (untouched(s, file_size))
 		return true;
+	s->laid = at;
 	report(s, LOG_LV_WARN, "segment-tail-cut", at, file_size - at);
 	if (ftruncate(s->fd, (off_t)at) != 0)
 		report(s, LOG_LV_ERROR, "segment-tail-kept", at, file_size - at);
@@ -216,6 +231,8 @@ static int begin_file(struct segments *s)
 		if (e)
 			return e;
 	}
+	if (s->fd >= 0 && s->laid > s->tail)
+		(void)!ftruncate(s->fd, (off_t)s->tail); /* else it keeps some empty space */
 	segment_name(name, number);
 	int fd = fault_openat(s->dirfd, FAULT_SEG, name, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (fd < 0)
@@ -230,9 +247,17 @@ static int begin_file(struct segments *s)
 	leave_file(s);
 	s->fd = fd;
 	s->current = number;
-	s->tail = FILE_HEAD;
+	s->tail = s->laid = FILE_HEAD;
 	s->dirty = s->dir_dirty = true;
 	return 0;
+}
+
+static void lay_out(struct segments *s, uint64_t end)
+{
+	if (s->size < LAID_FROM || end <= s->laid)
+		return;
+	if (fallocate(s->fd, 0, (off_t)s->laid, (off_t)(end + LAID - s->laid)) == 0)
+		s->laid = end + LAID;
 }
 
 int segments_append(struct segments *s, uint64_t id, struct slice bytes, struct place *out,
@@ -248,6 +273,7 @@ int segments_append(struct segments *s, uint64_t id, struct slice bytes, struct 
 	h.head_crc = head_crc(&h);
 	struct iovec iov[2] = {{&h, sizeof(h)}, {(char *)bytes.p, bytes.len}};
 	s->dirty = true;
+	lay_out(s, s->tail + RECORD_HEAD + bytes.len);
 	if (fault_pwritev(s->fd, FAULT_SEG, iov, 2, (off_t)s->tail) != 0)
 		return errno;
 	*out = (struct place){s->current, s->tail};

@@ -186,6 +186,29 @@ static void a_torn_tail_is_cut_off(void **state)
 	expect(put(body_of(3, 700)), body_of(3, 700));
 }
 
+static void what_is_laid_out_is_no_torn_tail(void **state)
+{
+	(void)state;
+	base_close(&base);
+	bodies_limits(100, 64 << 20);
+	open_base();
+	uint64_t a = put(body_of(1, 5000));
+	long size = file_size(1);
+	assert_true(size > 1 << 20);
+	base_close(&base);
+	open_base();
+	assert_int_equal(file_size(1), size);
+	uint64_t b = put(body_of(2, 5000));
+	assert_int_equal(file_size(1), size); /* it goes on where it was */
+	base_close(&base);
+	change_file(1, 2 * (long)(5000 + 32 + 8), "rubbish", 7, 0);
+	open_base();
+	assert_true(file_size(1) < 20000);
+	expect(a, body_of(1, 5000));
+	expect(b, body_of(2, 5000));
+	expect(put(body_of(3, 5000)), body_of(3, 5000));
+}
+
 static void rubbish_behind_the_end_is_cut_off(void **state)
 {
 	(void)state;
@@ -303,6 +326,7 @@ int main(void)
 	    T(a_range_is_cut_at_the_end),
 	    T(a_memfd_goes_in_and_out),
 	    T(a_torn_tail_is_cut_off),
+	    T(what_is_laid_out_is_no_torn_tail),
 	    T(rubbish_behind_the_end_is_cut_off),
 	    T(a_changed_byte_is_noticed),
 	    T(a_damaged_last_record_is_kept_and_left_alone),
