@@ -38,8 +38,8 @@ void dir_cache_put_account(uint64_t generation, const struct account *a);
 void dir_cache_free(void);
 
 /* dir_send.c: takes `recipients` from what the account may send in send_window; ERR_LIMIT when it
- * has no more (then nothing is taken). Any thread. b is not used yet: the counts live in memory. */
-enum ipc_err dir_send_take(struct base *b, uint64_t account, unsigned recipients);
+ * has no more (then nothing is taken). Any thread. */
+enum ipc_err dir_send_take(uint64_t account, unsigned recipients);
 
 /* Small helpers of the files below. */
 struct slice dir_copy(struct pool *pool, struct slice s);

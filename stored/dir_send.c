@@ -29,9 +29,8 @@ static void turn(uint64_t now_window)
 	window = now_window;
 }
 
-enum ipc_err dir_send_take(struct base *b, uint64_t account, unsigned recipients)
+enum ipc_err dir_send_take(uint64_t account, unsigned recipients)
 {
-	(void)b;
 	enum ipc_err e = ERR_LIMIT;
 	if (conf.send_limit == 0 || conf.send_window == 0)
 		return ERR_OK;

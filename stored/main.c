@@ -8,6 +8,7 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/net/daemon.h"
 #include "libcommon/net/loop.h"
+#include "stored/auth.h"
 #include "stored/backup.h"
 #include "stored/dir.h"
 #include "stored/fault.h"
@@ -167,6 +168,7 @@ static bool control(struct conf_words words, struct buf *out)
 static void stats(struct buf *out)
 {
 	work_stats(out);
+	op_auth_stats(out);
 	buf_printf(out, "stored_requests_running %zu\n", server_busy());
 }
 

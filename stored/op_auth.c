@@ -117,8 +117,9 @@ static void log_login(const struct login *l, enum log_level level, const char *e
 	struct slice user = l->sasl ? sasl_user(l->sasl) : SLICE("");
 	/* Some people type their password where the name belongs. */
 	bool name = user.len && memchr(user.p, '@', user.len);
-	log_event(level, l->sid.p, event, LS("why", why), LSL("user", name ? user : SLICE("-")),
-		  LS("mech", MECH[l->mech]), LSL("service", l->service), LSL("peer", l->peer),
+	log_event(level, l->sid.p, event, LS(level == LOG_LV_INFO ? "how" : "why", why),
+		  LSL("user", name ? user : SLICE("-")), LS("mech", MECH[l->mech]),
+		  LSL("service", l->service), LSL("peer", l->peer),
 		  LS("app", l->app.len ? l->app.p : NULL));
 }
 

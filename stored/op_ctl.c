@@ -226,7 +226,7 @@ void ctl_time(struct ctl *c, const char *name, uint64_t ms)
 
 void ctl_bool(struct ctl *c, const char *name, bool v)
 {
-	struct slice s = v ? SLICE("true") : SLICE("false");
+	struct slice s = v ? SLICE("1") : SLICE("0");
 	cell(c, CELL_BOOL, name, s.p, s.len);
 }
 

@@ -345,7 +345,7 @@ static void deliver_routed(struct route *r)
 		return;
 	}
 	enum ipc_err e =
-	    j->grant.account ? dir_send_take(NULL, j->grant.account, (unsigned)r->n) : ERR_OK;
+	    j->grant.account ? dir_send_take(j->grant.account, (unsigned)r->n) : ERR_OK;
 	if (e != ERR_OK)
 		answer(j, e, "this account has sent too much for now");
 	else if (j->outside || j->several || j->m->hold_until_ms > j->now_ms)

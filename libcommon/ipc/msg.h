@@ -68,7 +68,13 @@ const char *ipc_err_name(enum ipc_err e);
 
 enum rcpt_kind { RCPT_LOCAL, RCPT_ALIAS, RCPT_RELAY };
 enum queue_state { QUEUE_DUE, QUEUE_DONE, QUEUE_FAILED, QUEUE_HELD };
-enum cell_kind { CELL_TEXT, CELL_NUMBER, CELL_BOOL, CELL_TIME /* ms since 1970 */, CELL_SIZE };
+enum cell_kind {
+	CELL_TEXT,
+	CELL_NUMBER,
+	CELL_BOOL, /* "1" or "0" */
+	CELL_TIME, /* ms since 1970 */
+	CELL_SIZE
+};
 enum watch_kind { WATCH_MAILBOX = 1, WATCH_QUEUE, WATCH_ZONE };
 
 /* deliver.flags, queued.flags */

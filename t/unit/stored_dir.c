@@ -225,13 +225,13 @@ static void sending_is_limited_per_account(void **state)
 	(void)state;
 	conf.send_limit = 10;
 	conf.send_window = 1000ull * 86400000; /* longer than any test */
-	assert_int_equal(dir_send_take(NULL, 1, 6), ERR_OK);
-	assert_int_equal(dir_send_take(NULL, 1, 5), ERR_LIMIT);
-	assert_int_equal(dir_send_take(NULL, 1, 4), ERR_OK);
-	assert_int_equal(dir_send_take(NULL, 1, 1), ERR_LIMIT);
-	assert_int_equal(dir_send_take(NULL, 2, 10), ERR_OK);
+	assert_int_equal(dir_send_take(1, 6), ERR_OK);
+	assert_int_equal(dir_send_take(1, 5), ERR_LIMIT);
+	assert_int_equal(dir_send_take(1, 4), ERR_OK);
+	assert_int_equal(dir_send_take(1, 1), ERR_LIMIT);
+	assert_int_equal(dir_send_take(2, 10), ERR_OK);
 	conf.send_limit = 0;
-	assert_int_equal(dir_send_take(NULL, 1, 1000), ERR_OK);
+	assert_int_equal(dir_send_take(1, 1000), ERR_OK);
 }
 
 int main(void)
