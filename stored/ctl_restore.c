@@ -118,8 +118,9 @@ static enum ipc_err load_rows(struct restoring *r)
 static enum ipc_err load(struct restoring *r)
 {
 	enum ipc_err e = r->base ? ERR_OK : open_shard(r);
-	if (e == ERR_OK)
-		e = load_rows(r);
+	if (e != ERR_OK || !r->base)
+		return e;
+	e = load_rows(r);
 	for (size_t i = 0; i < r->n && e == ERR_OK; i++) {
 		struct saved *s = &r->saved[i];
 		e = body_get(r->base, r->pool, s->body, 0, 0, &s->text, NULL);
