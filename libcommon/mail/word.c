@@ -169,8 +169,7 @@ struct slice params_begin(struct params *p, struct slice raw)
 {
 	skip(&raw);
 	struct slice v = token(&raw, ";(");
-	skip_rest(&raw);
-	p->rest = raw;
+	*p = (struct params){.rest = raw};
 	return v;
 }
 
@@ -190,6 +189,9 @@ static struct slice quoted(struct slice *s)
 bool params_next(struct params *p, struct slice *name, struct slice *value)
 {
 	struct slice s = p->rest;
+	if (!p->begun)
+		skip_rest(&s);
+	p->begun = true;
 	while (s.len) {
 		if (s.p[0] == ';') {
 			s.p++;

@@ -13,8 +13,10 @@ bool word_decode(struct buf *out, struct slice in);
 /* A value of the form "token; name=value; ...", read in place, folds and comments skipped. */
 struct params {
 	struct slice rest;
+	bool begun; /* rest is behind the first semicolon */
 };
-/* What stands before the parameters: "text/plain", "attachment", "base64"; may be empty. */
+/* What stands before the parameters: "text/plain", "attachment", "base64"; may be empty. Looks
+ * no further than that. */
 struct slice params_begin(struct params *p, struct slice raw);
 /* The next parameter. A quoted value comes without its quotes, its escapes and folds kept (see
  * params_clean). Garbage between semicolons is skipped. */
