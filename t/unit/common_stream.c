@@ -271,6 +271,26 @@ static void refused_connects_are_told(void **state)
 	done();
 }
 
+/* The other side goes with our bytes unread: EPOLLERR, which libuv tells without any event. */
+static void a_reset_ends_an_idle_stream(void **state)
+{
+	(void)state;
+	int fd[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+	memset(&a, 0, sizeof(a));
+	memset(&b, 0, sizeof(b));
+	b.closes = 1;
+	timer_set(&guard, 5000, on_guard);
+	a.s = stream_new(fd[0], NULL, &OPS, &a);
+	stream_writes(a.s, "never read");
+	for (int i = 0; i < 5; i++)
+		uv_run(loop_get(), UV_RUN_NOWAIT);
+	close(fd[1]);
+	run();
+	assert_int_equal(a.ends, 1);
+	done();
+}
+
 static void closing_with_everything_under_way_leaks_nothing(void **state)
 {
 	(void)state;
@@ -358,6 +378,7 @@ int main(void)
 	    cmocka_unit_test(wrong_name_fails_the_handshake),
 	    cmocka_unit_test(quiet_streams_time_out),
 	    cmocka_unit_test(refused_connects_are_told),
+	    cmocka_unit_test(a_reset_ends_an_idle_stream),
 	    cmocka_unit_test(closing_with_everything_under_way_leaks_nothing),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
