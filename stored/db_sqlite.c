@@ -46,6 +46,9 @@ static void set_up_sqlite(void)
 	 * back in between. */
 	mallopt(M_TOP_PAD, 1 << 20);
 	mallopt(M_TRIM_THRESHOLD, 32 << 20);
+	/* Setting those ends glibc's own learning: answers of some hundred KiB would each be
+	 * mapped, faulted in and unmapped. */
+	mallopt(M_MMAP_THRESHOLD, 8 << 20);
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
 	sqlite3_initialize();
