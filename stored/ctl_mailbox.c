@@ -16,7 +16,7 @@ struct task { /* c->data */
 	uint64_t mailbox, after; /* of the page */
 	/* mailbox list */
 	struct owner {
-		uint64_t account, messages, bytes;
+		uint64_t account, bytes, messages;
 	} owner[PAGE];
 	size_t owners;
 	unsigned shard;

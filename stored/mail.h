@@ -43,6 +43,10 @@ struct change {
 };
 void change_notify(const struct change *c);
 
+/* op_smtp.c: "name value\n" lines of what was delivered, queued and refused. */
+struct buf;
+void mail_stats(struct buf *out);
+
 /* route.c: where recipients lead, from the directory or its cache on the loop's thread. */
 struct route_rcpt {
 	struct slice addr; /* in */

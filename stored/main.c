@@ -169,6 +169,7 @@ static void stats(struct buf *out)
 {
 	work_stats(out);
 	op_auth_stats(out);
+	mail_stats(out);
 	buf_printf(out, "stored_requests_running %zu\n", server_busy());
 }
 

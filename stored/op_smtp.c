@@ -153,6 +153,19 @@ void op_sender_check(struct request *rq)
 
 /* --- deliver ------------------------------------------------------------- */
 
+static struct {
+	uint64_t stored, queued, refused, bytes;
+} counts;
+
+void mail_stats(struct buf *out)
+{
+	buf_printf(out,
+		   "stored_messages_stored_total %llu\nstored_messages_queued_total %llu\n"
+		   "stored_messages_refused_total %llu\nstored_message_bytes_total %llu\n",
+		   (unsigned long long)counts.stored, (unsigned long long)counts.queued,
+		   (unsigned long long)counts.refused, (unsigned long long)counts.bytes);
+}
+
 struct intake { /* a message being taken in; in the request's pool */
 	struct request *rq;
 	const struct msg_deliver *m;
@@ -173,6 +186,7 @@ struct intake { /* a message being taken in; in the request's pool */
 static void answer(struct intake *j, enum ipc_err e, const char *text)
 {
 	const struct msg_deliver *m = j->m;
+	counts.refused += e != ERR_OK;
 	struct row_rcpt_result *res = pool_alloc(j->rq->pool, (m->rcpts_n + 1) * sizeof(*res));
 	for (uint32_t i = 0; i < m->rcpts_n; i++) {
 		enum ipc_err ri = e;
@@ -265,6 +279,10 @@ static void delivered(struct delivery *d, enum ipc_err e, void *arg)
 	for (uint32_t i = 0; i < j->m->rcpts_n && e == ERR_OK; i++)
 		if (j->route.rcpt[i].err == ERR_OK)
 			j->route.rcpt[i].err = d->group[i].err;
+	if (e == ERR_OK) {
+		counts.stored++;
+		counts.bytes += d->size;
+	}
 	answer(j, e, NULL);
 }
 
@@ -300,6 +318,8 @@ static void queued(struct op *op)
 	enum ipc_err e = op->err;
 	op_free(op);
 	if (e == ERR_OK) {
+		counts.queued++;
+		counts.bytes += j->add.size;
 		fanout_kick();
 		if (j->outside)
 			watch_notify(WATCH_QUEUE, 0, j->add.item);

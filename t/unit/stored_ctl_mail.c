@@ -88,6 +88,8 @@ static void mailboxes_are_listed(void **state)
 	struct msg_ctl m = command("mailbox list");
 	r = ask(admin, MSG_ctl, &m, MSG_ctl_reply);
 	cell_is(r, 0, "account", "alice@a.test");
+	cell_is(r, 0, "messages", "1");
+	cell_is(r, 0, "size", "5");
 	m.cursor = r->cursor;
 	r = ask(admin, MSG_ctl, &m, MSG_ctl_reply);
 	cell_is(r, 0, "account", "bob@a.test");
