@@ -347,8 +347,8 @@ static void on_reopened(void *arg, enum msg_type t, const void *msg)
 	} else if (e != ERR_OK) {
 		finish(b, e, text, NULL);
 	} else if (quit_happened(b, m)) {
+		backend_close(b); /* the lock that was just taken again */
 		finish(b, ERR_OK, text, NULL);
-		b->locked = false;
 	} else {
 		question(b);
 	}

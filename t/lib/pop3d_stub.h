@@ -18,6 +18,7 @@ static struct {
 	enum ipc_err auth, open, read, quit; /* answers */
 	unsigned lose;                       /* so many questions get ERR_LOST first */
 	bool memfd;                          /* bodies come in a memory file */
+	bool quit_unheard;                   /* QUIT happens, its answer is lost */
 	unsigned leave_out;                  /* bits of uids that are not in batches */
 	uint64_t delay_ms, expire_ms;
 	/* what was seen */
@@ -146,6 +147,10 @@ static void stub_answer(void *arg)
 		stub_read(a);
 	} else if (a->t == MSG_messages_read) {
 		stub_batch(a);
+	} else if (a->t == MSG_pop_quit && stub.quit_unheard) {
+		stub.quit_unheard = false;
+		stub.n = 0;
+		stub_error(a, ERR_LOST);
 	} else if (a->t == MSG_pop_quit && stub.quit != ERR_OK) {
 		stub_error(a, stub.quit);
 	} else {

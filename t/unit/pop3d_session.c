@@ -435,6 +435,17 @@ static void questions_that_were_lost_are_repeated(void **state)
 	assert_true(stub.quits >= 2);
 }
 
+static void a_quit_that_was_not_heard_of_is_not_repeated(void **state)
+{
+	(void)state;
+	stub.quit_unheard = true;
+	check(LOGIN "DELE 1\r\nQUIT\r\n",
+	      IN "+OK message 1 will be deleted at QUIT\r\n+OK 1 messages deleted, bye\r\n");
+	assert_int_equal(stub.quits, 1);
+	assert_int_equal(stub.agains, 1);
+	assert_int_equal(stub.closes, 1);
+}
+
 static void reading_errors_are_told_or_break_off(void **state)
 {
 	(void)state;
@@ -512,6 +523,7 @@ int main(void)
 	    T(large_messages_wait_for_slow_readers),
 	    T(a_restarted_store_breaks_no_session),
 	    T(questions_that_were_lost_are_repeated),
+	    T(a_quit_that_was_not_heard_of_is_not_repeated),
 	    T(reading_errors_are_told_or_break_off),
 	    T(messages_in_order_are_read_ahead),
 	};
