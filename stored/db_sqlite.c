@@ -12,6 +12,7 @@
 #include "libcommon/base/buf.h"
 #include "libcommon/base/mem.h"
 #include "stored/db.h"
+#include "stored/disk.h"
 #include "stored/fault.h"
 
 enum { PAGE = 8192, WAL_FILE = 32 << 20, BUSY_MS = 10000, WHY_MAX = 400 };
@@ -130,7 +131,7 @@ static void keep_wal(struct db *d)
 	/* SQLite has no locks on this file that closing a descriptor would drop. */
 	int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size < WAL_FILE)
-		(void)!fallocate(fd, 0, 0, WAL_FILE); /* does without, if need be */
+		disk_lay_out(fd, (uint64_t)st.st_size, WAL_FILE - (uint64_t)st.st_size);
 	if (fd >= 0)
 		close(fd);
 }

@@ -11,6 +11,7 @@
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "stored/crc.h"
+#include "stored/disk.h"
 #include "stored/fault.h"
 
 #define FILE_MAGIC   "HAMLETS1"
@@ -256,7 +257,7 @@ static void lay_out(struct segments *s, uint64_t end)
 {
 	if (s->size < LAID_FROM || end <= s->laid)
 		return;
-	if (fallocate(s->fd, 0, (off_t)s->laid, (off_t)(end + LAID - s->laid)) == 0)
+	if (disk_lay_out(s->fd, s->laid, end + LAID - s->laid))
 		s->laid = end + LAID;
 }
 

@@ -18,6 +18,8 @@ enum {
 	IDLE_MS = 200,        /* without work for that long: checkpoint, compact */
 	WAL_PAST = 64 << 20,  /* bytes of WAL after which there is a checkpoint at work too */
 	WAL_AGAIN = 16 << 20, /* bytes it grows before the next try, if readers hindered one */
+	WAL_HUGE = 256 << 20, /* the file is cut down at the next rest (after a long reader) */
+	CARE_BATCHES = 256,   /* segments are looked after at least that often */
 	BUCKETS = 16,         /* of the histogram: up to 125 us, doubled */
 	FIRST_BUCKET_US = 125,
 };
@@ -43,8 +45,9 @@ struct lane { /* one database */
 	pthread_t write_thread, *read_thread;
 	bool write_started;
 	unsigned readers, readers_started;
-	bool stopped;       /* the writer's: the database failed */
-	uint64_t wal_tried; /* WAL bytes left over by the last checkpoint */
+	bool stopped;        /* the writer's: the database failed */
+	uint64_t wal_tried;  /* WAL bytes left over by the last checkpoint */
+	unsigned since_care; /* batches */
 	struct stats stats;
 };
 
@@ -225,10 +228,10 @@ static void lane_stopped(struct lane *ln)
 	uv_async_send(&work.back);
 }
 
-static void checkpoint(struct lane *ln)
+static void checkpoint(struct lane *ln, bool truncate)
 {
 	struct db *d = ln->writer->db;
-	enum db_result r = db_checkpoint(d, false);
+	enum db_result r = db_checkpoint(d, truncate);
 	ln->wal_tried = db_wal_bytes(d);
 	if (r == DB_FULL) {
 		/* The WAL holds everything; it is tried again when it has grown. */
@@ -251,18 +254,27 @@ static void refuse(struct list *ops)
 }
 
 /* True: there may be more to do soon. */
-static bool idle(struct lane *ln)
+static bool care(struct lane *ln)
 {
 	if (ln->stopped)
 		return false;
-	if (bodies_compact(ln->writer))
-		return true;
+	bool more = bodies_compact(ln->writer);
 	if (db_state(ln->writer->db) == DB_FAILED) {
 		lane_stopped(ln);
 		return false;
 	}
-	if (db_wal_bytes(ln->writer->db) > ln->wal_tried)
-		checkpoint(ln);
+	return more;
+}
+
+static bool idle(struct lane *ln)
+{
+	if (care(ln))
+		return true;
+	if (ln->stopped)
+		return false;
+	uint64_t wal = db_wal_bytes(ln->writer->db);
+	if (wal > ln->wal_tried)
+		checkpoint(ln, wal > WAL_HUGE);
 	return false;
 }
 
@@ -293,7 +305,11 @@ static void *write_loop(void *arg)
 			lane_stopped(ln);
 		else if (db_wal_bytes(ln->writer->db) > WAL_PAST &&
 			 db_wal_bytes(ln->writer->db) > ln->wal_tried + WAL_AGAIN)
-			checkpoint(ln);
+			checkpoint(ln, false);
+		if (++ln->since_care == CARE_BATCHES) { /* a busy store is never idle */
+			ln->since_care = 0;
+			care(ln);
+		}
 	}
 }
 
