@@ -57,6 +57,21 @@ ssize_t frame_sendmsg(int sock, const void *p, size_t n, int fd)
 	return r;
 }
 
+/* Keeps the first descriptor of a message. The padding of the control space has room for a second
+ * one: whoever sends it leaves nothing behind here. */
+static void take_fds(const struct cmsghdr *c, int *fd)
+{
+	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	for (size_t i = 0; i < n; i++) {
+		int got;
+		memcpy(&got, CMSG_DATA(c) + i * sizeof(got), sizeof(got));
+		if (*fd < 0)
+			*fd = got;
+		else
+			close(got);
+	}
+}
+
 ssize_t frame_recvmsg(int sock, void *p, size_t n, int *fd)
 {
 	union {
@@ -76,9 +91,8 @@ ssize_t frame_recvmsg(int sock, void *p, size_t n, int *fd)
 	if (r < 0)
 		return r;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-		    c->cmsg_len == CMSG_LEN(sizeof(int)))
-			memcpy(fd, CMSG_DATA(c), sizeof(*fd));
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+			take_fds(c, fd);
 	return r;
 }
 

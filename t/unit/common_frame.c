@@ -151,6 +151,33 @@ static void stray_descriptors_are_bounded(void **state)
 	close(peer);
 }
 
+/* The space for one descriptor's control message has room for two. */
+static void a_second_descriptor_is_not_kept(void **state)
+{
+	(void)state;
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(2 * sizeof(int))];
+	} control = {.h = {.cmsg_len = CMSG_LEN(2 * sizeof(int)),
+			   .cmsg_level = SOL_SOCKET,
+			   .cmsg_type = SCM_RIGHTS}};
+	char byte = 0;
+	struct iovec iov = {&byte, 1};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
+			   .msg_controllen = sizeof(control.space)};
+	int two[2] = {0, 0}, free_fd = dup(0), next;
+	memcpy(CMSG_DATA(&control.h), two, sizeof(two));
+	close(free_fd);
+	assert_int_equal(sendmsg(peer, &m, 0), 1);
+	close(peer);
+	run_to_end();
+	next = dup(0);
+	close(next);
+	assert_true(next <= free_fd);
+}
+
 static void half_a_frame_is_no_frame(void **state)
 {
 	(void)state;
@@ -168,6 +195,7 @@ int main(void)
 	    cmocka_unit_test_setup(over_long_frames_end_it, start),
 	    cmocka_unit_test_setup(a_missing_descriptor_ends_it, start),
 	    cmocka_unit_test_setup(stray_descriptors_are_bounded, start),
+	    cmocka_unit_test_setup(a_second_descriptor_is_not_kept, start),
 	    cmocka_unit_test_setup(half_a_frame_is_no_frame, start),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
