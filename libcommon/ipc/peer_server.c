@@ -22,7 +22,7 @@ enum {
 	PENDING_MAX = 65536,   /* unanswered requests of one connection */
 	HELLO_MS = 10000,      /* for the hello to come */
 	REST_MS = 1000,        /* out of descriptors: accept again after this */
-	QUEUED_MAX = 16 << 20, /* answers that the other side does not read: no more requests */
+	FULL_SHARES = 8,       /* connections of one socket that have the whole credit each */
 	PUSHED_MAX = 64 << 20, /* pushes that it does not read: the connection ends */
 	QUEUED_LOOK_MS = 100,
 };
@@ -117,14 +117,20 @@ static void on_look(struct timer *t)
 	credit_update(list_entry(t, struct conn, timer));
 }
 
+/* Of many connections each has less, so that a role's requests and answers stay bounded. */
+static uint64_t share(const struct server *s)
+{
+	return s->conns_n <= FULL_SHARES ? s->credit : s->credit * FULL_SHARES / s->conns_n;
+}
+
 /* Reads no more requests while too much is unanswered, or too many answers are not read. */
 static void credit_update(struct conn *c)
 {
 	if (!c->io || !c->greeted)
 		return;
-	bool stuffed = frame_queued(c->io) > QUEUED_MAX;
-	bool pause =
-	    stuffed || c->unanswered >= c->s->credit || map_count(c->pending) >= PENDING_MAX;
+	uint64_t most = share(c->s);
+	bool stuffed = frame_queued(c->io) > most;
+	bool pause = stuffed || c->unanswered >= most || map_count(c->pending) >= PENDING_MAX;
 	if (stuffed && !timer_is_set(&c->timer))
 		timer_set(&c->timer, QUEUED_LOOK_MS, on_look);
 	if (pause == c->paused)

@@ -503,6 +503,32 @@ static bool exited(pid_t pid, int *status)
 	return *status >= 0 || waitpid(pid, status, WNOHANG) == pid;
 }
 
+/* Answers that are not read stop the requests behind them. */
+static void unread_answers_stop_requests(void **state)
+{
+	(void)state;
+	enum { MANY = 100000 };
+	const struct msg_sender_check m = {.sender = SLICE("abc")};
+	serve(-1);
+	int fd = dial();
+	say(fd, MSG_hello, 1, &RIGHT, 0);
+	struct buf wire = {0};
+	int body;
+	for (uint32_t i = 2; i < MANY; i++)
+		assert_true(msg_encode(&wire, MSG_sender_check, i, &m, &body));
+	size_t off = 0;
+	for (unsigned idle = 0; off < wire.len && idle < 200;) {
+		ssize_t n = write(fd, wire.p + off, wire.len - off);
+		idle = n > 0 ? 0 : idle + 1;
+		off += n > 0 ? (size_t)n : 0;
+		turns(1);
+	}
+	assert_true(off < wire.len);
+	assert_true(requests < MANY / 2);
+	close(fd);
+	buf_free(&wire);
+}
+
 static void another_user_is_refused(void **state)
 {
 	(void)state;
@@ -593,6 +619,7 @@ int main(void)
 	    T(forbidden_messages_end_it),
 	    T(malformed_messages_end_it),
 	    T(a_request_id_in_use_ends_it),
+	    T(unread_answers_stop_requests),
 	    T(another_user_is_refused),
 	    T(blocking_calls_have_a_deadline),
 	};
