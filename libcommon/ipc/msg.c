@@ -307,7 +307,8 @@ static void get_body(struct reader *r, struct body *b)
 	b->fd = -1;
 	if (kind == 0 && b->size <= IPC_INLINE_BODY) {
 		b->bytes = get_bytes(r, b->size);
-	} else if (kind == 1 && r->fd >= 0 && !r->fd_used && msg_fd_sealed(r->fd, b->size)) {
+	} else if (kind == 1 && r->fd >= 0 && !r->fd_used && b->size <= IPC_BODY_MAX &&
+		   msg_fd_sealed(r->fd, b->size)) {
 		b->fd = r->fd;
 		r->fd_used = true;
 	} else {

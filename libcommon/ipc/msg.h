@@ -16,6 +16,7 @@
 #define IPC_FLAG_FD     1          /* a descriptor comes along */
 #define IPC_FRAME_MAX   (4u << 20) /* payload; lists larger than that are paged */
 #define IPC_INLINE_BODY (256u << 10)
+#define IPC_BODY_MAX    (1025ull << 20) /* smtpd's largest max-size, and what it adds */
 #define IPC_ROWS_MAX    (1u << 20)
 
 enum role {
