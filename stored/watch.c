@@ -5,9 +5,12 @@
 #include "stored/mail.h"
 #include "stored/sql.h"
 
+/* What all connections of a role may watch: a taken-over daemon does not fill the memory. */
+enum { WATCHES_MAX = 1 << 18 };
+
 struct watch {
 	struct list of_object, of_conn;
-	struct conn *conn;
+	struct watcher *watcher;
 	uint32_t request;
 	struct object *object;
 	bool armed; /* its right was proved */
@@ -23,12 +26,16 @@ struct object {
 struct watcher { /* a connection */
 	struct conn *conn;
 	struct list watches;
+	struct map *by_request;
 };
 static struct map *objects, *watchers;
+static unsigned of_role[ROLE_COUNT];
 
 static void drop(struct watch *w)
 {
 	struct object *o = w->object;
+	of_role[conn_role(w->watcher->conn)]--;
+	map_del(w->watcher->by_request, &w->request, sizeof(w->request));
 	list_del(&w->of_object);
 	list_del(&w->of_conn);
 	free(w);
@@ -41,15 +48,7 @@ static void drop(struct watch *w)
 static struct watch *find(struct conn *c, uint32_t request)
 {
 	struct watcher *wr = watchers ? map_get(watchers, &c, sizeof(struct conn *)) : NULL;
-	if (!wr)
-		return NULL;
-	list_each(it, &wr->watches)
-	{
-		struct watch *w = list_entry(it, struct watch, of_conn);
-		if (w->request == request)
-			return w;
-	}
-	return NULL;
+	return wr ? map_get(wr->by_request, &request, sizeof(request)) : NULL;
 }
 
 static struct watch *add(struct conn *c, uint32_t request, struct key key)
@@ -70,12 +69,15 @@ static struct watch *add(struct conn *c, uint32_t request, struct key key)
 		wr = mem_alloc(sizeof(*wr));
 		wr->conn = c;
 		list_init(&wr->watches);
+		wr->by_request = map_new();
 		map_set(watchers, &c, sizeof(struct conn *), wr);
 	}
 	struct watch *w = mem_alloc(sizeof(*w));
-	w->conn = c;
+	w->watcher = wr;
 	w->request = request;
 	w->object = o;
+	of_role[conn_role(c)]++;
+	map_set(wr->by_request, &request, sizeof(request), w);
 	list_add_tail(&o->watches, &w->of_object);
 	list_add_tail(&wr->watches, &w->of_conn);
 	return w;
@@ -87,6 +89,7 @@ void watch_closed(struct conn *c)
 	if (!wr)
 		return;
 	list_each_safe(it, nx, &wr->watches) drop(list_entry(it, struct watch, of_conn));
+	map_free(&wr->by_request);
 	free(wr);
 }
 
@@ -101,7 +104,7 @@ void watch_notify(enum watch_kind kind, uint64_t object, uint64_t value)
 	{
 		struct watch *w = list_entry(it, struct watch, of_object);
 		if (w->armed)
-			conn_reply(w->conn, w->request, MSG_watch_event, &ev);
+			conn_reply(w->watcher->conn, w->request, MSG_watch_event, &ev);
 	}
 }
 
@@ -180,6 +183,8 @@ void op_watch(struct request *rq)
 	enum role role = conn_role(rq->conn);
 	if (find(rq->conn, rq->id)) {
 		request_error(rq, ERR_BAD, "this request's number is a watch already");
+	} else if (of_role[role] >= WATCHES_MAX) {
+		request_error(rq, ERR_LIMIT, "too many watches");
 	} else if (m->kind == WATCH_MAILBOX) {
 		watch_mailbox(rq);
 	} else if ((m->kind == WATCH_QUEUE && (role == ROLE_SMTPD || role == ROLE_CTL)) ||
