@@ -18,7 +18,9 @@
 #include "stored/auth.h"
 #include "stored/grant.h"
 
-enum { LOGINS_MAX = 4096, CLIENT_MS = 120000 };
+/* Half of the logins are any one role's at most: a taken-over daemon does not lock out the users of
+ * the others. */
+enum { LOGINS_MAX = 4096, ROLE_LOGINS_MAX = LOGINS_MAX / 2, CLIENT_MS = 120000 };
 
 struct login {
 	struct list link;
@@ -49,7 +51,7 @@ struct login {
 
 static struct {
 	struct list all;
-	unsigned n;
+	unsigned n, of_role[ROLE_COUNT];
 	uint64_t next;
 	uint64_t ok, remembered, failed, refused, busy;
 } logins;
@@ -76,6 +78,7 @@ static void login_free(struct login *l)
 	timer_clear(&l->timer);
 	list_del(&l->link);
 	logins.n--;
+	logins.of_role[l->role]--;
 	sasl_free(&l->sasl);
 	pool_free(&l->pool);
 	mem_wipe(l, sizeof(*l));
@@ -108,6 +111,7 @@ static struct login *login_new(struct request *rq, const struct msg_auth_start *
 	l->peer = dir_copy(l->pool, m->peer);
 	list_add_tail(&logins.all, &l->link);
 	logins.n++;
+	logins.of_role[l->role]++;
 	return l;
 }
 
@@ -418,7 +422,7 @@ static void stepped(struct login *l)
 
 /* --- messages ------------------------------------------------------------------------- */
 
-static const char *not_possible(const struct msg_auth_start *m, enum sasl_mech mech,
+static const char *not_possible(const struct msg_auth_start *m, enum sasl_mech mech, enum role role,
 				enum ipc_err *e)
 {
 	*e = ERR_BAD;
@@ -430,14 +434,15 @@ static const char *not_possible(const struct msg_auth_start *m, enum sasl_mech m
 	if (!m->tls && (mech == SASL_PLAIN || mech == SASL_LOGIN))
 		return "a password may be sent over TLS only";
 	*e = ERR_TEMP;
-	return logins.n >= LOGINS_MAX ? "too many logins at once" : NULL;
+	bool full = logins.n >= LOGINS_MAX || logins.of_role[role] >= ROLE_LOGINS_MAX;
+	return full ? "too many logins at once" : NULL;
 }
 
 void op_auth_start(struct request *rq)
 {
 	const struct msg_auth_start *m = rq->msg;
 	enum ipc_err e;
-	const char *why = not_possible(m, sasl_mech(m->mech), &e);
+	const char *why = not_possible(m, sasl_mech(m->mech), conn_role(rq->conn), &e);
 	if (why) {
 		wipe(m->initial);
 		request_error(rq, e, why);

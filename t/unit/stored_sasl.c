@@ -452,6 +452,23 @@ static void loopback_is_nobodys_address(void **state)
 		    guard_for(SLICE("other"), SLICE("::ffff:192.0.2.1")).address);
 }
 
+/* A taken-over daemon begins logins and never goes on with them. */
+static void one_role_does_not_take_all_logins(void **state)
+{
+	(void)state;
+	struct msg_auth_start m = start_of("SCRAM-SHA-256");
+	unsigned n = 0;
+	m.has_initial = 1;
+	m.initial = SLICE("n,,n=" USER ",r=abcdefghijkl");
+	do
+		live_call(live.pop3d, MSG_auth_start, &m);
+	while (live.type == MSG_auth_more && ++n < 5000);
+	assert_true(n < 5000);
+	assert_int_equal(live.err, ERR_TEMP);
+	live_call(live.smtpd, MSG_auth_start, &m);
+	assert_int_equal(live.type, MSG_auth_more);
+}
+
 static void a_full_queue_says_try_again(void **state)
 {
 	(void)state;
@@ -595,6 +612,7 @@ int main(void)
 	    T(strangers_do_not_lock_the_owner_out),
 	    T(the_same_wrong_password_counts_once),
 	    T(loopback_is_nobodys_address),
+	    T(one_role_does_not_take_all_logins),
 	    T(a_full_queue_says_try_again),
 	    T(a_success_is_remembered),
 	    T(a_wrong_password_is_not),
