@@ -18,9 +18,9 @@ struct command {
 };
 
 static const struct command COMMANDS[] = {
-    {"EHLO", cmd_ehlo, C_SMTP, "EHLO domain"},
-    {"HELO", cmd_helo, C_SMTP, "HELO domain"},
-    {"LHLO", cmd_lhlo, C_LMTP, "LHLO domain"},
+    {"EHLO", cmd_ehlo, C_SMTP | C_IDLE, "EHLO domain"},
+    {"HELO", cmd_helo, C_SMTP | C_IDLE, "HELO domain"},
+    {"LHLO", cmd_lhlo, C_LMTP | C_IDLE, "LHLO domain"},
     {"MAIL", cmd_mail, C_BOTH,
      "MAIL FROM:<address> [SIZE=n] [BODY=7BIT|8BITMIME|BINARYMIME] [SMTPUTF8] [RET=FULL|HDRS] "
      "[ENVID=id] [AUTH=address]"},

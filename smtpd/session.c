@@ -89,6 +89,12 @@ static bool answers_pending(const struct session *s)
 	return s->txn && s->txn->pending;
 }
 
+/* Behind the refusal of a flood of recipients nothing is read: its slots would pile up. */
+static bool flooded(const struct session *s)
+{
+	return answers_pending(s) && s->txn->asked_rcpts > 2 * conf.max_recipients;
+}
+
 static bool in_message(const struct session *s)
 {
 	return s->input == INPUT_DATA || s->input == INPUT_CHUNK;
@@ -346,7 +352,8 @@ static bool overdone(struct session *s)
 /* One step; false when nothing can be done now. */
 static bool step(struct session *s)
 {
-	if (s->busy || s->choked || s->closing || !s->stream || !s->greeted || overdone(s))
+	if (s->busy || s->choked || s->closing || !s->stream || !s->greeted || flooded(s) ||
+	    overdone(s))
 		return false;
 	struct slice in = stream_data(s->stream);
 	if (!in.len)

@@ -71,6 +71,13 @@ connect smtp
 <? 421 4.7.0 {.*}
 <close
 
+test too many greetings
+connect smtp
+<? 220 {.*}
+>* 20 EHLO c\r\n
+<? 421 4.7.0 {.*}
+<close
+
 test too many connections of an address
 connect smtp as A from 127.0.0.2
 connect smtp as B from 127.0.0.2
