@@ -67,6 +67,15 @@ static bool plain(struct slice s)
 	return true;
 }
 
+/* Controls of ASCII, and those that UTF-8 has beyond it (U+0080 to U+009F): terminals obey both. */
+static bool control_at(struct slice s, size_t i)
+{
+	unsigned char c = (unsigned char)s.p[i];
+	bool c1 = c == 0xC2 && i + 1 < s.len && (unsigned char)s.p[i + 1] < 0xA0;
+	bool c1_end = i > 0 && (unsigned char)s.p[i - 1] == 0xC2 && c >= 0x80 && c < 0xA0;
+	return c < 32 || c == 127 || c1 || c1_end;
+}
+
 /* Quoted, control bytes and bytes that are not UTF-8 as \xNN: a peer's bytes forge no line. */
 static void put_value(struct out *o, struct slice s)
 {
@@ -81,7 +90,7 @@ static void put_value(struct out *o, struct slice s)
 		if (c == '"' || c == '\\') {
 			char two[2] = {'\\', (char)c};
 			put(o, two, 2);
-		} else if (c < 32 || c == 127 || (c > 127 && !utf8)) {
+		} else if (control_at(s, i) || (c > 127 && !utf8)) {
 			char hex[5];
 			snprintf(hex, sizeof(hex), "\\x%02x", c);
 			put(o, hex, 4);

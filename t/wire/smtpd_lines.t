@@ -202,3 +202,14 @@ connect smtp
 >- a\0b\n.\nMAIL FROM:<>\r\nRCPT TO:<bob@a.test>\r\nDATA\r\nx\r\n.\r\n
 < 521 5.5.2 bad end of data{.*}
 <close
+
+test a terminal's controls are escaped in the log, those of UTF-8 too
+connect smtp
+<? 220 {.*}
+> EHLO a\xc2\x9bb
+<? 250 {.*}
+> MAIL FROM:<>
+< 250 {.*}
+> RCPT TO:<nobody@nowhere.test>
+< 550 {.*}
+logs smtpd {refused .*helo="a\\xc2\\x9bb"}
