@@ -292,6 +292,32 @@ static void held_messages_wait(void **state)
 	assert_true(becomes(1, "SELECT COUNT(*) FROM messages", 1));
 }
 
+static void an_account_sends_so_much_and_no_more(void **state)
+{
+	(void)state;
+	struct row_rcpt to[] = {TO("a@elsewhere.example"), TO("b@elsewhere.example")};
+	struct msg_deliver m = message("m1", to, 2, "hello");
+	m.sender = SLICE("alice@a.test");
+	m.grant = grant_for(ROLE_SMTPD, 1);
+	conf.send_limit = 3;
+	conf.send_window = 3600000;
+	assert_int_equal(send_it(&m), ERR_OK);
+	m.id = SLICE("m2");
+	assert_int_equal(send_it(&m), ERR_LIMIT);
+	m.rcpts_n = 1;
+	assert_int_equal(send_it(&m), ERR_OK);
+	m.id = SLICE("m3");
+	assert_int_equal(send_it(&m), ERR_LIMIT);
+	m.grant = SLICE(""); /* who writes to us is not limited here */
+	m.rcpts[0].addr = SLICE("bob@a.test");
+	assert_int_equal(send_it(&m), ERR_OK);
+	move_clock(2 * 3600000);
+	m.id = SLICE("m4");
+	m.grant = grant_for(ROLE_SMTPD, 1);
+	assert_int_equal(send_it(&m), ERR_OK);
+	conf.send_limit = 0;
+}
+
 static void many_at_once_are_all_there(void **state)
 {
 	(void)state;
@@ -366,15 +392,25 @@ static void malformed_requests_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(recipients_are_ours_or_refused),     T(only_a_grant_relays),
-	    T(a_full_mailbox_is_said_at_rcpt),     T(senders_are_the_accounts_own),
-	    T(one_shard_takes_it_at_once),         T(again_is_answered_as_before),
-	    T(several_shards_go_by_the_queue),     T(the_outside_stays_due),
-	    T(without_a_grant_nothing_is_relayed), T(lmtp_answers_for_each),
-	    T(a_large_body_comes_as_a_descriptor), T(what_was_queued_survives_a_restart),
-	    T(a_fanout_cut_short_delivers_once),   T(a_full_mailbox_is_tried_again),
-	    T(an_account_that_has_gone_fails),     T(held_messages_wait),
-	    T(many_at_once_are_all_there),         T(leases_are_the_workers),
+	    T(recipients_are_ours_or_refused),
+	    T(only_a_grant_relays),
+	    T(a_full_mailbox_is_said_at_rcpt),
+	    T(senders_are_the_accounts_own),
+	    T(one_shard_takes_it_at_once),
+	    T(again_is_answered_as_before),
+	    T(several_shards_go_by_the_queue),
+	    T(the_outside_stays_due),
+	    T(without_a_grant_nothing_is_relayed),
+	    T(lmtp_answers_for_each),
+	    T(a_large_body_comes_as_a_descriptor),
+	    T(what_was_queued_survives_a_restart),
+	    T(a_fanout_cut_short_delivers_once),
+	    T(a_full_mailbox_is_tried_again),
+	    T(an_account_that_has_gone_fails),
+	    T(held_messages_wait),
+	    T(an_account_sends_so_much_and_no_more),
+	    T(many_at_once_are_all_there),
+	    T(leases_are_the_workers),
 	    T(malformed_requests_are_refused),
 	};
 	return cmocka_run_group_tests_name("stored_smtp", tests, NULL, NULL);
