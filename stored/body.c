@@ -335,7 +335,7 @@ enum ipc_err body_read(struct base *b, struct pool *pool, uint64_t id, uint64_t 
 
 struct survey {
 	struct base *b;
-	uint64_t best; /* the segment with the least live bytes for its size */
+	uint64_t found; /* the first segment whose live bytes are less than half; 0: none */
 };
 
 static void look_at(void *arg, uint64_t segment, uint64_t bytes)
@@ -343,7 +343,7 @@ static void look_at(void *arg, uint64_t segment, uint64_t bytes)
 	struct survey *v = arg;
 	struct bodies *s = v->b->bodies;
 	uint64_t live = 0;
-	if (segment >= segments_mark(s->segments).segment || v->best)
+	if (segment >= segments_mark(s->segments).segment || v->found)
 		return;
 	for (size_t i = 0; i < s->drops; i++)
 		if (s->drop[i].segment == segment)
@@ -354,7 +354,7 @@ static void look_at(void *arg, uint64_t segment, uint64_t bytes)
 		live = db_col_u64(v->b->db, 0);
 	db_reset(v->b->db);
 	if (live < bytes / 2)
-		v->best = segment;
+		v->found = segment;
 }
 
 static void drop_old(struct bodies *s)
@@ -441,10 +441,10 @@ static bool choose(struct base *b)
 		return false;
 	s->freed = 0;
 	segments_each(s->segments, look_at, &v);
-	s->surveyed = v.best == 0;
-	s->compacting = v.best;
+	s->surveyed = v.found == 0;
+	s->compacting = v.found;
 	s->place = 0;
-	return v.best != 0;
+	return v.found != 0;
 }
 
 static void emptied(struct base *b)

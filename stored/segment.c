@@ -178,16 +178,30 @@ static void remember_last(void *arg, uint64_t segment, uint64_t bytes)
 	((struct segments *)arg)->current = segment;
 }
 
+/* A new folder is to be found again after a loss of power. */
+static int open_folder(const char *dir, bool make)
+{
+	bool made = make && mkdir(dir, 0700) == 0;
+	if (make && !made && errno != EEXIST)
+		return -1;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int up = made && fd >= 0 ? openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (made && (up < 0 || fsync(up) != 0) && fd >= 0) {
+		close(fd);
+		fd = -1;
+	}
+	if (up >= 0)
+		close(up);
+	return fd;
+}
+
 struct segments *segments_open(const char *dir, uint64_t size, struct place last, uint64_t last_len,
 			       bool frozen, const char **why)
 {
 	static _Thread_local char text[300];
 	struct segments *s = mem_alloc(sizeof(*s));
 	*s = (struct segments){.dir = mem_strdup(dir), .size = size, .fd = -1};
-	if (!frozen && mkdir(dir, 0700) != 0 && errno != EEXIST)
-		s->dirfd = -1;
-	else
-		s->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	s->dirfd = open_folder(dir, !frozen);
 	if (s->dirfd < 0 && !(frozen && errno == ENOENT)) {
 		str_fmt(text, sizeof(text), "%s: %s", dir, strerror(errno));
 		*why = text;
@@ -227,11 +241,10 @@ static int begin_file(struct segments *s)
 	char head[FILE_HEAD] = FILE_MAGIC;
 	uint64_t number = s->current + 1;
 	struct iovec iov = {head, sizeof(head)};
-	if (s->fd >= 0 && s->dirty) {
-		int e = segments_sync(s);
-		if (e)
-			return e;
-	}
+	/* Whatever the reason is, even a full disk: a second sync would find nothing to write and
+	 * say that all is well. */
+	if (s->fd >= 0 && s->dirty && segments_sync(s) != 0)
+		return EIO;
 	if (s->fd >= 0 && s->laid > s->tail)
 		(void)!ftruncate(s->fd, (off_t)s->tail); /* else it keeps some empty space */
 	segment_name(name, number);
