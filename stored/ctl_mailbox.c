@@ -274,6 +274,10 @@ static void mailbox_list(struct ctl *c)
 	}
 	if (!cursor(c, &shard, &t->after))
 		return;
+	if (shard == 0 || shard > work_shards()) {
+		ctl_fail(c, ERR_BAD, "not a cursor of this command");
+		return;
+	}
 	t->shard = (unsigned)shard;
 	start(c, t->shard, false, owners_run, owners_done);
 }

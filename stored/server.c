@@ -1,8 +1,5 @@
 /* The op table: which function answers which message. Who may send it is in msg.def and was
  * checked by the connection. */
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "stored/stored.h"
@@ -103,18 +100,6 @@ static void on_close(struct conn *c)
 
 static const struct conn_ops conn_ops = {.on_request = on_request, .on_close = on_close};
 
-/* A role's socket file is owned by the role's user: nobody else may speak for the role. */
-static long owner_of(int fd)
-{
-	struct sockaddr_un sa = {0};
-	socklen_t len = sizeof(sa);
-	struct stat st;
-	if (getsockname(fd, (struct sockaddr *)&sa, &len) != 0 || sa.sun_path[0] == '\0' ||
-	    stat(sa.sun_path, &st) != 0)
-		return -1;
-	return (long)st.st_uid;
-}
-
 void server_listen(const char *fdname, int fd)
 {
 	static uint64_t epoch; /* tells clients that stored was restarted */
@@ -126,5 +111,6 @@ void server_listen(const char *fdname, int fd)
 		log_event(LOG_LV_ERROR, NULL, "unknown-listener", LS("name", fdname));
 		return;
 	}
-	conn_serve(fd, role, owner_of(fd), CREDIT, epoch, &conn_ops);
+	/* A role's socket is owned by the role's user: nobody else may speak for the role. */
+	conn_serve(fd, role, conn_socket_owner(fd), CREDIT, epoch, &conn_ops);
 }

@@ -186,6 +186,8 @@ static void on_back(uv_async_t *h)
 	for (struct list *l; (l = list_pop(&work.done));)
 		list_add_tail(&ops, l);
 	bool failed = work.failed;
+	char why[sizeof(work.why)];
+	memcpy(why, work.why, sizeof(why)); /* another writer may stop meanwhile */
 	work.failed = false;
 	pthread_mutex_unlock(&work.lock);
 	for (struct list *l; (l = list_pop(&ops));) {
@@ -193,7 +195,7 @@ static void on_back(uv_async_t *h)
 		op->done(op);
 	}
 	if (failed && work.on_stop)
-		work.on_stop(work.why);
+		work.on_stop(why);
 }
 
 /* --- writers ----------------------------------------------------------------------------- */
