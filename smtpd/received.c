@@ -14,11 +14,23 @@ struct have {
 	unsigned received;
 };
 
+/* An author that cannot be the sender: the message will be refused. */
+static void unreadable_author(struct txn *t)
+{
+	struct author *author = pool_alloc(t->pool, sizeof(*author));
+	author->next = t->authors;
+	t->authors = author;
+}
+
 /* Remembers the authors of a submitted message: each must be the sender's own address. */
 static void keep_authors(struct session *s, struct slice raw)
 {
 	struct pool *pool = s->txn->pool;
-	for (struct addrlist *l = addrlist_parse(pool, raw, NULL); l; l = l->next) {
+	bool cut;
+	struct addrlist *l = addrlist_parse(pool, raw, &cut);
+	if (cut)
+		unreadable_author(s->txn);
+	for (; l; l = l->next) {
 		struct addr a = {0};
 		if (l->kind != ADDRLIST_MAILBOX)
 			continue;
@@ -48,6 +60,10 @@ static struct have look(struct session *s, struct slice head)
 		else if (s->user && slice_ieqs(f.name, "From"))
 			keep_authors(s, f.raw);
 	}
+	/* A header whose end is not here could hide a From field behind what was looked at. */
+	bool partial = it.body >= head.len && head.len + DATA_HEADROOM >= IPC_INLINE_BODY;
+	if (s->user && (it.cut || partial))
+		unreadable_author(s->txn);
 	return h;
 }
 

@@ -2,8 +2,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <cmocka.h>
 #include "libcommon/base/clock.h"
+#include "libcommon/base/mem.h"
 #include "smtpd/smtpd.h"
 
 static unsigned code(const char *args, unsigned which, struct mail_params *p)
@@ -182,6 +184,25 @@ static void authors_are_remembered(void **state)
 	assert_null(txn.authors->next->next);
 }
 
+static void authors_behind_an_endless_header_are_not_believed(void **state)
+{
+	(void)state;
+	const size_t n = IPC_INLINE_BODY - DATA_HEADROOM; /* as much as is here before the end */
+	char *head = mem_alloc(n + 1);
+	str_fmt(head, n, "X: ");
+	memset(head + 3, 'a', n - 5);
+	memcpy(head + n - 2, "\r\n", 2);
+	session.user = &user;
+	prefix(head);
+	assert_non_null(txn.authors);
+	assert_int_equal(txn.authors->addr.len, 0);
+	txn.authors = NULL;
+	memcpy(head + n - 8, "\r\n\r\n", 4);
+	prefix(head);
+	assert_null(txn.authors);
+	free(head);
+}
+
 static void hops_are_counted(void **state)
 {
 	(void)state;
@@ -202,6 +223,7 @@ int main(void)
 	    cmocka_unit_test_setup(return_path_only_at_the_end_of_the_way, scene),
 	    cmocka_unit_test_setup(submitted_mail_is_completed, scene),
 	    cmocka_unit_test_setup(authors_are_remembered, scene),
+	    cmocka_unit_test_setup(authors_behind_an_endless_header_are_not_believed, scene),
 	    cmocka_unit_test_setup(hops_are_counted, scene),
 	};
 	int failed = cmocka_run_group_tests_name("smtpd_mail", tests, NULL, NULL);
