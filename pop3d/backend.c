@@ -11,17 +11,11 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
-#include "libcommon/ipc/key.h"
-#include "libcommon/ipc/store.h"
-#include "libcommon/net/daemon.h"
+#include "libcommon/ipc/uplink.h"
 #include "pop3d/pop3d.h"
 
-enum { RETRY_MS = 200, START_MS = 3000 };
+enum { RETRY_MS = 200 };
 
-static struct peer *store;
-static struct tls_keys *keys;
-static struct tls_ctx *tls;
-static struct timer start_timer;
 static backend_call_fn *call = peer_call;
 static struct list boxes = {&boxes, &boxes}; /* with a lock */
 
@@ -30,61 +24,10 @@ static void question(struct box *b);
 /* --- start --------------------------------------------------------------------------------------
  */
 
-static void be_ready(void)
-{
-	timer_clear(&start_timer);
-	daemon_ready();
-}
-
-/* Ready when a client would find all of it; or soon, so that it is told [SYS/TEMP] at least. */
-static void on_start_late(struct timer *t)
-{
-	(void)t;
-	log_text(LOG_LV_WARN, "%s%sstarting without", peer_up(store) ? "" : "no mail store, ",
-		 key_client_ready(keys) ? "" : "no certificate, ");
-	be_ready();
-}
-
-static void check_ready(void)
-{
-	if (store && keys && peer_up(store) && key_client_ready(keys))
-		be_ready();
-}
-
-static void on_store_up(struct peer *p, void *arg)
-{
-	(void)p;
-	(void)arg;
-	backend_store_up();
-	check_ready();
-}
-
-static void on_keys(void *arg)
-{
-	(void)arg;
-	check_ready();
-}
-
 void backend_start(void)
 {
 	static const char *const ALPN[] = {"pop3", NULL};
-	struct pool *pool = pool_new(0);
-	store = store_client(ROLE_POP3D, on_store_up, NULL);
-	keys = key_client(pool_printf(pool, "%s/key/pop3d.sock", daemon_rundir()), ROLE_POP3D,
-			  on_keys, NULL);
-	tls = tls_server_ctx(keys, ALPN);
-	timer_set(&start_timer, START_MS, on_start_late);
-	pool_free(&pool);
-}
-
-bool backend_tls_ready(void)
-{
-	return tls && tls_ctx_ready(tls);
-}
-
-struct tls_ctx *backend_tls(void)
-{
-	return tls;
+	uplink_start(ROLE_POP3D, ALPN, backend_store_up);
 }
 
 void backend_use(backend_call_fn *fn)
@@ -163,7 +106,7 @@ static void start_send(struct exchange *x)
 	    .cb_type = slice_of(cb_type),
 	    .cb_data = {(const char *)cb, cb_len},
 	};
-	if (!call(store, MSG_auth_start, &m, on_auth, x))
+	if (!call(uplink_store(), MSG_auth_start, &m, on_auth, x))
 		loop_defer(on_auth_full, x);
 }
 
@@ -191,7 +134,7 @@ void backend_auth_step(struct session *s, uint64_t auth, struct slice response)
 {
 	struct exchange *x = exchange_new(s);
 	struct msg_auth_step m = {.auth = auth, .response = response};
-	if (!call(store, MSG_auth_step, &m, on_auth, x))
+	if (!call(uplink_store(), MSG_auth_step, &m, on_auth, x))
 		loop_defer(on_auth_full, x);
 }
 
@@ -205,7 +148,7 @@ static void ignore(void *arg, enum msg_type t, const void *msg)
 void backend_auth_cancel(uint64_t auth)
 {
 	struct msg_auth_step m = {.auth = auth, .cancel = 1, .response = {"", 0}};
-	call(store, MSG_auth_step, &m, ignore, NULL);
+	call(uplink_store(), MSG_auth_step, &m, ignore, NULL);
 }
 
 /* --- the mailbox
@@ -361,7 +304,7 @@ static void reopen(struct box *b)
 	    .grant = b->grant, .sid = slice_of(b->s->sid), .lock = lock_of(b), .again = 1};
 	if (b->reopening)
 		return;
-	if (!call(store, MSG_pop_open, &m, on_reopened, b)) {
+	if (!call(uplink_store(), MSG_pop_open, &m, on_reopened, b)) {
 		if (b->ask != ASK_NONE)
 			retry_later(b);
 		return;
@@ -381,7 +324,7 @@ static uint32_t send_quit(struct box *b)
 		else if (b->message[i].retrieved)
 			m.retrieved[m.retrieved_n++].uid = b->message[i].uid;
 	}
-	uint32_t id = call(store, MSG_pop_quit, &m, on_answer, b);
+	uint32_t id = call(uplink_store(), MSG_pop_quit, &m, on_answer, b);
 	free(m.deleted);
 	free(m.retrieved);
 	return id;
@@ -393,7 +336,7 @@ static uint32_t send_open(struct box *b)
 				 .sid = slice_of(b->s->sid),
 				 .lock = lock_of(b),
 				 .again = b->repeated};
-	return call(store, MSG_pop_open, &m, on_answer, b);
+	return call(uplink_store(), MSG_pop_open, &m, on_answer, b);
 }
 
 static uint32_t send_read(struct box *b)
@@ -403,7 +346,7 @@ static uint32_t send_read(struct box *b)
 				     .uid = b->message[b->t.index].uid,
 				     .offset = b->read_off,
 				     .length = b->read_len};
-	return call(store, MSG_message_read, &m, on_answer, b);
+	return call(uplink_store(), MSG_message_read, &m, on_answer, b);
 }
 
 static uint32_t send_ahead(struct box *b)
@@ -413,7 +356,7 @@ static uint32_t send_ahead(struct box *b)
 	    .grant = b->grant, .mailbox = b->mailbox, .uids = uid, .uids_n = b->ahead_n};
 	for (uint32_t i = 0; i < b->ahead_n; i++)
 		uid[i].uid = b->ahead_uid[i];
-	return call(store, MSG_messages_read, &m, on_answer, b);
+	return call(uplink_store(), MSG_messages_read, &m, on_answer, b);
 }
 
 /* Asks, or takes the lock again first. */
@@ -475,7 +418,7 @@ void backend_close(struct box *b)
 	struct msg_pop_close m = {.grant = b->grant, .lock = lock_of(b), .mailbox = b->mailbox};
 	list_del(&b->link);
 	if (b->locked && !b->stale)
-		call(store, MSG_pop_close, &m, ignore, NULL);
+		call(uplink_store(), MSG_pop_close, &m, ignore, NULL);
 	b->locked = false;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/ipc/uplink.h"
 #include "pop3d/pop3d.h"
 
 struct login {
@@ -224,7 +225,7 @@ enum cmd_result cmd_stls(struct session *s, const struct args *a)
 	(void)a;
 	if (s->tls)
 		return cmd_wrong(s, "TLS is on already");
-	if (!backend_tls_ready()) {
+	if (!uplink_tls_ready()) {
 		reply_err(s, "SYS/TEMP", "no certificate at the moment");
 		return CMD_DONE;
 	}

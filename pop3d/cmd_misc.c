@@ -1,5 +1,6 @@
 /* CAPA, LANG, UTF8, NOOP, QUIT. */
 #include "libcommon/base/log.h"
+#include "libcommon/ipc/uplink.h"
 #include "pop3d/pop3d.h"
 
 enum { DAY_MS = 86400000 };
@@ -33,7 +34,7 @@ static void logins(struct session *s)
 {
 	char line[128] = "SASL";
 	size_t n = 4;
-	if (!s->tls && backend_tls_ready())
+	if (!s->tls && uplink_tls_ready())
 		reply_line(s, "STLS");
 	if (!auth_allowed(s))
 		return;

@@ -89,17 +89,14 @@ void conf_verify(struct conf_errors *e, void *root)
 static void add(struct pool *pool, struct listen_spec *at, size_t *n, const struct conf_list *l,
 		const struct service *sv)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		const struct conf_addr *a = l->item[i];
-		at[(*n)++] = (struct listen_spec){
-		    .name = listen_name(pool, sv->name, a),
-		    .addr = *a,
-		    .arg = (void *)(uintptr_t)sv,
-		    .proxy_from = conf.proxy_from.n ? &conf.proxy_from : NULL,
-		    .max_per_address = (uint32_t)conf.connections_per_address,
-		    .max_total = (uint32_t)conf.connections,
-		};
-	}
+	const struct listen_spec like = {
+	    .name = sv->name,
+	    .arg = (void *)(uintptr_t)sv,
+	    .proxy_from = conf.proxy_from.n ? &conf.proxy_from : NULL,
+	    .max_per_address = (uint32_t)conf.connections_per_address,
+	    .max_total = (uint32_t)conf.connections,
+	};
+	listen_add(pool, at, n, l, &like);
 }
 
 size_t conf_listeners(struct pool *pool, struct listen_spec **out)

@@ -1,4 +1,5 @@
 /* pop3d: lets users fetch their mail by POP3. */
+#include "libcommon/ipc/uplink.h"
 #include "libcommon/net/daemon.h"
 #include "pop3d/pop3d.h"
 
@@ -10,10 +11,7 @@ static void run(void)
 /* No files; the sockets of the store and of the key daemon. */
 static void sandbox(struct pool *pool, struct sandbox *out)
 {
-	const char **sockets = pool_alloc(pool, 3 * sizeof(*sockets));
-	sockets[0] = pool_printf(pool, "%s/store/pop3d.sock", daemon_rundir());
-	sockets[1] = pool_printf(pool, "%s/key/pop3d.sock", daemon_rundir());
-	out->sockets = sockets;
+	uplink_sandbox(pool, ROLE_POP3D, out);
 }
 
 int main(int argc, char **argv)

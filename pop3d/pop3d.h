@@ -215,8 +215,6 @@ void reply_body_end(struct session *s, struct dots *d); /* its last line end, an
 
 /* --- backend.c: alone knows stored's messages ----------------------------------------------- */
 void backend_start(void);
-bool backend_tls_ready(void);
-struct tls_ctx *backend_tls(void);
 /* Each sets s->busy, answers later by the functions named above, and then session_pump(). A
  * store that restarts is waited for (store-timeout); the mailbox's lock is taken again first. */
 void backend_auth_start(struct session *s, const char *mech, struct slice initial);

@@ -6,12 +6,12 @@
  *
  * The stream holds one reference and each question to the store one: a QUIT whose client went away
  * is still carried out. */
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/ipc/uplink.h"
 #include "libcommon/net/daemon.h"
 #include "libcommon/net/line.h"
 #include "pop3d/pop3d.h"
@@ -124,9 +124,7 @@ void session_enter(struct session *s, enum state state)
 
 static void bad_line(struct session *s, enum line_result r)
 {
-	static const char *const WHY[] = {
-	    [LINE_BARE_CR] = "bare CR", [LINE_BARE_LF] = "bare LF", [LINE_NUL] = "NUL"};
-	reply_err(s, NULL, "%s received: lines end in CRLF only", WHY[r]);
+	reply_err(s, NULL, "%s received: lines end in CRLF only", line_why(r));
 	session_close(s, "bad line");
 }
 
@@ -315,22 +313,10 @@ void session_starttls(struct session *s)
 	auth_free(s);
 	s->utf8 = false;
 	s->busy = true;
-	stream_starttls(s->stream, backend_tls(), NULL, false);
+	stream_starttls(s->stream, uplink_tls(), NULL, false);
 }
 
 /* --- accepting ------------------------------------------------------------------------------ */
-
-static bool is_loopback(const struct sockaddr *sa)
-{
-	const struct sockaddr_in *v4 = (const void *)sa;
-	const struct sockaddr_in6 *v6 = (const void *)sa;
-	if (sa->sa_family == AF_INET)
-		return (ntohl(v4->sin_addr.s_addr) >> 24) == 127;
-	if (sa->sa_family == AF_INET6)
-		return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
-		       (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) && v6->sin6_addr.s6_addr[12] == 127);
-	return sa->sa_family == AF_UNIX;
-}
 
 static void on_accept(int fd, const struct sockaddr *peer, const struct sockaddr *local,
 		      const struct listen_spec *spec)
@@ -350,7 +336,7 @@ static void on_accept(int fd, const struct sockaddr *peer, const struct sockaddr
 		return;
 	}
 	stream_set_addrs(s->stream, peer, local);
-	s->loopback = is_loopback(peer);
+	s->loopback = stream_loopback(s->stream);
 	id_new(s->sid);
 	list_add_tail(&sessions, &s->link);
 	stats.sessions++;
@@ -360,7 +346,7 @@ static void on_accept(int fd, const struct sockaddr *peer, const struct sockaddr
 		log_event(LOG_LV_DEBUG, s->sid, "connected", LS("peer", stream_peer_ip(s->stream)),
 			  LS("listener", spec->name));
 	if (service->tls)
-		stream_starttls(s->stream, backend_tls(), NULL, false);
+		stream_starttls(s->stream, uplink_tls(), NULL, false);
 	else
 		greet(s);
 }

@@ -8,80 +8,22 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
-#include "libcommon/ipc/key.h"
 #include "libcommon/ipc/store.h"
+#include "libcommon/ipc/uplink.h"
 #include "libcommon/mail/charset.h"
 #include "libcommon/mail/meta.h"
-#include "libcommon/net/daemon.h"
 
-enum { RETRY_MS = 200, START_MS = 3000 };
+enum { RETRY_MS = 200 };
 
-static struct peer *store;
-static struct tls_keys *keys;
-static struct tls_ctx *tls;
 static backend_call_fn *call = peer_call;
-static struct timer start_timer;
-static bool ready;
 
 /* --- start -------------------------------------------------------------------------------- */
-
-static void be_ready(void)
-{
-	if (ready)
-		return;
-	ready = true;
-	timer_clear(&start_timer);
-	daemon_ready();
-}
-
-/* Ready when a client would find all of it; or soon, so that mail is answered 451 at least. */
-static void on_start_late(struct timer *t)
-{
-	(void)t;
-	log_text(LOG_LV_WARN, "%s%sstarting without them", peer_up(store) ? "" : "no mail store, ",
-		 key_client_ready(keys) ? "" : "no certificate, ");
-	be_ready();
-}
-
-static void check_ready(void)
-{
-	if (store && keys && peer_up(store) && key_client_ready(keys))
-		be_ready();
-}
-
-static void on_store_up(struct peer *p, void *arg)
-{
-	(void)p;
-	(void)arg;
-	check_ready();
-}
-
-static void on_keys(void *arg)
-{
-	(void)arg;
-	check_ready();
-}
 
 void backend_start(void)
 {
 	static const char *const ALPN[] = {"smtp", NULL};
-	char path[256];
-	str_fmt(path, sizeof(path), "%s/key/smtpd.sock", daemon_rundir());
 	charset_init(); /* for previews; in the sandbox no file can be opened */
-	store = store_client(ROLE_SMTPD, on_store_up, NULL);
-	keys = key_client(path, ROLE_SMTPD, on_keys, NULL);
-	tls = tls_server_ctx(keys, ALPN);
-	timer_set(&start_timer, START_MS, on_start_late);
-}
-
-bool backend_tls_ready(void)
-{
-	return tls && tls_ctx_ready(tls);
-}
-
-struct tls_ctx *backend_tls(void)
-{
-	return tls;
+	uplink_start(ROLE_SMTPD, ALPN, NULL);
 }
 
 void backend_use(backend_call_fn *fn)
@@ -126,7 +68,7 @@ static void on_time(struct timer *t)
 		ask_send(a);
 		return;
 	}
-	peer_cancel(store, a->request);
+	peer_cancel(uplink_store(), a->request);
 	finish_error(a, ERR_LOST);
 }
 
@@ -148,7 +90,7 @@ static void on_answer(void *arg, enum msg_type t, const void *msg)
 static void ask_send(struct ask *a)
 {
 	uint64_t now = clock_mono();
-	a->request = call(store, a->type, a->msg, on_answer, a);
+	a->request = call(uplink_store(), a->type, a->msg, on_answer, a);
 	if (!a->request)
 		finish_error(a, ERR_TEMP);
 	else
@@ -319,7 +261,7 @@ static void auth_send(struct session *s, enum msg_type t, const void *msg)
 {
 	struct msg_error busy = {.code = ERR_TEMP};
 	session_hold(s);
-	if (!call(store, t, msg, on_auth, s))
+	if (!call(uplink_store(), t, msg, on_auth, s))
 		on_auth(s, MSG_error, &busy);
 }
 
@@ -358,5 +300,5 @@ static void on_cancelled(void *arg, enum msg_type t, const void *msg)
 void backend_auth_cancel(uint64_t auth)
 {
 	struct msg_auth_step m = {.auth = auth, .cancel = 1};
-	call(store, MSG_auth_step, &m, on_cancelled, NULL);
+	call(uplink_store(), MSG_auth_step, &m, on_cancelled, NULL);
 }

@@ -1,6 +1,6 @@
 /* EHLO, HELO, LHLO, STARTTLS. */
 #include "smtpd/smtpd.h"
-#include "libcommon/mail/addr.h"
+#include "libcommon/ipc/uplink.h"
 
 enum { NAME_MAX_OCTETS = 255 };
 
@@ -31,7 +31,7 @@ static bool hello(struct session *s, struct slice args, bool esmtp)
 
 static void extensions(struct session *s)
 {
-	bool starttls = !s->tls && backend_tls_ready();
+	bool starttls = !s->tls && uplink_tls_ready();
 	reply_line(s, 250, false, "%s", conf.hostname);
 	reply_line(s, 250, false, "PIPELINING");
 	reply_line(s, 250, false, "SIZE %llu", (unsigned long long)conf.max_size);
@@ -80,7 +80,7 @@ enum cmd_result cmd_starttls(struct session *s, struct slice args)
 	(void)args;
 	if (s->tls) {
 		reply(s, 503, "5.5.1", "TLS is in use already");
-	} else if (!backend_tls_ready()) {
+	} else if (!uplink_tls_ready()) {
 		reply(s, 454, "4.7.0", "TLS is not available now");
 	} else {
 		reply(s, 220, "2.0.0", "go ahead");

@@ -1,4 +1,5 @@
 /* smtpd: receives mail by SMTP, submission and LMTP and hands it to the store. */
+#include "libcommon/ipc/uplink.h"
 #include "libcommon/net/daemon.h"
 #include "smtpd/smtpd.h"
 
@@ -10,10 +11,7 @@ static void run(void)
 /* No files; the sockets of the store and of the key daemon. */
 static void sandbox(struct pool *pool, struct sandbox *out)
 {
-	const char **sockets = pool_alloc(pool, 3 * sizeof(*sockets));
-	sockets[0] = pool_printf(pool, "%s/store/smtpd.sock", daemon_rundir());
-	sockets[1] = pool_printf(pool, "%s/key/smtpd.sock", daemon_rundir());
-	out->sockets = sockets;
+	uplink_sandbox(pool, ROLE_SMTPD, out);
 }
 
 int main(int argc, char **argv)

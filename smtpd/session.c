@@ -13,6 +13,7 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/ipc/uplink.h"
 #include "libcommon/net/daemon.h"
 #include "libcommon/net/line.h"
 
@@ -268,17 +269,15 @@ void session_starttls(struct session *s)
 	free(s->helo);
 	s->helo = NULL;
 	s->esmtp = false;
-	stream_starttls(s->stream, backend_tls(), NULL, false);
+	stream_starttls(s->stream, uplink_tls(), NULL, false);
 }
 
 /* --- input --------------------------------------------------------------------------------- */
 
 static void bad_line(struct session *s, enum line_result r)
 {
-	static const char *const WHY[] = {
-	    [LINE_BARE_CR] = "bare CR", [LINE_BARE_LF] = "bare LF", [LINE_NUL] = "NUL"};
-	reply(s, 500, "5.5.2", "%s received: lines end in CRLF only", WHY[r]);
-	log_event(LOG_LV_WARN, s->sid, "bad-line", LS("peer", s->ip), LS("reason", WHY[r]));
+	reply(s, 500, "5.5.2", "%s received: lines end in CRLF only", line_why(r));
+	log_event(LOG_LV_WARN, s->sid, "bad-line", LS("peer", s->ip), LS("reason", line_why(r)));
 	session_close(s);
 }
 
@@ -478,24 +477,12 @@ static bool spoke_early(int fd)
 	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-static bool is_loopback(const struct sockaddr *sa)
-{
-	const struct sockaddr_in *v4 = (const void *)sa;
-	const struct sockaddr_in6 *v6 = (const void *)sa;
-	if (sa->sa_family == AF_INET)
-		return (ntohl(v4->sin_addr.s_addr) >> 24) == 127;
-	if (sa->sa_family == AF_INET6)
-		return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
-		       (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) && v6->sin6_addr.s6_addr[12] == 127);
-	return sa->sa_family == AF_UNIX;
-}
-
 static void start(struct session *s)
 {
 	bool checks =
 	    !s->service->submission && !s->service->lmtp && conf.early_talkers == EARLY_REFUSE;
 	if (s->service->tls) {
-		stream_starttls(s->stream, backend_tls(), NULL, false);
+		stream_starttls(s->stream, uplink_tls(), NULL, false);
 		timer_set(&s->timer, conf.command_timeout, on_timer);
 	} else if (checks && spoke_early(stream_fd(s->stream))) {
 		early_talker(s);
@@ -521,7 +508,7 @@ static void on_accept(int fd, const struct sockaddr *peer, const struct sockaddr
 		return;
 	}
 	stream_set_addrs(s->stream, peer, local);
-	s->loopback = is_loopback(peer);
+	s->loopback = stream_loopback(s->stream);
 	str_fmt(s->ip, sizeof(s->ip), "%s", stream_peer_ip(s->stream));
 	id_new(s->sid);
 	list_add_tail(&sessions, &s->link);

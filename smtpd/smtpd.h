@@ -278,8 +278,6 @@ void received_prefix(void *arg, struct slice head, struct buf *out);
 
 /* --- backend.c: alone knows stored's messages ----------------------------------------------- */
 void backend_start(void);
-bool backend_tls_ready(void);
-struct tls_ctx *backend_tls(void);
 /* Each answers later; requests that the store lost are repeated within store-timeout. */
 void backend_sender(struct slot *slot);
 void backend_rcpt(struct slot *slot);

@@ -42,7 +42,6 @@ static _Thread_local char open_why[WHY_MAX];
 
 static void set_up_sqlite(void)
 {
-	/* No allocation statistics: their mutex is shared by all threads. */
 	/* The caches of the threads grow to tens of MiB and stay: not page by page, and not given
 	 * back in between. */
 	mallopt(M_TOP_PAD, 1 << 20);
@@ -50,6 +49,7 @@ static void set_up_sqlite(void)
 	/* Setting those ends glibc's own learning: answers of some hundred KiB would each be
 	 * mapped, faulted in and unmapped. */
 	mallopt(M_MMAP_THRESHOLD, 8 << 20);
+	/* No allocation statistics: their mutex is shared by all threads. */
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
 	sqlite3_initialize();

@@ -6,11 +6,15 @@
 #include <unistd.h>
 #include "libcommon/net/daemon.h"
 
+const char *store_socket(struct pool *pool, enum role role)
+{
+	return pool_printf(pool, "%s/store/%s.sock", daemon_rundir(), role_name(role));
+}
+
 struct peer *store_client(enum role role, void (*on_up)(struct peer *p, void *arg), void *arg)
 {
 	struct pool *pool = pool_new(0);
-	const char *path = pool_printf(pool, "%s/store/%s.sock", daemon_rundir(), role_name(role));
-	struct peer *p = peer_connect(path, role, on_up, arg);
+	struct peer *p = peer_connect(store_socket(pool, role), role, on_up, arg);
 	pool_free(&pool);
 	return p;
 }

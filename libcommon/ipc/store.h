@@ -5,7 +5,8 @@
 #define IPC_STORE_H
 #include "libcommon/ipc/peer.h"
 
-/* RUNDIR/store/ROLE.sock. */
+/* RUNDIR/store/ROLE.sock, in pool. */
+const char *store_socket(struct pool *pool, enum role role);
 struct peer *store_client(enum role role, void (*on_up)(struct peer *p, void *arg), void *arg);
 /* A memfd for a growing body, and its end: pos back to 0. -1 with errno on failure. */
 int body_memfd(const char *name);

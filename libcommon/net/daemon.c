@@ -44,11 +44,6 @@ const char *daemon_rundir(void)
 	return dir && *dir ? dir : "/run/hamlet";
 }
 
-const char *daemon_instance(void)
-{
-	return self.opts.instance;
-}
-
 void daemon_exit(int code)
 {
 	self.code = code;

@@ -73,6 +73,5 @@ bool daemon_draining(void);
 struct limits *daemon_limits(void);
 /* Folder of the suite's sockets: HAMLET_RUNDIR or /run/hamlet. */
 const char *daemon_rundir(void);
-const char *daemon_instance(void); /* -N, or the daemon's name */
 
 #endif

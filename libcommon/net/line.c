@@ -35,6 +35,14 @@ enum line_result line_next(struct slice in, size_t max, struct slice *line, size
 	return LINE_LONG;
 }
 
+const char *line_why(enum line_result r)
+{
+	static const char *const WHY[] = {
+	    [LINE_OK] = "nothing",      [LINE_MORE] = "no end",     [LINE_LONG] = "too long",
+	    [LINE_BARE_CR] = "bare CR", [LINE_BARE_LF] = "bare LF", [LINE_NUL] = "NUL"};
+	return WHY[r];
+}
+
 size_t line_skip(struct slice in, bool *ended)
 {
 	size_t lf = first_of(in.p, in.len, '\n');

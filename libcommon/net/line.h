@@ -15,6 +15,8 @@ enum line_result {
 
 /* max counts the CRLF. On errors *used is how far the bad line is known (at least 1). */
 enum line_result line_next(struct slice in, size_t max, struct slice *line, size_t *used);
+/* "bare CR" ...: what is wrong with a line that is refused. */
+const char *line_why(enum line_result r);
 /* Bytes to drop of an over-long line; *ended when its LF is among them. */
 size_t line_skip(struct slice in, bool *ended);
 

@@ -68,6 +68,17 @@ const char *listen_name(struct pool *pool, const char *kind, const struct conf_a
 	return name;
 }
 
+void listen_add(struct pool *pool, struct listen_spec *at, size_t *n, const struct conf_list *addrs,
+		const struct listen_spec *like)
+{
+	for (size_t i = 0; i < addrs->n; i++) {
+		struct listen_spec *spec = &at[(*n)++];
+		*spec = *like;
+		spec->addr = *(const struct conf_addr *)addrs->item[i];
+		spec->name = listen_name(pool, like->name, &spec->addr);
+	}
+}
+
 bool listen_unix(struct pool *pool, const char *path, struct conf_addr *out)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};

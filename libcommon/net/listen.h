@@ -24,10 +24,14 @@ bool listen_unix(struct pool *pool, const char *path, struct conf_addr *out);
 /* "smtp" and 127.0.0.1:2525 -> "smtp-127.0.0.1-2525", in pool. */
 const char *listen_name(struct pool *pool, const char *kind, const struct conf_addr *addr);
 
+/* Appends a listener for each address (struct conf_addr) of a directive to at[*n] on. `like` has
+ * what they share; its name is their kind ("smtp"). */
+void listen_add(struct pool *pool, struct listen_spec *at, size_t *n, const struct conf_list *addrs,
+		const struct listen_spec *like);
+
 struct listener;
 struct listen_ops {
-	/* A connection; the fd is yours. peer/local are real ones after a PROXY header. `pp` is
-	 * NULL without one. */
+	/* A connection; the fd is yours. peer/local are the real ones after a PROXY header. */
 	void (*on_accept)(int fd, const struct sockaddr *peer, const struct sockaddr *local,
 			  const struct listen_spec *spec);
 	/* Over a limit: send the protocol's refusal (blocking is not allowed; one send(2) of a

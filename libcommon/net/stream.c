@@ -2,11 +2,9 @@
  * for each deferred call under way; the memory goes with the last. on_end is always called from
  * the loop, never from inside a caller's stream_write(). */
 #include "libcommon/net/stream_int.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
@@ -678,67 +676,6 @@ struct stream *stream_connect(const struct sockaddr *to, socklen_t to_len,
 
 /* --- facts ----------------------------------------------------------------------------- */
 
-static void keep_addr(union address *to, const struct sockaddr *sa)
-{
-	if (sa->sa_family == AF_INET)
-		memcpy(to, sa, sizeof(to->v4));
-	else if (sa->sa_family == AF_INET6)
-		memcpy(to, sa, sizeof(to->v6));
-	else
-		to->sa.sa_family = sa->sa_family;
-}
-
-void stream_set_addrs(struct stream *s, const struct sockaddr *peer, const struct sockaddr *local)
-{
-	if (peer)
-		keep_addr(&s->peer, peer);
-	if (local)
-		keep_addr(&s->local, local);
-	s->ip_text[0] = s->peer_text[0] = 0;
-}
-
-const struct sockaddr *stream_peer(const struct stream *s)
-{
-	return &s->peer.sa;
-}
-
-const struct sockaddr *stream_local(const struct stream *s)
-{
-	return &s->local.sa;
-}
-
-const char *stream_peer_ip(const struct stream *cs)
-{
-	struct stream *s = (struct stream *)(uintptr_t)cs; /* made at the first question */
-	if (s->ip_text[0])
-		return s->ip_text;
-	if (s->peer.sa.sa_family == AF_INET)
-		inet_ntop(AF_INET, &s->peer.v4.sin_addr, s->ip_text, sizeof(s->ip_text));
-	else if (s->peer.sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&s->peer.v6.sin6_addr))
-		inet_ntop(AF_INET, s->peer.v6.sin6_addr.s6_addr + 12, s->ip_text,
-			  sizeof(s->ip_text));
-	else if (s->peer.sa.sa_family == AF_INET6)
-		inet_ntop(AF_INET6, &s->peer.v6.sin6_addr, s->ip_text, sizeof(s->ip_text));
-	else
-		snprintf(s->ip_text, sizeof(s->ip_text), "local");
-	return s->ip_text;
-}
-
-const char *stream_peer_text(const struct stream *cs)
-{
-	struct stream *s = (struct stream *)(uintptr_t)cs;
-	if (s->peer_text[0])
-		return s->peer_text;
-	const char *ip = stream_peer_ip(s);
-	unsigned port = ntohs(s->peer.v4.sin_port); /* at the same place in both families */
-	if (s->peer.sa.sa_family != AF_INET && s->peer.sa.sa_family != AF_INET6)
-		snprintf(s->peer_text, sizeof(s->peer_text), "local");
-	else
-		snprintf(s->peer_text, sizeof(s->peer_text), strchr(ip, ':') ? "[%s]:%u" : "%s:%u",
-			 ip, port);
-	return s->peer_text;
-}
-
 const char *stream_why(const struct stream *s)
 {
 	return s->error ? s->error : "no error";
@@ -747,10 +684,4 @@ const char *stream_why(const struct stream *s)
 int stream_fd(const struct stream *s)
 {
 	return s->fd;
-}
-
-void stream_set_ops(struct stream *s, const struct stream_ops *ops, void *arg)
-{
-	s->ops = ops;
-	s->arg = arg;
 }

@@ -83,7 +83,6 @@ void stream_shutdown(struct stream *s);
  * after the go-ahead reply was written: it is flushed first. For an implicit-TLS port call it
  * at once. */
 void stream_starttls(struct stream *s, struct tls_ctx *ctx, const char *name, bool verify);
-bool stream_is_tls(const struct stream *s);
 /* NULL without TLS. For ALPN, cipher names, channel bindings. */
 gnutls_session_t stream_tls(struct stream *s);
 /* tls-exporter channel binding (RFC 9266) or tls-unique for TLS 1.2 (RFC 5929): 32 bytes at
@@ -91,12 +90,12 @@ gnutls_session_t stream_tls(struct stream *s);
  * "tls-unique". */
 size_t stream_binding(struct stream *s, unsigned char out[64], const char **type);
 
-void stream_set_ops(struct stream *s, const struct stream_ops *ops, void *arg);
 void stream_timeout(struct stream *s, uint64_t ms);
 int stream_fd(const struct stream *s);
-/* Address of the peer and ours (after the PROXY protocol: the real ones). */
+/* Address of the peer (after the PROXY protocol: the real one). */
 const struct sockaddr *stream_peer(const struct stream *s);
-const struct sockaddr *stream_local(const struct stream *s);
+/* It is on this machine: 127/8, ::1, or a Unix socket. */
+bool stream_loopback(const struct stream *s);
 /* Replaces them by those of a PROXY header. */
 void stream_set_addrs(struct stream *s, const struct sockaddr *peer, const struct sockaddr *local);
 /* "192.0.2.1" / "2001:db8::1" and with port "192.0.2.1:25" / "[2001:db8::1]:25"; "local" for

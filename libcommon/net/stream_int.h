@@ -1,5 +1,5 @@
-/* stream_int: the inside of a stream, shared by stream.c (buffers, polling, life) and
- * stream_tls.c (the TLS layer). Nobody else includes this. */
+/* stream_int: the inside of a stream, shared by stream.c (buffers, polling, life),
+ * stream_tls.c (the TLS layer) and stream_addr.c (addresses). Nobody else includes this. */
 #ifndef NET_STREAM_INT_H
 #define NET_STREAM_INT_H
 #include <netinet/in.h>

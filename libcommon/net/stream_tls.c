@@ -142,11 +142,6 @@ void stream_tls_free(struct stream *s)
 	s->tls_ctx = NULL;
 }
 
-bool stream_is_tls(const struct stream *s)
-{
-	return s->tls && s->tls->up;
-}
-
 gnutls_session_t stream_tls(struct stream *s)
 {
 	return s->tls ? s->tls->session : NULL;
@@ -155,7 +150,7 @@ gnutls_session_t stream_tls(struct stream *s)
 size_t stream_binding(struct stream *s, unsigned char out[64], const char **type)
 {
 	gnutls_datum_t d = {NULL, 0};
-	if (!stream_is_tls(s))
+	if (!s->tls || !s->tls->up)
 		return 0;
 	bool old = gnutls_protocol_get_version(s->tls->session) < GNUTLS_TLS1_3;
 	*type = old ? "tls-unique" : "tls-exporter";

@@ -1,0 +1,20 @@
+/* uplink: what every protocol daemon has behind it: one connection to stored, one to keyd, and the
+ * TLS context whose certificates follow keyd's. One of each per process. */
+#ifndef IPC_UPLINK_H
+#define IPC_UPLINK_H
+#include "libcommon/ipc/peer.h"
+#include "libcommon/net/sandbox.h"
+#include "libcommon/net/tls.h"
+
+/* From the start hook. Connects to both and calls daemon_ready() when a client would find all of
+ * it, a store and a certificate; or after 3 s, so that clients are told of a temporary failure at
+ * least. alpn: the protocol's names, NULL-terminated, static. on_store (may be NULL): the
+ * connection to the store was made, the first time or again. */
+void uplink_start(enum role role, const char *const *alpn, void (*on_store)(void));
+/* NULL before uplink_start(): unit tests have none. */
+struct peer *uplink_store(void);
+struct tls_ctx *uplink_tls(void);
+bool uplink_tls_ready(void); /* a certificate is here */
+/* The sandbox hook of a daemon that needs nothing else. */
+void uplink_sandbox(struct pool *pool, enum role role, struct sandbox *out);
+#endif

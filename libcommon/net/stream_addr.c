@@ -1,0 +1,71 @@
+/* Who is at the two ends of a stream. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include "libcommon/net/stream_int.h"
+
+static void keep_addr(union address *to, const struct sockaddr *sa)
+{
+	if (sa->sa_family == AF_INET)
+		memcpy(to, sa, sizeof(to->v4));
+	else if (sa->sa_family == AF_INET6)
+		memcpy(to, sa, sizeof(to->v6));
+	else
+		to->sa.sa_family = sa->sa_family;
+}
+
+void stream_set_addrs(struct stream *s, const struct sockaddr *peer, const struct sockaddr *local)
+{
+	if (peer)
+		keep_addr(&s->peer, peer);
+	if (local)
+		keep_addr(&s->local, local);
+	s->ip_text[0] = s->peer_text[0] = 0;
+}
+
+const struct sockaddr *stream_peer(const struct stream *s)
+{
+	return &s->peer.sa;
+}
+
+bool stream_loopback(const struct stream *s)
+{
+	const struct in6_addr *six = &s->peer.v6.sin6_addr;
+	if (s->peer.sa.sa_family == AF_INET)
+		return ntohl(s->peer.v4.sin_addr.s_addr) >> 24 == 127;
+	if (s->peer.sa.sa_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(six) ||
+		       (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
+	return s->peer.sa.sa_family == AF_UNIX;
+}
+
+const char *stream_peer_ip(const struct stream *cs)
+{
+	struct stream *s = (struct stream *)(uintptr_t)cs; /* made at the first question */
+	if (s->ip_text[0])
+		return s->ip_text;
+	if (s->peer.sa.sa_family == AF_INET)
+		inet_ntop(AF_INET, &s->peer.v4.sin_addr, s->ip_text, sizeof(s->ip_text));
+	else if (s->peer.sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&s->peer.v6.sin6_addr))
+		inet_ntop(AF_INET, s->peer.v6.sin6_addr.s6_addr + 12, s->ip_text,
+			  sizeof(s->ip_text));
+	else if (s->peer.sa.sa_family == AF_INET6)
+		inet_ntop(AF_INET6, &s->peer.v6.sin6_addr, s->ip_text, sizeof(s->ip_text));
+	else
+		snprintf(s->ip_text, sizeof(s->ip_text), "local");
+	return s->ip_text;
+}
+
+const char *stream_peer_text(const struct stream *cs)
+{
+	struct stream *s = (struct stream *)(uintptr_t)cs;
+	if (s->peer_text[0])
+		return s->peer_text;
+	const char *ip = stream_peer_ip(s);
+	unsigned port = ntohs(s->peer.v4.sin_port); /* at the same place in both families */
+	if (s->peer.sa.sa_family != AF_INET && s->peer.sa.sa_family != AF_INET6)
+		snprintf(s->peer_text, sizeof(s->peer_text), "local");
+	else
+		snprintf(s->peer_text, sizeof(s->peer_text), strchr(ip, ':') ? "[%s]:%u" : "%s:%u",
+			 ip, port);
+	return s->peer_text;
+}
