@@ -49,6 +49,10 @@ const struct conf_directive conf_table[] = {
      "Failed logins that end the connection."},
     {"max-line", CONF_SIZE, F(max_line), 0, "64K", 1000, 1 << 20, NULL, NULL, 0, NULL,
      "Longest line of a message, its end included."},
+    {"message-memory", CONF_SIZE, F(message_memory), 0, "1G", 1 << 20, 1024 * GIB, NULL, NULL, 0,
+     NULL,
+     "Memory of a process for messages over 256K that are being received; what is beyond it "
+     "is answered 452."},
     {"max-hops", CONF_INT, F(max_hops), 0, "100", 10, 1000, NULL, NULL, 0, NULL,
      "Received fields of a message that is taken for one in a loop."},
     {"connections", CONF_INT, F(connections), 0, "10000", 1, 1000000, NULL, NULL, 0, NULL,

@@ -30,11 +30,26 @@ void data_init(struct data *d, enum data_mode mode, uint64_t max, size_t max_lin
 	d->len = DATA_HEADROOM;
 }
 
-void data_free(struct data *d)
+/* Octets of all messages under way that are in memory files. */
+static uint64_t held;
+
+uint64_t data_held(void)
+{
+	return held;
+}
+
+static void let_go(struct data *d)
 {
 	if (d->fd >= 0)
 		close(d->fd);
 	d->fd = -1;
+	held -= d->held;
+	d->held = 0;
+}
+
+void data_free(struct data *d)
+{
+	let_go(d);
 	free(d->p);
 	d->p = NULL;
 }
@@ -45,6 +60,13 @@ static void spoil(struct data *d, enum data_bad why)
 {
 	if (d->bad == DATA_GOOD)
 		d->bad = why;
+	let_go(d); /* its sender may take an hour to end it */
+}
+
+/* There is room for n octets more of d. One message alone may have all that it needs. */
+static bool room_for(const struct data *d, size_t n)
+{
+	return held == d->held || held + n <= conf.message_memory;
 }
 
 /* Places the added fields right before the message; returns where the whole then starts. */
@@ -80,6 +102,10 @@ static bool write_all(struct data *d, const char *p, size_t n)
 static void spill(struct data *d)
 {
 	size_t start = 0;
+	if (!room_for(d, d->len)) {
+		spoil(d, DATA_NO_SPACE);
+		return;
+	}
 	if (d->fd < 0) {
 		start = add_prefix(d);
 		d->fd = body_memfd("message");
@@ -88,7 +114,10 @@ static void spill(struct data *d)
 			return;
 		}
 	}
-	write_all(d, d->p + start, d->len - start);
+	if (write_all(d, d->p + start, d->len - start)) {
+		d->held += d->len - start;
+		held += d->len - start;
+	}
 	d->len = 0;
 }
 

@@ -34,6 +34,7 @@ struct smtpd_conf {
 	uint64_t max_idle_commands;
 	uint64_t max_auth_failures;
 	uint64_t max_line;
+	uint64_t message_memory; /* octets of large messages under way, of all sessions */
 	uint64_t max_hops;
 	uint64_t connections;
 	uint64_t connections_per_address;
@@ -83,7 +84,7 @@ enum data_bad { /* why the message is refused; the rest of it is read and thrown
 		DATA_NUL,
 		DATA_LONG_LINE,
 		DATA_TOO_BIG,
-		DATA_NO_SPACE, /* no memory file */
+		DATA_NO_SPACE, /* no memory file, or message-memory is used up */
 };
 enum data_state { DATA_BOL, DATA_LOOSE, DATA_DOT, DATA_DOT_CR, DATA_LOOSE_DOT, DATA_MID, DATA_CR };
 /* Writes the fields that go before the message; `head` is its beginning, header included unless
@@ -100,7 +101,8 @@ struct data {
 	size_t max_line; /* with CRLF */
 	char *p;         /* the first DATA_HEADROOM octets are for the added fields */
 	size_t len, cap;
-	int fd; /* memory file of what is larger than an inline body; -1 */
+	int fd;        /* memory file of what is larger than an inline body; -1 */
+	uint64_t held; /* octets in it */
 	data_prefix *prefix;
 	void *arg;
 };
@@ -118,6 +120,8 @@ size_t data_feed(struct data *d, struct slice in, enum data_result *result);
 /* The message is complete: its body with the added fields, owned by d. False: d->bad tells. */
 bool data_finish(struct data *d, struct body *out);
 void data_free(struct data *d);
+/* What all messages under way have in memory files: bounded by message-memory. */
+uint64_t data_held(void);
 
 /* --- session.c: alone changes the state of a session -------------------------------------- */
 enum input { INPUT_COMMAND, INPUT_AUTH, INPUT_DATA, INPUT_CHUNK };

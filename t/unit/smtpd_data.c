@@ -231,15 +231,72 @@ static void large_messages(void **state)
 	large_message(50000);
 }
 
+/* Puts n KiB into the message. */
+static void fill(struct data *d, unsigned n)
+{
+	char kib[1024];
+	enum data_result r;
+	memset(kib, 'y', sizeof(kib));
+	put(kib + sizeof(kib) - 2, SLICE("\r\n"));
+	while (n--)
+		data_feed(d, (struct slice){kib, sizeof(kib)}, &r);
+}
+
+static void large(struct data *d, unsigned n)
+{
+	data_init(d, DATA_DOTS, 4 << 20, 2000, 0, no_prefix, NULL);
+	fill(d, n);
+}
+
+static void memory_is_shared(void **state)
+{
+	(void)state;
+	struct data a, b, c;
+	conf.message_memory = 1 << 20;
+	large(&a, 3000); /* alone it may be larger than all */
+	assert_int_equal(a.bad, DATA_GOOD);
+	large(&b, 600);
+	assert_int_equal(b.bad, DATA_NO_SPACE);
+	large(&c, 200); /* not in a memory file */
+	assert_int_equal(c.bad, DATA_GOOD);
+	data_free(&a);
+	data_free(&b);
+	assert_int_equal(data_held(), 0);
+	fill(&c, 700);
+	assert_int_equal(c.bad, DATA_GOOD);
+	assert_true(data_held() > 0);
+	data_free(&c);
+}
+
+static void what_is_spoiled_is_not_kept(void **state)
+{
+	(void)state;
+	struct data d;
+	conf.message_memory = 1 << 20;
+	large(&d, 5000);
+	assert_int_equal(d.bad, DATA_TOO_BIG);
+	assert_int_equal(data_held(), 0);
+	assert_int_equal(d.fd, -1);
+	data_free(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(plain_message_every_cut), cmocka_unit_test(stuffed_dots_every_cut),
-	    cmocka_unit_test(empty_message),           cmocka_unit_test(what_follows_is_left),
-	    cmocka_unit_test(bare_line_ends_spoil),    cmocka_unit_test(nul_spoils),
-	    cmocka_unit_test(long_line_spoils),        cmocka_unit_test(too_big_spoils),
-	    cmocka_unit_test(lookalikes_are_caught),   cmocka_unit_test(chunk_lines_keep_dots),
-	    cmocka_unit_test(binary_takes_all),        cmocka_unit_test(large_messages),
+	    cmocka_unit_test(plain_message_every_cut),
+	    cmocka_unit_test(stuffed_dots_every_cut),
+	    cmocka_unit_test(empty_message),
+	    cmocka_unit_test(what_follows_is_left),
+	    cmocka_unit_test(bare_line_ends_spoil),
+	    cmocka_unit_test(nul_spoils),
+	    cmocka_unit_test(long_line_spoils),
+	    cmocka_unit_test(too_big_spoils),
+	    cmocka_unit_test(lookalikes_are_caught),
+	    cmocka_unit_test(chunk_lines_keep_dots),
+	    cmocka_unit_test(binary_takes_all),
+	    cmocka_unit_test(large_messages),
+	    cmocka_unit_test(memory_is_shared),
+	    cmocka_unit_test(what_is_spoiled_is_not_kept),
 	};
 	return cmocka_run_group_tests_name("smtpd_data", tests, NULL, NULL);
 }
