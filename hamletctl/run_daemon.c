@@ -97,14 +97,7 @@ static void add_line(struct metrics *all, struct slice line, struct slice instan
 	m.name = slice_cut(&left, '{');
 	if (left.len && left.p[left.len - 1] == '}')
 		m.labels = (struct slice){left.p, left.len - 1};
-	if (all->n == all->cap) {
-		size_t cap = all->cap ? all->cap * 2 : 256;
-		struct metric *more = pool_alloc(all->pool, cap * sizeof(*more));
-		if (all->n)
-			memcpy(more, all->m, all->n * sizeof(*more));
-		all->m = more;
-		all->cap = cap;
-	}
+	all->m = pool_grow(all->pool, all->m, all->n, &all->cap, sizeof(*all->m));
 	all->m[all->n++] = m;
 }
 

@@ -228,7 +228,6 @@ void ctl_request(struct conn *conn, uint32_t request, const struct msg_ctl *m)
 	c.cells = pool_alloc(c.pool, CELLS_MAX * sizeof(*c.cells));
 	run(&c, m);
 	/* The key that came along; the request's own memory is freed without this. */
-	if (m->secret.len)
-		explicit_bzero((void *)(uintptr_t)m->secret.p, m->secret.len);
+	slice_wipe(m->secret);
 	pool_free(&c.pool);
 }

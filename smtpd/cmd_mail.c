@@ -175,11 +175,6 @@ static const struct reply *read_path(struct slice *args, const char *word, unsig
 	return NULL;
 }
 
-static struct slice keep(struct pool *pool, struct slice s)
-{
-	return (struct slice){pool_strndup(pool, s.p, s.len), s.len};
-}
-
 /* Extensions are for those who said EHLO. */
 static const struct reply *read_params(struct session *s, struct slice args, unsigned which,
 				       struct mail_params *p)
@@ -221,8 +216,8 @@ static void mail_begin(struct session *s, const struct addr *a, const struct mai
 {
 	static const struct reply OK = {250, "2.1.0", "sender OK"};
 	struct txn *t = session_begin(s);
-	t->sender = keep(t->pool, addr_text(a));
-	t->envid = keep(t->pool, p->envid);
+	t->sender = slice_copy(t->pool, addr_text(a));
+	t->envid = slice_copy(t->pool, p->envid);
 	t->size = p->size;
 	t->flags = p->flags | (s->user ? DELIVER_SUBMITTED : 0);
 	t->utf8 = p->utf8;
@@ -280,7 +275,7 @@ static void rcpt_refuse(struct session *s, const struct reply *no, struct slice 
 {
 	if (s->txn) {
 		struct slot *slot = session_slot(s, true);
-		slot->rcpt.given = keep(s->txn->pool, args);
+		slot->rcpt.given = slice_copy(s->txn->pool, args);
 		session_answer(slot, no);
 		return;
 	}
@@ -306,8 +301,8 @@ enum cmd_result cmd_rcpt(struct session *s, struct slice args)
 	}
 	struct slot *slot = session_slot(s, true);
 	struct slice to = addr_domain(&a).len ? addr_text(&a) : slice_of(conf.postmaster);
-	slot->rcpt.given = keep(s->txn->pool, to);
-	slot->rcpt.orcpt = keep(s->txn->pool, p.orcpt);
+	slot->rcpt.given = slice_copy(s->txn->pool, to);
+	slot->rcpt.orcpt = slice_copy(s->txn->pool, p.orcpt);
 	slot->rcpt.notify = p.notify;
 	backend_rcpt(slot);
 	return CMD_DONE;

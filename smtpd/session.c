@@ -169,14 +169,7 @@ struct slot *session_slot(struct session *s, bool is_rcpt)
 
 static void accept_rcpt(struct txn *t, const struct rcpt *r)
 {
-	if (t->rcpt_n == t->rcpt_cap) {
-		uint32_t cap = t->rcpt_cap ? t->rcpt_cap * 2 : 4;
-		struct rcpt *more = pool_alloc(t->pool, cap * sizeof(*more));
-		if (t->rcpt_n)
-			memcpy(more, t->rcpt, t->rcpt_n * sizeof(*more));
-		t->rcpt = more;
-		t->rcpt_cap = cap;
-	}
+	t->rcpt = pool_grow(t->pool, t->rcpt, t->rcpt_n, &t->rcpt_cap, sizeof(*t->rcpt));
 	t->rcpt[t->rcpt_n++] = *r;
 }
 

@@ -163,7 +163,8 @@ struct txn { /* a mail transaction: from MAIL to its end */
 	unsigned pending_rcpts;    /* ... of RCPT */
 	unsigned asked_rcpts;      /* RCPT commands so far, refused ones too */
 	struct rcpt *rcpt;         /* accepted */
-	uint32_t rcpt_n, rcpt_cap;
+	uint32_t rcpt_n;
+	size_t rcpt_cap;
 	unsigned hops;          /* Received fields that it has */
 	struct author *authors; /* of a submitted message, still to be checked */
 	struct body body;       /* complete, owned by data */

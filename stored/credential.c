@@ -30,7 +30,7 @@ static enum ipc_err read_verifier(struct base *b, struct pool *pool, struct cred
 			out->v = v;
 			out->fake = false;
 		}
-		out->crypt = dir_copy(pool, db_col(b->db, 4));
+		out->crypt = slice_copy(pool, db_col(b->db, 4));
 	}
 	db_reset(b->db);
 	return e == ERR_NOTFOUND ? ERR_OK : e;
@@ -53,7 +53,7 @@ enum ipc_err credential_apps(struct base *b, struct pool *pool, uint64_t account
 	db_u64(b->db, account);
 	while (*n < max && (r = db_step(b->db)) == DB_ROW) {
 		struct app_password *a = &(*out)[*n];
-		a->name = dir_copy(pool, db_col(b->db, 0));
+		a->name = slice_copy(pool, db_col(b->db, 0));
 		a->created_ms = db_col_u64(b->db, 3);
 		if (fixed(db_col(b->db, 1), a->salt, sizeof(a->salt)) &&
 		    fixed(db_col(b->db, 2), a->hash, sizeof(a->hash)))

@@ -37,7 +37,8 @@ struct ctl {
 	const struct body *body_in;
 	/* The answer, gathered by whichever thread has the command now. */
 	struct row_cell *cells;
-	uint32_t cells_n, cells_cap;
+	uint32_t cells_n;
+	size_t cells_cap;
 	uint32_t record;         /* number of the next record */
 	struct slice cursor_out; /* "": nothing more */
 	struct body body_out;

@@ -231,7 +231,7 @@ static enum ipc_err list_run(struct base *b, struct ctl *c)
 		ctl_time(c, "created", db_col_u64(b->db, 3));
 		ctl_next(c);
 		if (n == PAGE - 1)
-			c->cursor_out = dir_copy(c->pool, address);
+			c->cursor_out = slice_copy(c->pool, address);
 	}
 	db_reset(b->db);
 	return r == DB_DONE ? ERR_OK : work_err(b, r);

@@ -136,7 +136,7 @@ static enum ipc_err domain_list_run(struct base *b, struct ctl *c)
 		ctl_time(c, "created", db_col_u64(b->db, 3));
 		ctl_next(c);
 		if (n == PAGE - 1)
-			c->cursor_out = dir_copy(c->pool, name);
+			c->cursor_out = slice_copy(c->pool, name);
 	}
 	db_reset(b->db);
 	return r == DB_DONE ? ERR_OK : work_err(b, r);
@@ -272,7 +272,7 @@ static enum ipc_err alias_list_run(struct base *b, struct ctl *c)
 	while ((r = db_step(b->db)) == DB_ROW) {
 		struct slice name = db_col(b->db, 0);
 		if (!slice_eq(name, last)) {
-			last = dir_copy(c->pool, name);
+			last = slice_copy(c->pool, name);
 			aliases++;
 		}
 		ctl_text(c, "alias", name);

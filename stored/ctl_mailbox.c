@@ -98,13 +98,7 @@ static enum ipc_err load_tree(struct base *b, struct pool *pool, uint64_t accoun
 	db_start(b->db, SQL_SHARD_MAILBOXES);
 	db_u64(b->db, account);
 	while ((r = db_step(b->db)) == DB_ROW) {
-		if (t->n == cap) {
-			cap = cap ? 2 * cap : 16;
-			struct box *more = pool_alloc(pool, cap * sizeof(*more));
-			if (t->n)
-				memcpy(more, t->box, t->n * sizeof(*more));
-			t->box = more;
-		}
+		t->box = pool_grow(pool, t->box, t->n, &cap, sizeof(*t->box));
 		struct slice name = db_col(b->db, 2);
 		t->box[t->n++] = (struct box){
 		    .id = db_col_u64(b->db, 0),

@@ -6,11 +6,6 @@
 
 enum { PAGE = 500, FOUND_MAX = 1000 };
 
-static struct slice kept(struct ctl *c, struct slice s)
-{
-	return (struct slice){pool_strndup(c->pool, s.p ? s.p : "", s.len), s.len};
-}
-
 static void time_or_none(struct ctl *c, const char *name, uint64_t ms)
 {
 	if (ms && ms < INT64_MAX)
@@ -206,7 +201,7 @@ static enum ipc_err queue_events(struct base *b, struct ctl *c)
 	db_u64(b->db, item);
 	if ((r = db_step(b->db)) != DB_ROW)
 		return work_err(b, r);
-	struct slice sender = kept(c, db_col(b->db, 2));
+	struct slice sender = slice_copy(c->pool, db_col(b->db, 2));
 	uint64_t size = db_col_u64(b->db, 7), finished = db_col_u64(b->db, 12);
 	event(c, db_col_u64(b->db, 5), "queued", sender,
 	      slice_of(pool_printf(c->pool, "item %llu, %llu bytes", (unsigned long long)item,

@@ -76,16 +76,11 @@ static enum ipc_err open_shard(struct restoring *r)
 	return d == DB_ROW || d == DB_DONE ? ERR_OK : work_err(r->base, d);
 }
 
-static struct slice kept(struct pool *pool, struct slice s)
-{
-	return (struct slice){pool_dup(pool, s.p ? s.p : "", s.len), s.len};
-}
-
 /* A message that came without a token gets one of its place, so that it too comes back once. */
 static struct slice id_of(struct restoring *r, struct slice token, uint64_t uid)
 {
 	if (token.len > 8 && token.len <= TOKEN_MAX)
-		return kept(r->pool, (struct slice){token.p, token.len - 8});
+		return slice_copy(r->pool, (struct slice){token.p, token.len - 8});
 	return slice_of(pool_printf(r->pool, "restored-%u-%llu-%llu", r->base->shard,
 				    (unsigned long long)r->inbox, (unsigned long long)uid));
 }
@@ -107,7 +102,7 @@ static enum ipc_err load_rows(struct restoring *r)
 		s->internal_ms = db_col_u64(d, 3);
 		s->body = db_col_u64(d, 4);
 		s->id = id_of(r, db_col(d, 5), s->uid);
-		s->meta = kept(r->pool, db_col(d, 6));
+		s->meta = slice_copy(r->pool, db_col(d, 6));
 		bytes += s->size;
 	}
 	r->last = res == DB_DONE;

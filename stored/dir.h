@@ -41,8 +41,6 @@ void dir_cache_free(void);
  * has no more (then nothing is taken). Any thread. */
 enum ipc_err dir_send_take(uint64_t account, unsigned recipients);
 
-/* Small helpers of the files below. */
-struct slice dir_copy(struct pool *pool, struct slice s);
 void dir_targets_copy(struct pool *pool, const struct targets *t, struct targets *out);
 /* Steps the statement: ERR_OK (a row), ERR_NOTFOUND (none), or an engine error. */
 enum ipc_err dir_one(struct base *b, enum db_result *r);

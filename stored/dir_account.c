@@ -19,7 +19,7 @@ static enum ipc_err read_row(struct base *b, struct pool *pool, struct account_r
 					    .expire_ms = dir_col_setting(b, 10)};
 		out->a = (struct account){
 		    .id = db_col_u64(b->db, 0),
-		    .address = dir_copy(pool, db_col(b->db, 1)),
+		    .address = slice_copy(pool, db_col(b->db, 1)),
 		    .shard = (unsigned)db_col_u64(b->db, 2),
 		    .epoch = db_col_u64(b->db, 3),
 		    .enabled = db_col_u64(b->db, 4) != 0,
@@ -133,7 +133,7 @@ static enum ipc_err heir_of(struct base *b, struct pool *pool, uint64_t domain, 
 	db_u64(b->db, id);
 	enum ipc_err e = dir_one(b, &r);
 	if (e == ERR_OK)
-		*out = dir_copy(pool, db_col(b->db, 0));
+		*out = slice_copy(pool, db_col(b->db, 0));
 	db_reset(b->db);
 	return e == ERR_NOTFOUND ? ERR_OK : e;
 }

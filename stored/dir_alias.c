@@ -114,7 +114,8 @@ static enum ipc_err led_to(struct base *b, struct pool *pool, struct slice addre
 	db_text(b->db, address);
 	while ((r = db_step(b->db)) == DB_ROW) {
 		*end = pool_alloc(pool, sizeof(**end));
-		**end = (struct led){NULL, db_col_u64(b->db, 0), dir_copy(pool, db_col(b->db, 1))};
+		**end =
+		    (struct led){NULL, db_col_u64(b->db, 0), slice_copy(pool, db_col(b->db, 1))};
 		end = &(*end)->next;
 	}
 	db_reset(b->db);

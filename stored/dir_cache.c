@@ -63,11 +63,11 @@ bool dir_cache_resolve(struct slice rcpt, struct pool *pool, struct targets *out
 void dir_targets_copy(struct pool *pool, const struct targets *t, struct targets *out)
 {
 	*out = *t;
-	out->canonical = dir_copy(pool, t->canonical);
+	out->canonical = slice_copy(pool, t->canonical);
 	out->t = pool_dup(pool, t->t, t->n * sizeof(*t->t));
 	for (size_t i = 0; i < t->n; i++) {
-		out->t[i].address = dir_copy(pool, t->t[i].address);
-		out->t[i].detail = dir_copy(pool, t->t[i].detail);
+		out->t[i].address = slice_copy(pool, t->t[i].address);
+		out->t[i].detail = slice_copy(pool, t->t[i].detail);
 	}
 }
 
@@ -86,7 +86,7 @@ bool dir_cache_account(uint64_t id, struct pool *pool, struct account *out)
 	if (!a)
 		return false;
 	*out = *a;
-	out->address = dir_copy(pool, a->address);
+	out->address = slice_copy(pool, a->address);
 	return true;
 }
 
@@ -95,6 +95,6 @@ void dir_cache_put_account(uint64_t generation, const struct account *a)
 	if (!room(generation))
 		return;
 	struct account *kept = pool_dup(cache.pool, a, sizeof(*a));
-	kept->address = dir_copy(cache.pool, a->address);
+	kept->address = slice_copy(cache.pool, a->address);
 	map_set(cache.accounts, &a->id, sizeof(a->id), kept);
 }

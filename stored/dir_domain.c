@@ -3,11 +3,6 @@
 #include "stored/dir.h"
 #include "stored/sql.h"
 
-struct slice dir_copy(struct pool *pool, struct slice s)
-{
-	return (struct slice){pool_strndup(pool, s.p ? s.p : "", s.len), s.len};
-}
-
 enum ipc_err dir_one(struct base *b, enum db_result *r)
 {
 	*r = db_step(b->db);
@@ -59,8 +54,8 @@ enum ipc_err dir_domain_get(struct base *b, struct pool *pool, struct slice name
 	enum ipc_err e = dir_one(b, &r);
 	if (e == ERR_OK)
 		*out = (struct domain){.id = db_col_u64(b->db, 0),
-				       .name = dir_copy(pool, db_col(b->db, 1)),
-				       .catch_all = dir_copy(pool, db_col(b->db, 2)),
+				       .name = slice_copy(pool, db_col(b->db, 1)),
+				       .catch_all = slice_copy(pool, db_col(b->db, 2)),
 				       .created_ms = db_col_u64(b->db, 3),
 				       .quota = dir_col_setting(b, 4),
 				       .login_delay_ms = dir_col_setting(b, 5),

@@ -44,14 +44,7 @@ static void target(struct resolve *r, const struct target *t)
 		if (t->account ? o->t[i].account == t->account
 			       : slice_eq(o->t[i].address, t->address))
 			return;
-	if (o->n == r->cap) {
-		size_t cap = r->cap ? 2 * r->cap : 4;
-		struct target *bigger = pool_alloc(r->pool, cap * sizeof(*bigger));
-		for (size_t i = 0; i < o->n; i++)
-			bigger[i] = o->t[i];
-		o->t = bigger;
-		r->cap = cap;
-	}
+	o->t = pool_grow(r->pool, o->t, o->n, &r->cap, sizeof(*o->t));
 	o->t[o->n++] = *t;
 }
 
@@ -65,7 +58,7 @@ static enum ipc_err account(struct resolve *r, struct slice address, struct slic
 	if (e == ERR_OK) {
 		t.account = db_col_u64(r->b->db, 0);
 		t.shard = (unsigned)db_col_u64(r->b->db, 1);
-		t.address = dir_copy(r->pool, db_col(r->b->db, 2));
+		t.address = slice_copy(r->pool, db_col(r->b->db, 2));
 	}
 	db_reset(r->b->db);
 	if (e == ERR_OK)
@@ -123,7 +116,7 @@ static enum ipc_err our_domain(struct resolve *r, struct slice name, struct slic
 	db_text(r->b->db, name);
 	enum ipc_err e = dir_one(r->b, &res);
 	if (e == ERR_OK)
-		*catch_all = dir_copy(r->pool, db_col(r->b->db, 0));
+		*catch_all = slice_copy(r->pool, db_col(r->b->db, 0));
 	db_reset(r->b->db);
 	return e == ERR_NOTFOUND ? ERR_NOTLOCAL : e;
 }

@@ -47,14 +47,7 @@ static enum ipc_err start_run(struct base *b, struct op *op)
 		return e;
 	db_start(b->db, SQL_ACCOUNT_EPOCHS);
 	while ((r = db_step(b->db)) == DB_ROW) {
-		if (s->n == s->cap) {
-			size_t cap = s->cap ? 2 * s->cap : 64;
-			struct epoch *more = pool_alloc(op->pool, cap * sizeof(*more));
-			if (s->n)
-				memcpy(more, s->epochs, s->n * sizeof(*more));
-			s->epochs = more;
-			s->cap = cap;
-		}
+		s->epochs = pool_grow(op->pool, s->epochs, s->n, &s->cap, sizeof(*s->epochs));
 		s->epochs[s->n++] = (struct epoch){db_col_u64(b->db, 0), db_col_u64(b->db, 1)};
 	}
 	db_reset(b->db);

@@ -180,11 +180,6 @@ static void to_shards(struct item *it)
 
 /* --- load ---------------------------------------------------------------- */
 
-static struct slice kept(struct pool *pool, struct slice s)
-{
-	return (struct slice){pool_dup(pool, s.p ? s.p : "", s.len), s.len};
-}
-
 static enum ipc_err load_rcpts(struct base *b, struct item *it)
 {
 	size_t cap = 0;
@@ -193,17 +188,9 @@ static enum ipc_err load_rcpts(struct base *b, struct item *it)
 	db_u64(b->db, it->id);
 	db_u64(b->db, it->now_ms);
 	while ((r = db_step(b->db)) == DB_ROW) {
-		if (it->n == cap) {
-			cap = cap ? 2 * cap : 8;
-			struct drop *d = pool_alloc(it->pool, cap * sizeof(*d));
-			uint64_t *a = pool_alloc(it->pool, cap * sizeof(*a));
-			if (it->n) {
-				memcpy(d, it->drop, it->n * sizeof(*d));
-				memcpy(a, it->attempts, it->n * sizeof(*a));
-			}
-			it->drop = d;
-			it->attempts = a;
-		}
+		size_t same = cap;
+		it->drop = pool_grow(it->pool, it->drop, it->n, &same, sizeof(*it->drop));
+		it->attempts = pool_grow(it->pool, it->attempts, it->n, &cap, sizeof(uint64_t));
 		it->drop[it->n] = (struct drop){.n = db_col_u64(b->db, 0),
 						.account = db_col_u64(b->db, 1),
 						.shard = (unsigned)db_col_u64(b->db, 2)};
@@ -236,12 +223,12 @@ static enum ipc_err load_run(struct base *b, struct op *op)
 	enum db_result r = db_step(b->db);
 	if (r != DB_ROW)
 		return r == DB_DONE ? ERR_NOTFOUND : work_err(b, r);
-	it->msgid = kept(it->pool, db_col(b->db, 0));
-	it->sid = kept(it->pool, db_col(b->db, 1));
+	it->msgid = slice_copy(it->pool, db_col(b->db, 0));
+	it->sid = slice_copy(it->pool, db_col(b->db, 1));
 	it->created_ms = db_col_u64(b->db, 5);
 	it->size = db_col_u64(b->db, 7);
 	uint64_t body = db_col_u64(b->db, 8);
-	it->meta = kept(it->pool, db_col(b->db, 9));
+	it->meta = slice_copy(it->pool, db_col(b->db, 9));
 	enum ipc_err e = load_rcpts(b, it);
 	if (e == ERR_OK)
 		e = load_accounts(b, it);

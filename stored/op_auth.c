@@ -65,12 +65,6 @@ static const char *const MECH[] = {
 
 static void stepped(struct login *l);
 
-static void wipe(struct slice s)
-{
-	if (s.len)
-		explicit_bzero((void *)(uintptr_t)s.p, s.len);
-}
-
 /* --- a login's life ------------------------------------------------------------ */
 
 static void login_free(struct login *l)
@@ -106,9 +100,9 @@ static struct login *login_new(struct request *rq, const struct msg_auth_start *
 			    .pool = pool_new(0),
 			    .role = conn_role(rq->conn),
 			    .mech = sasl_mech(m->mech)};
-	l->sid = dir_copy(l->pool, m->sid);
-	l->service = dir_copy(l->pool, m->service);
-	l->peer = dir_copy(l->pool, m->peer);
+	l->sid = slice_copy(l->pool, m->sid);
+	l->service = slice_copy(l->pool, m->service);
+	l->peer = slice_copy(l->pool, m->peer);
 	list_add_tail(&logins.all, &l->link);
 	logins.n++;
 	logins.of_role[l->role]++;
@@ -386,7 +380,7 @@ static void ask(struct login *l)
 
 static void stepped(struct login *l)
 {
-	wipe(l->in);
+	slice_wipe(l->in);
 	l->in = SLICE("");
 	if (!l->has_guard) { /* a user, or an address that is not to be heard */
 		l->has_guard = sasl_user(l->sasl).len > 0;
@@ -444,7 +438,7 @@ void op_auth_start(struct request *rq)
 	enum ipc_err e;
 	const char *why = not_possible(m, sasl_mech(m->mech), conn_role(rq->conn), &e);
 	if (why) {
-		wipe(m->initial);
+		slice_wipe(m->initial);
 		request_error(rq, e, why);
 		return;
 	}
@@ -472,7 +466,7 @@ void op_auth_step(struct request *rq)
 				l = x;
 		}
 	if (!l) {
-		wipe(m->response);
+		slice_wipe(m->response);
 		request_error(rq, ERR_NOTFOUND, "this login is over");
 		return;
 	}

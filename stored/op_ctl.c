@@ -10,12 +10,6 @@ static const struct ctl_cmd *const TABLE[] = {ctl_dir_commands, ctl_store_comman
 					      ctl_restore_commands};
 enum { TABLES = sizeof(TABLE) / sizeof(TABLE[0]), WORDS_MAX = 4096 };
 
-static void wipe(struct slice s)
-{
-	if (s.len)
-		explicit_bzero((void *)(uintptr_t)s.p, s.len);
-}
-
 /* How many of the typed words the row's own words cover; 0: another command. */
 static size_t row_matches(const struct ctl_cmd *row, const struct row_word *w, size_t n)
 {
@@ -78,7 +72,7 @@ void ctl_done(struct ctl *c)
 	struct msg_ctl_reply m = {
 	    .cells = c->cells, .cells_n = c->cells_n, .cursor = c->cursor_out, .body = c->body_out};
 	int fd = c->body_out.fd; /* the reply takes a descriptor of its own */
-	wipe(c->secret);
+	slice_wipe(c->secret);
 	request_reply(c->rq, MSG_ctl_reply, &m);
 	if (fd > 0)
 		close(fd);
@@ -86,7 +80,7 @@ void ctl_done(struct ctl *c)
 
 void ctl_fail(struct ctl *c, enum ipc_err e, const char *text)
 {
-	wipe(c->secret);
+	slice_wipe(c->secret);
 	request_error(c->rq, e, text);
 }
 
@@ -103,7 +97,7 @@ void op_ctl(struct request *rq)
 	const struct ctl_cmd *cmd =
 	    m->words_n <= WORDS_MAX ? find(m->words, m->words_n, &used) : NULL;
 	if (!cmd) {
-		wipe(m->secret);
+		slice_wipe(m->secret);
 		request_error(rq, ERR_BAD, unknown(rq->pool, m->words, m->words_n));
 		return;
 	}
@@ -185,14 +179,7 @@ void ctl_write(struct ctl *c, unsigned base, enum ipc_err (*run)(struct base *b,
 
 static void cell(struct ctl *c, enum cell_kind kind, const char *name, const char *p, size_t len)
 {
-	if (c->cells_n == c->cells_cap) {
-		uint32_t cap = c->cells_cap ? 2 * c->cells_cap : 32;
-		struct row_cell *bigger = pool_alloc(c->pool, cap * sizeof(*bigger));
-		if (c->cells_n)
-			memcpy(bigger, c->cells, c->cells_n * sizeof(*bigger));
-		c->cells = bigger;
-		c->cells_cap = cap;
-	}
+	c->cells = pool_grow(c->pool, c->cells, c->cells_n, &c->cells_cap, sizeof(*c->cells));
 	c->cells[c->cells_n++] = (struct row_cell){
 	    c->record, kind, slice_of(name), {pool_strndup(c->pool, p ? p : "", len), len}};
 }

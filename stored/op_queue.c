@@ -60,11 +60,6 @@ static void done_ok(struct op *op)
 		request_error(t->rq, e, e == ERR_INUSE ? "the lease has run out" : NULL);
 }
 
-static struct slice kept(struct pool *pool, struct slice s)
-{
-	return (struct slice){pool_dup(pool, s.p ? s.p : "", s.len), s.len};
-}
-
 /* --- claim --------------------------------------------------------------- */
 
 static void add_pair(struct task *t, uint64_t item, struct slice domain)
@@ -72,7 +67,7 @@ static void add_pair(struct task *t, uint64_t item, struct slice domain)
 	for (size_t i = 0; i < t->pairs; i++)
 		if (t->pair[i].item == item && slice_eq(t->pair[i].domain, domain))
 			return;
-	t->pair[t->pairs++] = (struct pair){item, kept(t->rq->pool, domain)};
+	t->pair[t->pairs++] = (struct pair){item, slice_copy(t->rq->pool, domain)};
 }
 
 static enum ipc_err find_pairs(struct base *b, struct task *t, size_t max)
@@ -91,7 +86,7 @@ static enum ipc_err find_pairs(struct base *b, struct task *t, size_t max)
 static enum ipc_err lease(struct base *b, struct task *t, const struct pair *p, uint64_t until,
 			  struct slice worker, struct row_queued *q)
 {
-	uint32_t cap = 0;
+	size_t cap = 0;
 	enum db_result r;
 	struct pool *pool = t->rq->pool;
 	db_start(b->db, SQL_QUEUE_LEASE);
@@ -101,18 +96,12 @@ static enum ipc_err lease(struct base *b, struct task *t, const struct pair *p, 
 	db_bytes(b->db, p->domain);
 	db_u64(b->db, t->now_ms);
 	while ((r = db_step(b->db)) == DB_ROW) {
-		if (q->rcpts_n == cap) {
-			cap = cap ? 2 * cap : 4;
-			struct row_queued_rcpt *more = pool_alloc(pool, cap * sizeof(*more));
-			if (q->rcpts_n)
-				memcpy(more, q->rcpts, q->rcpts_n * sizeof(*more));
-			q->rcpts = more;
-		}
+		q->rcpts = pool_grow(pool, q->rcpts, q->rcpts_n, &cap, sizeof(*q->rcpts));
 		q->rcpts[q->rcpts_n++] =
 		    (struct row_queued_rcpt){.rcpt = db_col_u64(b->db, 0),
-					     .addr = kept(pool, db_col(b->db, 1)),
+					     .addr = slice_copy(pool, db_col(b->db, 1)),
 					     .notify = (uint32_t)db_col_u64(b->db, 2),
-					     .orcpt = kept(pool, db_col(b->db, 3)),
+					     .orcpt = slice_copy(pool, db_col(b->db, 3)),
 					     .attempts = (uint32_t)db_col_u64(b->db, 4)};
 	}
 	db_reset(b->db);
@@ -129,10 +118,10 @@ static enum ipc_err describe(struct base *b, struct pool *pool, const struct pai
 		return r == DB_DONE ? ERR_NOTFOUND : work_err(b, r);
 	q->item = p->item;
 	q->domain = p->domain;
-	q->id = kept(pool, db_col(b->db, 0));
-	q->sender = kept(pool, db_col(b->db, 2));
+	q->id = slice_copy(pool, db_col(b->db, 0));
+	q->sender = slice_copy(pool, db_col(b->db, 2));
 	q->flags = (uint32_t)db_col_u64(b->db, 3);
-	q->envid = kept(pool, db_col(b->db, 4));
+	q->envid = slice_copy(pool, db_col(b->db, 4));
 	q->created_ms = db_col_u64(b->db, 5);
 	q->size = db_col_u64(b->db, 7);
 	db_reset(b->db);

@@ -203,14 +203,6 @@ static void answer(struct intake *j, enum ipc_err e, const char *text)
 	request_reply(j->rq, MSG_delivered, &d);
 }
 
-static void *grow(struct pool *pool, void *old, size_t n, size_t cap, size_t size)
-{
-	void *p = pool_alloc(pool, cap * size);
-	if (n)
-		memcpy(p, old, n * size);
-	return p;
-}
-
 /* Finds or adds the place; its index. */
 static uint32_t place(struct intake *j, const struct row_rcpt *rc, const struct target *t,
 		      const struct account *a)
@@ -230,11 +222,9 @@ static uint32_t place(struct intake *j, const struct row_rcpt *rc, const struct 
 	void *have = map_get(j->seen, key, len);
 	if (have)
 		return (uint32_t)((uintptr_t)have - 1);
-	if (j->n == j->cap) {
-		j->cap = j->cap ? 2 * j->cap : 4;
-		j->to = grow(j->rq->pool, j->to, j->n, j->cap, sizeof(*j->to));
-		j->quota = grow(j->rq->pool, j->quota, j->n, j->cap, sizeof(*j->quota));
-	}
+	size_t cap = j->cap; /* of both */
+	j->to = pool_grow(j->rq->pool, j->to, j->n, &cap, sizeof(*j->to));
+	j->quota = pool_grow(j->rq->pool, j->quota, j->n, &j->cap, sizeof(*j->quota));
 	j->quota[j->n] = t->account ? a->quota : 0;
 	j->to[j->n] = (struct queue_to){.addr = t->address,
 					.notify = rc->notify,

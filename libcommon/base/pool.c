@@ -129,6 +129,17 @@ char *pool_printf(struct pool *p, const char *fmt, ...)
 	return at;
 }
 
+void *pool_grow(struct pool *p, void *items, size_t n, size_t *cap, size_t size)
+{
+	if (n < *cap)
+		return items;
+	*cap = *cap ? 2 * *cap : 8;
+	void *more = pool_alloc(p, *cap * size);
+	if (n)
+		memcpy(more, items, n * size);
+	return more;
+}
+
 size_t pool_size(const struct pool *p)
 {
 	return p->total;

@@ -20,6 +20,9 @@ void *pool_dup(struct pool *p, const void *src, size_t n);
 char *pool_strndup(struct pool *p, const char *s, size_t n);
 char *pool_strdup(struct pool *p, const char *s);
 char *pool_printf(struct pool *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Room for one more item behind the n that stand in `items`: as they are while n < *cap, else
+ * copied to where twice as many fit. `size` is that of an item. */
+void *pool_grow(struct pool *p, void *items, size_t n, size_t *cap, size_t size);
 /* Bytes taken from the system. */
 size_t pool_size(const struct pool *p);
 

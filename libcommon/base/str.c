@@ -1,6 +1,7 @@
 #include "libcommon/base/str.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include "libcommon/base/pool.h"
 
 char str_lower(char c)
 {
@@ -53,6 +54,17 @@ bool slice_istarts(struct slice a, const char *prefix)
 static bool blank(char c)
 {
 	return c == ' ' || c == '\t';
+}
+
+struct slice slice_copy(struct pool *pool, struct slice s)
+{
+	return (struct slice){pool_strndup(pool, s.p ? s.p : "", s.len), s.len};
+}
+
+void slice_wipe(struct slice s)
+{
+	if (s.len)
+		explicit_bzero((void *)(uintptr_t)s.p, s.len);
 }
 
 struct slice slice_trim(struct slice s)

@@ -26,6 +26,11 @@ bool slice_eqs(struct slice a, const char *s);
 bool slice_ieqs(struct slice a, const char *s);
 bool slice_starts(struct slice a, const char *prefix);
 bool slice_istarts(struct slice a, const char *prefix);
+struct pool;
+/* A copy in pool, with a NUL behind it. */
+struct slice slice_copy(struct pool *pool, struct slice s);
+/* Overwrites the bytes, of a password or a key that stood there. */
+void slice_wipe(struct slice s);
 struct slice slice_trim(struct slice s); /* spaces and tabs at both ends */
 /* Cuts the next word (separated by spaces or tabs) off *rest; empty when none is left. */
 struct slice slice_word(struct slice *rest);

@@ -11,6 +11,24 @@
 #include "libcommon/base/pool.h"
 #include "libcommon/base/str.h"
 
+static void a_pool_array_grows_and_keeps_its_items(void **state)
+{
+	(void)state;
+	struct pool *pool = pool_new(0);
+	unsigned *item = NULL, moves = 0;
+	size_t cap = 0;
+	for (unsigned n = 0; n < 1000; n++) {
+		const unsigned *was = item;
+		item = pool_grow(pool, item, n, &cap, sizeof(*item));
+		moves += item != was;
+		item[n] = n;
+	}
+	assert_int_equal(moves, 8); /* 8, 16 ... 1024 */
+	for (unsigned n = 0; n < 1000; n++)
+		assert_int_equal(item[n], n);
+	pool_free(&pool);
+}
+
 static void pool_keeps_what_it_gave(void **state)
 {
 	(void)state;
@@ -190,6 +208,7 @@ static void dates_have_their_form(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_pool_array_grows_and_keeps_its_items),
 	    cmocka_unit_test(pool_keeps_what_it_gave),
 	    cmocka_unit_test(pool_memory_is_zero_after_clear),
 	    cmocka_unit_test(buf_stops_at_its_limit),
