@@ -131,8 +131,7 @@ static bool issue(struct slice name, const struct slice *names, size_t n, struct
 	return ok;
 }
 
-/* --- start-up ----------------------------------------------------------------------------------
- */
+/* --- start-up -------------------------------------------------------------------------------- */
 
 /* The names of the configuration as pair_names would write them. */
 static size_t conf_names(const struct cert_conf *cc, struct slice *out, struct buf *text)
@@ -254,8 +253,8 @@ void set_close(void)
 	ca_close();
 }
 
-/* --- looking up
- * ----------------------------------------------------------------------------------- */
+/* --- looking up --------------------------------------------------------------------------------
+ */
 
 struct cert *set_find(struct slice name)
 {
@@ -298,8 +297,8 @@ const struct cert *set_default(enum role role)
 	return first;
 }
 
-/* --- changes
- * --------------------------------------------------------------------------------------- */
+/* --- changes -----------------------------------------------------------------------------------
+ */
 
 bool set_issue(struct slice name, const struct slice *names, size_t n, struct why *w)
 {

@@ -21,8 +21,7 @@ static struct list boxes = {&boxes, &boxes}; /* with a lock */
 
 static void question(struct box *b);
 
-/* --- start --------------------------------------------------------------------------------------
- */
+/* --- start ----------------------------------------------------------------------------------- */
 
 void backend_start(void)
 {
@@ -35,8 +34,8 @@ void backend_use(backend_call_fn *fn)
 	call = fn;
 }
 
-/* --- logins
- * --------------------------------------------------------------------------------------- */
+/* --- logins ------------------------------------------------------------------------------------
+ */
 
 /* An auth_start or auth_step under way. */
 struct exchange {
@@ -151,8 +150,8 @@ void backend_auth_cancel(uint64_t auth)
 	call(uplink_store(), MSG_auth_step, &m, ignore, NULL);
 }
 
-/* --- the mailbox
- * ---------------------------------------------------------------------------------- */
+/* --- the mailbox -------------------------------------------------------------------------------
+ */
 
 static struct slice lock_of(const struct box *b)
 {

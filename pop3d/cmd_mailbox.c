@@ -123,8 +123,7 @@ void mailbox_refused(struct session *s, enum ipc_err e, struct slice text)
 	reply_refused(s, e, text);
 }
 
-/* --- commands ----------------------------------------------------------------------------------
- */
+/* --- commands -------------------------------------------------------------------------------- */
 
 /* The message that an argument means; answers when there is none. */
 static struct message *message_of(struct session *s, struct slice arg)
@@ -275,8 +274,7 @@ enum cmd_result cmd_top(struct session *s, const struct args *a)
 	return CMD_WAIT;
 }
 
-/* --- sending messages ---------------------------------------------------------------------------
- */
+/* --- sending messages ------------------------------------------------------------------------ */
 
 /* How much of the piece TOP sends; *done: the last line is in it. */
 static size_t top_cut(struct transfer *t, struct slice piece, bool *done)

@@ -115,8 +115,7 @@ void reply_refused(struct session *s, enum ipc_err e, struct slice text)
 		reply_err(s, code, "%s", known ? by[e].text : by[ERR_TEMP].text);
 }
 
-/* --- messages ----------------------------------------------------------------------------------
- */
+/* --- messages -------------------------------------------------------------------------------- */
 
 /* Sends [*from, to), then `extra`. */
 static void flush(struct session *s, const char **from, const char *to, const char *extra)

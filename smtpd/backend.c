@@ -188,8 +188,7 @@ void backend_rcpt(struct slot *slot)
 	ask(s, slot, MSG_rcpt_check, m, on_rcpt);
 }
 
-/* --- messages ----------------------------------------------------------------------------------
- */
+/* --- messages -------------------------------------------------------------------------------- */
 
 static void on_delivered(struct ask *a, enum msg_type t, const void *msg)
 {
@@ -239,8 +238,7 @@ void backend_deliver(struct session *s, const struct body *body)
 	ask(s, NULL, MSG_deliver, m, on_delivered);
 }
 
-/* --- logins --------------------------------------------------------------------------------------
- */
+/* --- logins ---------------------------------------------------------------------------------- */
 
 static void on_auth(void *arg, enum msg_type t, const void *msg)
 {

@@ -168,8 +168,7 @@ void message_refused(struct session *s, enum ipc_err e, struct slice text)
 	end_all(s, &r);
 }
 
-/* --- DATA's octets ------------------------------------------------------------------------------
- */
+/* --- DATA's octets --------------------------------------------------------------------------- */
 
 static void lookalike(struct session *s)
 {
@@ -192,8 +191,7 @@ size_t data_input(struct session *s, struct slice in)
 	return n;
 }
 
-/* --- BDAT ----------------------------------------------------------------------------------------
- */
+/* --- BDAT ------------------------------------------------------------------------------------ */
 
 static bool bdat_args(struct slice args, uint64_t *n, bool *last)
 {

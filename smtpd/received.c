@@ -8,10 +8,12 @@
 #include "libcommon/mail/addrlist.h"
 #include "libcommon/mail/header.h"
 
+enum { AUTHORS_MAX = 100 }; /* each is a question to the store */
+
 /* Fields of the message that matter here. */
 struct have {
 	bool date, message_id;
-	unsigned received;
+	unsigned received, authors;
 };
 
 /* An author that cannot be the sender: the message will be refused. */
@@ -23,14 +25,14 @@ static void unreadable_author(struct txn *t)
 }
 
 /* Remembers the authors of a submitted message: each must be the sender's own address. */
-static void keep_authors(struct session *s, struct slice raw)
+static void keep_authors(struct session *s, struct slice raw, unsigned *n)
 {
 	struct pool *pool = s->txn->pool;
 	bool cut;
 	struct addrlist *l = addrlist_parse(pool, raw, &cut);
 	if (cut)
 		unreadable_author(s->txn);
-	for (; l; l = l->next) {
+	for (; l && *n <= AUTHORS_MAX; l = l->next, ++*n) {
 		struct addr a = {0};
 		if (l->kind != ADDRLIST_MAILBOX)
 			continue;
@@ -58,11 +60,11 @@ static struct have look(struct session *s, struct slice head)
 		else if (slice_ieqs(f.name, "Message-ID"))
 			h.message_id = true;
 		else if (s->user && slice_ieqs(f.name, "From"))
-			keep_authors(s, f.raw);
+			keep_authors(s, f.raw, &h.authors);
 	}
 	/* A header whose end is not here could hide a From field behind what was looked at. */
 	bool partial = it.body >= head.len && head.len + DATA_HEADROOM >= IPC_INLINE_BODY;
-	if (s->user && (it.cut || partial))
+	if (s->user && (it.cut || partial || h.authors > AUTHORS_MAX))
 		unreadable_author(s->txn);
 	return h;
 }

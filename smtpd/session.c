@@ -384,8 +384,7 @@ static void pump(struct session *s)
 	session_drop(s);
 }
 
-/* --- the stream's calls ------------------------------------------------------------------------
- */
+/* --- the stream's calls ---------------------------------------------------------------------- */
 
 static void early_talker(struct session *s)
 {

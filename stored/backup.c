@@ -26,7 +26,8 @@ const char *backup_store(const char *state_dir)
 	return path;
 }
 
-bool backup_name_ok(struct slice name)
+/* Letters, digits, ".", "-", "_"; not starting with a dot. */
+static bool backup_name_ok(struct slice name)
 {
 	for (size_t i = 0; i < name.len; i++) {
 		char c = str_lower(name.p[i]);

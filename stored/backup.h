@@ -24,8 +24,6 @@ struct backup_info {
 	unsigned shards;
 	unsigned files;
 };
-/* May it be a backup's name: letters, digits, ".", "-", "_"; not starting with a dot. */
-bool backup_name_ok(struct slice name);
 /* The folder of a backup: for base_frozen(). NULL: no such backup. */
 const char *backup_dir(struct pool *pool, const char *state_dir, struct slice name);
 bool backup_create(struct pool *pool, const char *state_dir, struct slice name,

@@ -62,7 +62,6 @@ void db_reset(struct db *d);
 enum db_result db_run(struct db *d);
 /* Columns of the current row, from 0. Slices live until the next step. */
 uint64_t db_col_u64(struct db *d, int col);
-int64_t db_col_i64(struct db *d, int col);
 struct slice db_col(struct db *d, int col);
 bool db_col_null(struct db *d, int col);
 int db_changes(struct db *d);

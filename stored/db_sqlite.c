@@ -367,12 +367,7 @@ enum db_result db_run(struct db *d)
 
 uint64_t db_col_u64(struct db *d, int col)
 {
-	return (uint64_t)db_col_i64(d, col);
-}
-
-int64_t db_col_i64(struct db *d, int col)
-{
-	return d->cur ? sqlite3_column_int64(d->cur, col) : 0;
+	return d->cur ? (uint64_t)sqlite3_column_int64(d->cur, col) : 0;
 }
 
 struct slice db_col(struct db *d, int col)

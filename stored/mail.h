@@ -171,7 +171,6 @@ enum ipc_err queue_outcomes(struct base *b, uint64_t item, struct slice worker,
 			    const struct queue_outcome *o, size_t n, uint64_t now_ms);
 /* Forgets up to `max` items finished at or before until_ms. */
 enum ipc_err queue_purge(struct base *b, uint64_t until_ms, unsigned max, unsigned *n);
-struct slice queue_domain(struct pool *pool, struct slice addr); /* lower case, of an address */
 
 /* fanout.c: local recipients of queued messages go to their shards. */
 void fanout_start(void); /* takes up what was left */

@@ -9,7 +9,7 @@ static enum ipc_err ran(struct base *b)
 	return r == DB_DONE ? ERR_OK : work_err(b, r);
 }
 
-struct slice queue_domain(struct pool *pool, struct slice addr)
+static struct slice queue_domain(struct pool *pool, struct slice addr)
 {
 	const char *at = addr.len ? memrchr(addr.p, '@', addr.len) : NULL;
 	if (!at)

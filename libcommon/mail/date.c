@@ -2,7 +2,8 @@
 
 enum { VALUE_MAX = 256 };
 
-int64_t date_days(int64_t year, unsigned month, unsigned day)
+/* Days since 1970 of a date in the Gregorian calendar; month and day from 1. */
+static int64_t date_days(int64_t year, unsigned month, unsigned day)
 {
 	/* Years counted from March: the leap day is then the last of a year. */
 	int64_t y = month > 2 ? year : year - 1;

@@ -12,7 +12,5 @@ struct date {
 /* Reads a Date field's value (folded or not). Unknown zones count as UTC. False when no date can
  * be made of it. */
 bool date_parse(struct slice s, struct date *out);
-/* Days since 1970 of a date in the Gregorian calendar; month and day from 1. */
-int64_t date_days(int64_t year, unsigned month, unsigned day);
 
 #endif

@@ -241,7 +241,7 @@ struct slice stream_data(struct stream *s)
 	return (struct slice){s->in_len ? s->in + s->in_off : "", s->in_len};
 }
 
-bool stream_full(struct stream *s)
+static bool stream_full(const struct stream *s)
 {
 	return s->in_len >= s->in_max;
 }

@@ -60,8 +60,6 @@ void stream_finish(struct stream *s, uint64_t ms);
 
 /* Unread bytes; valid until the next stream call on s. */
 struct slice stream_data(struct stream *s);
-/* True when the read buffer has reached read_max: nothing more is read until some is taken. */
-bool stream_full(struct stream *s);
 void stream_consume(struct stream *s, size_t n);
 /* Stop and go on reading (back-pressure). stream_resume() calls on_data (deferred) when
  * unread bytes are there. */

@@ -269,8 +269,7 @@ static void expect(const char *priority, const char *name, bool verify, const ch
 	part(&m);
 }
 
-/* --- an administrator --------------------------------------------------------------------------
- */
+/* --- an administrator ------------------------------------------------------------------------ */
 
 static void command(const char *verb, const char *name, const char *secret)
 {
@@ -290,8 +289,7 @@ static void command(const char *verb, const char *name, const char *secret)
 	pool_free(&pool);
 }
 
-/* --- tests -------------------------------------------------------------------------------------
- */
+/* --- tests ----------------------------------------------------------------------------------- */
 
 static void handshakes_are_verified(void **state)
 {

@@ -364,8 +364,7 @@ static void a_lost_connection_takes_its_logins_along(void **state)
 	fail_msg("%llu logins are left", (unsigned long long)n);
 }
 
-/* --- delays and limits --------------------------------------------------------------------------
- */
+/* --- delays and limits ----------------------------------------------------------------------- */
 
 static void failures_are_delayed_more_and_more(void **state)
 {
@@ -480,8 +479,8 @@ static void a_full_queue_says_try_again(void **state)
 	assert_int_equal(live.err, ERR_TEMP);
 }
 
-/* --- remembered
- * ------------------------------------------------------------------------------------ */
+/* --- remembered --------------------------------------------------------------------------------
+ */
 
 static void a_success_is_remembered(void **state)
 {
@@ -543,8 +542,8 @@ static void password_becomes(const char *command, const char *text)
 	fail_msg("%s", live.cells);
 }
 
-/* --- app passwords and imported hashes
- * -------------------------------------------------------------- */
+/* --- app passwords and imported hashes ---------------------------------------------------------
+ */
 
 static void app_passwords_log_in(void **state)
 {
