@@ -2,9 +2,11 @@
  * several pages, and perhaps a body. */
 #include "hamletctl/hamletctl.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "libcommon/base/mem.h"
 #include "libcommon/ipc/peer.h"
 #include "libcommon/ipc/store.h"
 
@@ -84,13 +86,28 @@ static bool attach(struct pool *pool, const struct cmd *c, const char *last, str
 	return true;
 }
 
+struct answer { /* of all pages; what the cells point at is in the pool */
+	struct row_cell *cells;
+	size_t n, cap;
+};
+
+static void append(struct answer *a, const struct row_cell *cells, size_t n)
+{
+	if (n == 0)
+		return;
+	while (a->n + n > a->cap)
+		a->cap = a->cap ? 2 * a->cap : 1024;
+	a->cells = mem_realloc(a->cells, a->cap * sizeof(*a->cells));
+	memcpy(a->cells + a->n, cells, n * sizeof(*cells));
+	a->n += n;
+}
+
 /* All pages of the answer. */
 static int converse(struct pool *pool, struct peer_sync *sync, const struct cmd *c,
 		    struct msg_ctl *m)
 {
-	const char *name = role_name(c->service);
-	struct row_cell *cells = NULL;
-	size_t n = 0;
+	struct answer all = {0};
+	int status = 0;
 	do {
 		enum msg_type type;
 		int fd = -1;
@@ -98,28 +115,26 @@ static int converse(struct pool *pool, struct peer_sync *sync, const struct cmd 
 		if (type != MSG_ctl_reply) {
 			struct slice text = SLICE("an answer that is no answer");
 			enum ipc_err e = peer_error(type, r, &text);
+			free(all.cells);
 			return complain(exit_status(e), "%.*s", SLICE_FMT(text));
 		}
-		if (r->cells_n) {
-			struct row_cell *all = pool_alloc(pool, (n + r->cells_n) * sizeof(*all));
-			if (n)
-				memcpy(all, cells, n * sizeof(*all));
-			memcpy(all + n, r->cells, r->cells_n * sizeof(*all));
-			cells = all;
-			n += r->cells_n;
-		}
-		if (c->flags & CMD_BODY) {
-			int status = print_body(&r->body);
-			if (fd >= 0)
-				close(fd);
-			return status;
-		}
+		append(&all, r->cells, r->cells_n);
 		m->cursor = r->cursor;
+		if (c->flags & CMD_BODY) {
+			status = print_body(&r->body);
+			m->cursor.len = 0;
+		}
+		if (fd >= 0)
+			close(fd);
 	} while (m->cursor.len);
-	if (n > UINT32_MAX)
-		return complain(EX_SOFTWARE, "%s answered with too much", name);
-	print_cells(cells, (uint32_t)n, c->shape);
-	return n && (c->flags & CMD_FINDINGS) ? 1 : 0;
+	if (all.n > UINT32_MAX)
+		status = complain(EX_SOFTWARE, "%s answered with too much", role_name(c->service));
+	else if (!(c->flags & CMD_BODY))
+		print_cells(all.cells, (uint32_t)all.n, c->shape);
+	if (status == 0 && all.n && (c->flags & CMD_FINDINGS))
+		status = 1;
+	free(all.cells);
+	return status;
 }
 
 int service_run(const struct cmd *c, int argc, const char *const *argv)
@@ -146,8 +161,7 @@ int service_run(const struct cmd *c, int argc, const char *const *argv)
 	}
 	if (memfd >= 0)
 		close(memfd);
-	if (m.secret.len)
-		explicit_bzero((void *)(uintptr_t)m.secret.p, m.secret.len);
+	slice_wipe(m.secret);
 	pool_free(&pool);
 	return status;
 }
