@@ -121,7 +121,7 @@ wire: all $(TOOLS)
 
 ## e2e            the real programs, driven by real clients (t/e2e)
 e2e: all $(TOOLS)
-	@$(if $(E2E),HAMLET_BUILD=$(O) prove $(E2E))
+	@$(if $(E2E),HAMLET_BUILD=$(O) prove -j2 $(E2E))
 
 # Fuzz targets t/fuzz/NAME_what.c are named and linked as unit tests are, by clang.
 FUZZ_SRC  := $(sort $(wildcard t/fuzz/*.c))
@@ -140,7 +140,8 @@ $(B)/fuzz/$(1): $(B)/fuzz/obj/t/fuzz/$(1).o $(call fuzzobjs,$(1))
 endef
 $(foreach u,$(FUZZ_SRC:t/fuzz/%.c=%),$(eval $(call FUZZTARGET,$(u))))
 
-# FUZZ_SECONDS is the time of all targets together; the corpora are replayed first.
+# FUZZ_SECONDS is the time of all targets together, two of them at a time; the corpora are replayed
+# first.
 FUZZ_SECONDS ?= 120
 ## fuzz           replay the corpora, then fuzz for FUZZ_SECONDS in all
 fuzz: $(FUZZ)
@@ -156,10 +157,16 @@ check: deps deps-test
 ## check-long     the same tests with larger counts, soak, kill and fuzz runs
 check-long: deps deps-test
 	@HAMLET_LONG=1 $(MAKE) --no-print-directory FUZZ_SECONDS=1800 check-built
-.PHONY: check-built
-check-built: layers unit wire e2e
+.PHONY: check-built built
+# Everything that the tests need is compiled first, on all cores; the tests run one kind at a time.
+JOBS     ?= $(shell nproc)
+built: all $(TOOLS) $(UNIT)
+check-built: layers
+	@$(MAKE) --no-print-directory -j$(JOBS) built
+	@$(MAKE) --no-print-directory unit wire e2e
+	@$(MAKE) --no-print-directory -j$(JOBS) SAN=1 built
 	@$(MAKE) --no-print-directory SAN=1 unit wire
-	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory -j$(JOBS) fuzz
 
 # --- structure and style -------------------------------------------------
 .PHONY: layers lint format man-tables
