@@ -11,7 +11,10 @@
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 
-enum { READ_BYTES = 16384 };
+enum {
+	PIPE_BYTES = 1 << 20, /* what a child may write while we are busy */
+	READ_BYTES = 16384
+};
 
 struct log_pipe {
 	uv_poll_t poll;
@@ -156,6 +159,9 @@ struct log_pipe *log_pipe_new(const char *instance, int *write_fd)
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return NULL;
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	/* A log that does not move may not stop the service: see log.c. */
+	fcntl(fds[1], F_SETFL, O_NONBLOCK);
+	fcntl(fds[1], F_SETPIPE_SZ, PIPE_BYTES);
 	struct log_pipe *p = mem_alloc(sizeof(*p));
 	p->fd = fds[0];
 	str_fmt(p->instance, sizeof(p->instance), "%s", instance);
@@ -184,8 +190,8 @@ void log_pipe_end(struct log_pipe **pp, char *last, size_t cap)
 		last[0] = 0;
 	if (!p)
 		return;
-	/* A pipe holds 64 KiB: what it has now is read, a writer that goes on is not. */
-	for (int i = 0; i < 8; i++) {
+	/* What the pipe has now is read, a writer that goes on is not. */
+	for (int i = 0; i <= PIPE_BYTES / READ_BYTES; i++) {
 		errno = 0;
 		if (!read_some(p) || errno == EAGAIN)
 			break;

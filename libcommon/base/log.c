@@ -1,12 +1,18 @@
 #include "libcommon/base/log.h"
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <syslog.h>
 #include <unistd.h>
 #include "libcommon/base/clock.h"
 
-enum { LINE_MAX_BYTES = 4096 };
+enum {
+	LINE_MAX_BYTES = 4096, /* PIPE_BUF: a pipe takes a line whole or not at all */
+	FULL_MS = 100,         /* how long a full pipe is waited for */
+};
 
 static const char *log_name = "hamlet";
 static enum log_to log_dest = LOG_TO_STDERR;
@@ -119,6 +125,37 @@ static void begin(struct out *o, enum log_level level)
 	puts_out(o, text);
 }
 
+/* False: the log is stuck, the line is lost. A log that is only slow is waited for, once: while it
+ * does not move, the service goes on without. */
+static bool write_line(const char *p, size_t n)
+{
+	static atomic_bool stuck; /* threads log, too */
+	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+	ssize_t w = write(STDERR_FILENO, p, n);
+	if (w < 0 && errno == EAGAIN && !stuck && poll(&room, 1, FULL_MS) > 0)
+		w = write(STDERR_FILENO, p, n);
+	stuck = w < 0 && errno == EAGAIN;
+	return !stuck;
+}
+
+/* Says how many lines were lost as soon as there is room. */
+static void write_counted(const struct out *o)
+{
+	static atomic_ulong lost;
+	struct out note;
+	char text[64];
+	unsigned long n = atomic_exchange(&lost, 0);
+	if (n) {
+		begin(&note, LOG_LV_WARN);
+		snprintf(text, sizeof(text), "log-lines-lost lines=%lu\n", n);
+		puts_out(&note, text);
+		if (!write_line(note.text, note.len))
+			atomic_fetch_add(&lost, n);
+	}
+	if (!write_line(o->text, o->len))
+		atomic_fetch_add(&lost, 1);
+}
+
 /* One write(2) a line, so that lines of several processes do not mix. */
 static void end(struct out *o, enum log_level level)
 {
@@ -128,8 +165,7 @@ static void end(struct out *o, enum log_level level)
 		return;
 	}
 	o->text[o->len++] = '\n';
-	ssize_t n = write(STDERR_FILENO, o->text, o->len);
-	(void)n; /* nowhere to complain */
+	write_counted(o);
 }
 
 void log_emit(enum log_level level, const char *sid, const char *event, const struct log_kv *kv)

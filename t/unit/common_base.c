@@ -3,7 +3,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
+#include <unistd.h>
 #include <cmocka.h>
+#include "libcommon/base/log.h"
 #include "libcommon/base/buf.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/id.h"
@@ -205,9 +208,41 @@ static void dates_have_their_form(void **state)
 	assert_string_equal(text, "2026-11-23T21:47:00.123Z");
 }
 
+/* Nobody reads the log: the service goes on, and says later what was lost. */
+static void a_stuck_log_stops_nobody(void **state)
+{
+	(void)state;
+	char text[8192];
+	int fd[2], err = dup(STDERR_FILENO);
+	ssize_t n, last = 0;
+	assert_int_equal(pipe2(fd, O_CLOEXEC | O_NONBLOCK), 0);
+	memset(text, 'x', sizeof(text));
+	while (write(fd[1], text, 4096) > 0)
+		;
+	dup2(fd[1], STDERR_FILENO);
+	uint64_t start = clock_mono();
+	for (int i = 0; i < 1000; i++)
+		log_event(LOG_LV_ERROR, NULL, "lost", LU("i", i));
+	bool quick = clock_mono() - start < 5000;
+	while ((n = read(fd[0], text, sizeof(text))) > 0)
+		;
+	log_event(LOG_LV_ERROR, NULL, "seen", LU("i", 1));
+	dup2(err, STDERR_FILENO);
+	while ((n = read(fd[0], text, sizeof(text) - 1)) > 0)
+		last = n;
+	text[last] = '\0';
+	assert_true(quick);
+	assert_non_null(strstr(text, "log-lines-lost lines=1000\n"));
+	assert_non_null(strstr(text, "seen i=1\n"));
+	close(fd[0]);
+	close(fd[1]);
+	close(err);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_stuck_log_stops_nobody),
 	    cmocka_unit_test(a_pool_array_grows_and_keeps_its_items),
 	    cmocka_unit_test(pool_keeps_what_it_gave),
 	    cmocka_unit_test(pool_memory_is_zero_after_clear),
