@@ -88,6 +88,7 @@ const struct conf_directive conf_table[] = {
      .type = CONF_SIZE,
      .offset = AT(quota),
      .def = "0",
+     .max = INT64_MAX,
      .help = "Bytes that an account may keep unless it or its domain says otherwise; 0: no limit."},
     {.name = "send-limit",
      .type = CONF_INT,

@@ -54,7 +54,8 @@ bool ctl_setting(struct ctl *c, struct slice word, const struct ctl_settings *s,
 	if (unset)
 		*to = DIR_UNSET;
 	/* What the database takes: 63 bits. */
-	if (!ok || (*to != DIR_UNSET && *to != CONF_NEVER && *to > INT64_MAX))
+	bool never = to == s->expire_ms && *to == CONF_NEVER;
+	if (!ok || (!unset && !never && *to > INT64_MAX))
 		*e = ctl_err(c, ERR_BAD, "%.*s: \"%.*s\" is not a value (try %s)", SLICE_FMT(key),
 			     SLICE_FMT(v),
 			     to == s->quota            ? "quota=1G, 0 for none, or default"

@@ -79,6 +79,7 @@ static void a_bad_setting_changes_nothing(void **state)
 	FAILS("account set alice@a.test quota=5M login-delay=soon", NULL, ERR_BAD,
 	      "login-delay: \"soon\" is not a value (try login-delay=1m");
 	FAILS("account set alice@a.test colour=red", NULL, ERR_BAD, "unknown setting \"colour\"");
+	FAILS("account set alice@a.test quota=18446744073709551615", NULL, ERR_BAD, "not a value");
 	FAILS("account set alice@a.test quota", NULL, ERR_BAD, "not KEY=VALUE");
 	OK("account show alice@a.test", NULL);
 	assert_non_null(strstr(live.cells, "quota=0 "));
