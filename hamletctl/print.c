@@ -194,6 +194,10 @@ size_t cells_of_lines(struct pool *pool, struct slice lines, struct row_cell **o
 			bool ms = key.len > 3 && memcmp(key.p + key.len - 3, "_ms", 3) == 0;
 			if (ms)
 				key.len -= 3;
+			char *name = pool_strndup(pool, key.p, key.len);
+			for (char *at = name; *at; at++) /* as all other names are spelled */
+				*at = *at == '_' ? '-' : *at;
+			key.p = name;
 			(*out)[n++] = (struct row_cell){
 			    .record = record,
 			    .kind = ms ? CELL_TIME

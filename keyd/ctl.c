@@ -65,7 +65,7 @@ static void add_summary(struct ctl *c, const struct cert *cert)
 	add(c, CELL_TEXT, "name", cert->name);
 	add(c, CELL_TEXT, "source", cert->local ? "local" : "imported");
 	add(c, CELL_TEXT, "key", key_text(c->pool, cert));
-	add_time(c, "not_after", cert->pair.not_after);
+	add_time(c, "not-after", cert->pair.not_after);
 	add(c, CELL_TEXT, "roles", roles_text(c->pool, cert->roles));
 	add(c, CELL_TEXT, "hosts", pool_strndup(c->pool, cert->names.p, cert->names.len));
 }

@@ -184,15 +184,15 @@ static bool status(struct task *t)
 		add_facts(b, &f);
 		base_close(&b);
 	}
-	ctl_text(c, "state_dir", slice_of(conf.state_dir));
+	ctl_text(c, "state-dir", slice_of(conf.state_dir));
 	ctl_number(c, "shards", work_shards());
 	ctl_number(c, "domains", domains);
 	ctl_number(c, "accounts", accounts);
 	ctl_number(c, "messages", f.messages);
-	ctl_number(c, "deleted_messages", f.deleted);
+	ctl_number(c, "deleted-messages", f.deleted);
 	ctl_number(c, "queued", queued);
 	ctl_number(c, "bodies", f.bodies);
-	ctl_size(c, "body_bytes", f.bytes);
+	ctl_size(c, "body-bytes", f.bytes);
 	return true;
 }
 

@@ -58,7 +58,7 @@ static void status_lines_become_cells(void **state)
 	assert_true(slice_eqs(c[0].name, "instance") && slice_eqs(c[0].text, "smtpd"));
 	assert_int_equal(c[1].kind, CELL_NUMBER);
 	assert_int_equal(c[2].kind, CELL_TIME);
-	assert_true(slice_eqs(c[2].name, "ready_since"));
+	assert_true(slice_eqs(c[2].name, "ready-since"));
 	assert_int_equal(c[3].record, 1);
 	assert_true(slice_eqs(c[4].text, "two words"));
 	assert_int_equal(cells_of_lines(pool, SLICE("\n\n=\na"), &c), 2);
