@@ -69,7 +69,7 @@ void stream_tls_handshake(struct stream *s)
 	timer_clear(&s->tls->deadline);
 	if (r < 0) {
 		gnutls_alert_send_appropriate(s->tls->session, r);
-		stream_fail(s, STREAM_TLS_FAIL, gnutls_strerror(r));
+		stream_fail(s, STREAM_TLS_FAIL, tls_why(s->tls->session, r));
 		return;
 	}
 	s->tls->up = true;

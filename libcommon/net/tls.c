@@ -169,6 +169,24 @@ gnutls_session_t tls_session(struct tls_ctx *c, const char *name, bool verify)
 	return s;
 }
 
+const char *tls_why(gnutls_session_t s, int error)
+{
+	if (error != GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR)
+		return gnutls_strerror(error);
+	unsigned status = gnutls_session_get_verify_cert_status(s);
+	if (status & GNUTLS_CERT_REVOKED)
+		return "the certificate is revoked";
+	if (status & GNUTLS_CERT_EXPIRED)
+		return "the certificate has expired";
+	if (status & GNUTLS_CERT_NOT_ACTIVATED)
+		return "the certificate is not valid yet";
+	if (status & (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNER_NOT_CA))
+		return "the certificate's issuer is not trusted";
+	if (status & GNUTLS_CERT_UNEXPECTED_OWNER)
+		return "the certificate is for another name";
+	return "the certificate is not valid";
+}
+
 void tls_session_end(gnutls_session_t s)
 {
 	cert_release(gnutls_session_get_ptr(s), s);

@@ -44,6 +44,9 @@ bool tls_ctx_ready(struct tls_ctx *c);
 /* A new non-blocking session (GNUTLS_NONBLOCK | NO_SIGNAL); used by stream. For clients `name`
  * is the SNI and, when verify, the name that the certificate must carry. NULL on failure. */
 gnutls_session_t tls_session(struct tls_ctx *c, const char *name, bool verify);
+/* Why a handshake failed with `error`, for the log and for notices: of a certificate that was
+ * refused what is wrong with it. Static text. */
+const char *tls_why(gnutls_session_t s, int error);
 /* Frees the session and gives its certificate back. */
 void tls_session_end(gnutls_session_t s);
 

@@ -21,6 +21,7 @@ struct end {
 	struct buf got;
 	int ends, drains, tls, closes;
 	enum stream_end why;
+	const char *text; /* of why */
 	size_t take;      /* bytes taken at a time; 0: all */
 	bool echo;        /* sends back what comes */
 	bool finish;      /* on the peer's end: finish instead of close */
@@ -62,6 +63,7 @@ static void on_end(struct stream *s, void *arg, enum stream_end why)
 	struct end *e = arg;
 	e->ends++;
 	e->why = why;
+	e->text = stream_why(s);
 	if (e->finish)
 		stream_finish(s, 2000);
 	else
@@ -233,16 +235,25 @@ static void plaintext_behind_starttls_is_dropped(void **state)
 	done();
 }
 
-static void wrong_name_fails_the_handshake(void **state)
+static void handshake_fails(struct tls_ctx *with, const char *name, const char *why)
 {
-	(void)state;
 	start(NULL);
 	stream_starttls(b.s, server, NULL, false);
-	stream_starttls(a.s, client, "other.test", true);
+	stream_starttls(a.s, with, name, true);
 	run();
 	assert_int_equal(a.why, STREAM_TLS_FAIL);
+	assert_string_equal(a.text, why);
 	assert_int_equal(a.tls, 0);
 	done();
+}
+
+static void wrong_certificates_fail_the_handshake(void **state)
+{
+	(void)state;
+	handshake_fails(client, "other.test", "the certificate is for another name");
+	struct tls_ctx *nobody = tls_client_ctx("/dev/null", NULL);
+	handshake_fails(nobody, "localhost", "the certificate's issuer is not trusted");
+	tls_ctx_free(&nobody);
 }
 
 static void quiet_streams_time_out(void **state)
@@ -375,7 +386,7 @@ int main(void)
 	    cmocka_unit_test(tls_sendfile),
 	    cmocka_unit_test(starttls_is_begun_in_the_middle),
 	    cmocka_unit_test(plaintext_behind_starttls_is_dropped),
-	    cmocka_unit_test(wrong_name_fails_the_handshake),
+	    cmocka_unit_test(wrong_certificates_fail_the_handshake),
 	    cmocka_unit_test(quiet_streams_time_out),
 	    cmocka_unit_test(refused_connects_are_told),
 	    cmocka_unit_test(a_reset_ends_an_idle_stream),
