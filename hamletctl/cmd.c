@@ -15,6 +15,8 @@
 		noun, verb, args, min, max, ROLE_NONE, shape, 0, run, help \
 	}
 
+#define PICK "ID | --to DOMAIN | --from ADDRESS | --all"
+
 const struct cmd cmd_table[] = {
     /* directory */
     STORED("domain", "add", "NAME", 1, 1, SHAPE_RECORD, 0, "makes a domain of ours"),
@@ -53,8 +55,13 @@ const struct cmd cmd_table[] = {
 	   "writes a message to standard output"),
     STORED("mailbox", "import", "ACCOUNT FILE", 2, 2, SHAPE_RECORD, CMD_FILE,
 	   "puts a message (- standard input) into INBOX"),
-    STORED("queue", "list", "", 0, 0, SHAPE_TABLE, 0, "lists what waits to be delivered"),
+    STORED("queue", "list", "[--to DOMAIN | --from ADDRESS]", 0, 2, SHAPE_TABLE, CMD_PAGES,
+	   "lists what waits to be delivered"),
     STORED("queue", "show", "ID", 1, 1, SHAPE_TABLE, 0, "shows the recipients of a queued message"),
+    STORED("queue", "flush", PICK, 1, 2, SHAPE_RECORD, 0, "tries to deliver now"),
+    STORED("queue", "hold", PICK, 1, 2, SHAPE_RECORD, 0, "does not deliver until released"),
+    STORED("queue", "release", PICK, 1, 2, SHAPE_RECORD, 0, "delivers what was held"),
+    STORED("queue", "delete", PICK, 1, 2, SHAPE_RECORD, 0, "forgets it; its sender is not told"),
     STORED("queue", "stats", "", 0, 0, SHAPE_RECORD, 0, "counts the queue"),
     STORED("backup", "create", "NAME", 1, 1, SHAPE_RECORD, 0, "makes a backup while running"),
     STORED("backup", "list", "", 0, 0, SHAPE_TABLE, 0, "lists the backups"),

@@ -25,12 +25,13 @@ enum shape {               /* how cells are printed as text; JSON is one object 
 	     SHAPE_RAW,    /* the texts alone */
 };
 enum cmd_flags {
-	CMD_PASSWORD = 1, /* asks for a password: sent as the secret */
-	CMD_NEW = 2,      /* ... twice, for a new one */
-	CMD_PEM = 4,      /* last argument: a file (- stdin) that is sent as the secret */
-	CMD_FILE = 8,     /* last argument: a file (- stdin) that is sent as the body */
-	CMD_BODY = 16,    /* the body of the answer goes to standard output */
-	CMD_FINDINGS = 32 /* exit status 1 when there is any record */
+	CMD_PASSWORD = 1,  /* asks for a password: sent as the secret */
+	CMD_NEW = 2,       /* ... twice, for a new one */
+	CMD_PEM = 4,       /* last argument: a file (- stdin) that is sent as the secret */
+	CMD_FILE = 8,      /* last argument: a file (- stdin) that is sent as the body */
+	CMD_BODY = 16,     /* the body of the answer goes to standard output */
+	CMD_FINDINGS = 32, /* exit status 1 when there is any record */
+	CMD_PAGES = 64     /* may be very long: printed page by page, none is kept */
 };
 struct cmd {
 	const char *noun, *verb; /* verb NULL: a bare verb over the suite, named by noun */
@@ -69,6 +70,8 @@ int run_help(const struct cmd *c, int argc, const char *const *argv);
 
 /* print.c */
 void print_cells(const struct row_cell *cells, uint32_t n, enum shape shape);
+/* A page of a table: columns are as wide as this page needs; the header with `first` alone. */
+void print_page(const struct row_cell *cells, uint32_t n, bool first);
 /* "key=value key="v w" ..." lines (as in status replies) as cells of one record a line. */
 size_t cells_of_lines(struct pool *pool, struct slice lines, struct row_cell **out);
 

@@ -6,6 +6,7 @@
 #include <sysexits.h>
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
+#include "libcommon/base/mem.h"
 
 static const char *env_or(const char *name, const char *other)
 {
@@ -13,12 +14,42 @@ static const char *env_or(const char *name, const char *other)
 	return v && *v ? v : other;
 }
 
-enum { OPT_JSON = 256, OPT_PASSWORD };
+enum { OPT_JSON = 256, OPT_PASSWORD, OPT_TO, OPT_FROM, OPT_ALL, WORDS_MAX = 8 };
+
+/* The options of commands are words to them, the last ones, wherever they were typed. */
+static struct {
+	const char *word[WORDS_MAX];
+	int n;
+} tail;
+
+static void add(const char *option, const char *value)
+{
+	if (tail.n + 2 > WORDS_MAX) /* no command takes as many: this is one word too many, too */
+		return;
+	tail.word[tail.n++] = option;
+	if (value)
+		tail.word[tail.n++] = value;
+}
+
+static int run(int argc, char **argv)
+{
+	const char **word = mem_alloc((size_t)(argc + tail.n + 1) * sizeof(*word));
+	for (int i = 0; i < argc; i++)
+		word[i] = argv[i];
+	for (int i = 0; i < tail.n; i++)
+		word[argc + i] = tail.word[i];
+	int status = cmd_run(argc + tail.n, word);
+	free(word);
+	return status;
+}
 
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {{"json", no_argument, NULL, OPT_JSON},
 					      {"password-stdin", no_argument, NULL, OPT_PASSWORD},
+					      {"to", required_argument, NULL, OPT_TO},
+					      {"from", required_argument, NULL, OPT_FROM},
+					      {"all", no_argument, NULL, OPT_ALL},
 					      {"help", no_argument, NULL, 'h'},
 					      {"version", no_argument, NULL, 'V'},
 					      {NULL, 0, NULL, 0}};
@@ -43,6 +74,15 @@ int main(int argc, char **argv)
 		case OPT_PASSWORD:
 			options.password_stdin = true;
 			break;
+		case OPT_TO:
+			add("--to", optarg);
+			break;
+		case OPT_FROM:
+			add("--from", optarg);
+			break;
+		case OPT_ALL:
+			add("--all", NULL);
+			break;
 		case 'h':
 			cmd_help(stdout, NULL);
 			return 0;
@@ -53,7 +93,7 @@ int main(int argc, char **argv)
 			return EX_USAGE;
 		}
 	}
-	int status = cmd_run(argc - optind, (const char *const *)argv + optind);
+	int status = run(argc - optind, argv + optind);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return complain(EX_IOERR, "cannot write to standard output");
 	return status;

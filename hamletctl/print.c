@@ -105,7 +105,7 @@ static void print_record(const struct row_cell *cells, uint32_t n)
 }
 
 /* All records of a table have the same columns, in the same order. */
-static void print_table(const struct row_cell *cells, uint32_t n)
+static void print_table(const struct row_cell *cells, uint32_t n, bool header)
 {
 	size_t width[COLUMNS_MAX] = {0};
 	uint32_t columns = 0;
@@ -118,7 +118,7 @@ static void print_table(const struct row_cell *cells, uint32_t n)
 		w = w > head ? w : head;
 		width[col] = w > width[col] ? w : width[col];
 	}
-	for (uint32_t col = 0; col < columns && col < n; col++) {
+	for (uint32_t col = 0; header && col < columns && col < n; col++) {
 		for (size_t k = 0; k < cells[col].name.len; k++) {
 			char c = cells[col].name.p[k];
 			putchar(c >= 'a' && c <= 'z' ? c - 32 : c);
@@ -126,7 +126,7 @@ static void print_table(const struct row_cell *cells, uint32_t n)
 		if (col + 1 < columns)
 			printf("%*s", (int)(width[col] - cells[col].name.len + 2), "");
 	}
-	if (n)
+	if (header && n)
 		putchar('\n');
 	for (uint32_t i = 0, col = 0; i < n; i++) {
 		col = i && cells[i - 1].record == cells[i].record ? col + 1 : 0;
@@ -146,7 +146,7 @@ void print_cells(const struct row_cell *cells, uint32_t n, enum shape shape)
 	}
 	switch (shape) {
 	case SHAPE_TABLE:
-		print_table(cells, n);
+		print_table(cells, n, true);
 		break;
 	case SHAPE_RECORD:
 		print_record(cells, n);
@@ -159,6 +159,14 @@ void print_cells(const struct row_cell *cells, uint32_t n, enum shape shape)
 		}
 		break;
 	}
+}
+
+void print_page(const struct row_cell *cells, uint32_t n, bool first)
+{
+	if (options.json)
+		print_json(cells, n);
+	else
+		print_table(cells, n, first);
 }
 
 /* "key=value" or key="quoted value" off *rest. */

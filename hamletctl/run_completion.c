@@ -50,7 +50,8 @@ int run_completion(const struct cmd *c, int argc, const char *const *argv)
 		verbs(p->noun);
 		puts("\" ;;");
 	}
-	puts("\tesac\n"
+	puts("\t2:queue) w=\"--all --from --to\" ;;\n"
+	     "\tesac\n"
 	     "\tmapfile -t COMPREPLY < <(compgen -W \"$w\" -- \"$cur\")\n"
 	     "}\n"
 	     "complete -F _hamletctl hamletctl");

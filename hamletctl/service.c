@@ -11,7 +11,12 @@
 #include "libcommon/ipc/store.h"
 
 /* A backup or a check of a large store takes its time. */
-enum { TIMEOUT_MS = 600000, FILE_MAX_BYTES = 64 << 20, PEM_MAX_BYTES = 256 << 10 };
+enum {
+	TIMEOUT_MS = 600000,
+	FILE_MAX_BYTES = 64 << 20,
+	PEM_MAX_BYTES = 256 << 10,
+	CURSOR_MAX = 1024
+};
 
 static int exit_status(enum ipc_err e)
 {
@@ -102,6 +107,36 @@ static void append(struct answer *a, const struct row_cell *cells, size_t n)
 	a->n += n;
 }
 
+/* Each page is printed and forgotten; its cursor alone is kept. */
+static int converse_pages(struct pool *outer, struct peer_sync *sync, struct msg_ctl *m)
+{
+	bool first = true;
+	char *cursor = pool_alloc(outer, CURSOR_MAX);
+	do {
+		enum msg_type type;
+		int fd = -1;
+		struct pool *pool = pool_new(64 << 10);
+		const struct msg_ctl_reply *r = peer_sync_call(sync, pool, MSG_ctl, m, &type, &fd);
+		if (fd >= 0)
+			close(fd);
+		if (type != MSG_ctl_reply || r->cursor.len > CURSOR_MAX) {
+			struct slice text = SLICE("an answer that is no answer");
+			enum ipc_err e = peer_error(type, r, &text);
+			int status = complain(exit_status(e), "%.*s", SLICE_FMT(text));
+			pool_free(&pool);
+			return status;
+		}
+		print_page(r->cells, r->cells_n, first);
+		first = first && r->cells_n == 0;
+		m->cursor.len = r->cursor.len;
+		m->cursor.p = cursor;
+		if (r->cursor.len)
+			memcpy(cursor, r->cursor.p, r->cursor.len);
+		pool_free(&pool);
+	} while (m->cursor.len && !ferror(stdout));
+	return 0;
+}
+
 /* All pages of the answer. */
 static int converse(struct pool *pool, struct peer_sync *sync, const struct cmd *c,
 		    struct msg_ctl *m)
@@ -153,7 +188,8 @@ int service_run(const struct cmd *c, int argc, const char *const *argv)
 		const char *why = "";
 		struct peer_sync *sync = peer_sync_open(path, ROLE_CTL, TIMEOUT_MS, &why);
 		if (sync)
-			status = converse(pool, sync, c, &m);
+			status = c->flags & CMD_PAGES ? converse_pages(pool, sync, &m)
+						      : converse(pool, sync, c, &m);
 		else
 			status = complain(EX_UNAVAILABLE, "%s: %s: %s (is hamlet running?)",
 					  role_name(c->service), path, why);

@@ -1,10 +1,13 @@
-/* Commands about the queue, and where a message went (trace). */
+/* Commands about the queue, and where a message went (trace). A change of many recipients is done
+ * in slices: each request does one and answers with a cursor, the last one with the counts. */
 #include "libcommon/base/clock.h"
 #include "stored/ctl.h"
+#include "stored/dir.h"
 #include "stored/mail.h"
 #include "stored/sql.h"
 
 enum { PAGE = 500, FOUND_MAX = 1000 };
+#define PICK "ID | --to DOMAIN | --from ADDRESS | --all"
 
 static void time_or_none(struct ctl *c, const char *name, uint64_t ms)
 {
@@ -14,38 +17,118 @@ static void time_or_none(struct ctl *c, const char *name, uint64_t ms)
 		ctl_text(c, name, SLICE(""));
 }
 
+/* --- which recipients ---------------------------------------------------- */
+
+struct pick { /* all empty: every one */
+	struct slice id, domain, sender;
+	bool by_sender;
+};
+
+/* ID, --all, --to DOMAIN or --from ADDRESS. False: none of these. */
+static bool pick(struct ctl *c, struct pick *p)
+{
+	*p = (struct pick){0};
+	if (c->n == 1 && slice_eqs(c->arg[0], "--all"))
+		return true;
+	if (c->n == 1 && !slice_starts(c->arg[0], "-")) {
+		p->id = c->arg[0];
+		return p->id.len > 0;
+	}
+	if (c->n != 2)
+		return false;
+	if (slice_eqs(c->arg[0], "--to"))
+		return dir_domain_name(c->pool, c->arg[1], &p->domain);
+	p->by_sender = slice_eqs(c->arg[0], "--from");
+	p->sender = slice_eqs(c->arg[1], "<>") ? SLICE("") : c->arg[1];
+	return p->by_sender;
+}
+
 /* --- queue list ---------------------------------------------------------- */
+
+struct listed {
+	uint64_t item, size, created_ms, open;
+	struct slice id, sender;
+};
+struct list_task {
+	struct pick pick;
+	struct listed row[PAGE];
+	size_t n;
+	uint64_t last;
+};
+
+static enum ipc_err list_page(struct base *b, struct ctl *c, struct list_task *t)
+{
+	enum db_result r = DB_DONE;
+	unsigned seen = 0;
+	t->n = 0;
+	db_start(b->db, SQL_QUEUE_LIST);
+	db_u64(b->db, t->last);
+	db_u64(b->db, PAGE);
+	while (seen < PAGE && (r = db_step(b->db)) == DB_ROW) {
+		seen++;
+		t->last = db_col_u64(b->db, 0);
+		if (t->pick.by_sender && !slice_ieq(db_col(b->db, 2), t->pick.sender))
+			continue;
+		t->row[t->n++] = (struct listed){.item = t->last,
+						 .id = slice_copy(c->pool, db_col(b->db, 1)),
+						 .sender = slice_copy(c->pool, db_col(b->db, 2)),
+						 .size = db_col_u64(b->db, 3),
+						 .created_ms = db_col_u64(b->db, 4),
+						 .open = db_col_u64(b->db, 5)};
+	}
+	db_reset(b->db);
+	if (seen == PAGE)
+		c->cursor_out = slice_of(pool_printf(c->pool, "%llu", (unsigned long long)t->last));
+	return r == DB_ROW || r == DB_DONE ? ERR_OK : work_err(b, r);
+}
+
+/* Has it a recipient of that domain that is not done with? */
+static enum ipc_err goes_to(struct base *b, uint64_t item, struct slice domain, bool *yes)
+{
+	*yes = domain.len == 0;
+	if (*yes)
+		return ERR_OK;
+	db_start(b->db, SQL_QUEUE_LIST_TO);
+	db_u64(b->db, item);
+	db_bytes(b->db, domain);
+	enum db_result r = db_step(b->db);
+	*yes = r == DB_ROW;
+	db_reset(b->db);
+	return r == DB_ROW || r == DB_DONE ? ERR_OK : work_err(b, r);
+}
 
 static enum ipc_err list_run(struct base *b, struct ctl *c)
 {
-	uint64_t last = 0;
-	unsigned n = 0;
-	enum db_result r = DB_DONE;
-	if (c->cursor.len && (!str_u64(c->cursor, &last) || last > INT64_MAX))
+	struct list_task *t = c->data;
+	t->last = 0;
+	if (c->cursor.len && (!str_u64(c->cursor, &t->last) || t->last > INT64_MAX))
 		return ctl_err(c, ERR_BAD, "not a cursor of this command");
-	db_start(b->db, SQL_QUEUE_LIST);
-	db_u64(b->db, last);
-	db_u64(b->db, PAGE);
-	while (n < PAGE && (r = db_step(b->db)) == DB_ROW) {
-		n++;
-		last = db_col_u64(b->db, 0);
-		ctl_number(c, "item", last);
-		ctl_text(c, "id", db_col(b->db, 1));
-		ctl_text(c, "sender", db_col(b->db, 2));
-		ctl_size(c, "size", db_col_u64(b->db, 3));
-		ctl_time(c, "created", db_col_u64(b->db, 4));
-		ctl_number(c, "open", db_col_u64(b->db, 5));
+	enum ipc_err e = list_page(b, c, t);
+	for (size_t i = 0; i < t->n && e == ERR_OK; i++) {
+		const struct listed *l = &t->row[i];
+		bool yes;
+		e = goes_to(b, l->item, t->pick.domain, &yes);
+		if (e != ERR_OK || !yes)
+			continue;
+		ctl_number(c, "item", l->item);
+		ctl_text(c, "id", l->id);
+		ctl_text(c, "sender", l->sender);
+		ctl_size(c, "size", l->size);
+		ctl_time(c, "created", l->created_ms);
+		ctl_number(c, "open", l->open);
 		ctl_next(c);
 	}
-	db_reset(b->db);
-	if (n == PAGE)
-		c->cursor_out = slice_of(pool_printf(c->pool, "%llu", (unsigned long long)last));
-	return r == DB_ROW || r == DB_DONE ? ERR_OK : work_err(b, r);
+	return e;
 }
 
 static void queue_list(struct ctl *c)
 {
-	ctl_read(c, WORK_DIRECTORY, list_run, NULL);
+	struct list_task *t = pool_alloc(c->pool, sizeof(*t));
+	c->data = t;
+	if (c->n && (!pick(c, &t->pick) || t->pick.id.len))
+		ctl_usage(c);
+	else
+		ctl_read(c, WORK_DIRECTORY, list_run, NULL);
 }
 
 /* --- queue show ---------------------------------------------------------- */
@@ -68,7 +151,8 @@ static enum ipc_err find_item(struct base *b, struct ctl *c, struct slice word, 
 
 static const char *state_name(uint64_t state, bool leased)
 {
-	static const char *const NAME[] = {"due", "done", "failed", "held"};
+	static const char *const NAME[] = {"due",     "done",   "failed", "held",
+					   "relayed", "passed", "deleted"};
 	if (state == QUEUE_DUE && leased)
 		return "leased";
 	return state < sizeof(NAME) / sizeof(NAME[0]) ? NAME[state] : "?";
@@ -114,11 +198,101 @@ static void queue_show(struct ctl *c)
 	ctl_read(c, WORK_DIRECTORY, show_run, NULL);
 }
 
+/* --- queue flush, hold, release, delete ---------------------------------- */
+
+struct change_task {
+	struct pick pick;
+	enum queue_action action;
+	struct queue_change q;
+};
+
+static bool cursor_read(struct ctl *c, struct queue_change *q)
+{
+	struct slice rest = c->cursor;
+	return rest.len == 0 ||
+	       (str_u64(slice_word(&rest), &q->at_item) && str_u64(slice_word(&rest), &q->at_n) &&
+		str_u64(slice_word(&rest), &q->changed) &&
+		str_u64(slice_word(&rest), &q->under_way) && q->at_item <= INT64_MAX &&
+		q->at_n <= INT64_MAX / 2);
+}
+
+static enum ipc_err change_run(struct base *b, struct ctl *c)
+{
+	static const char *const DID[] = {"flushed", "held", "released", "deleted"};
+	struct change_task *t = c->data;
+	struct queue_change *q = &t->q;
+	*q = (struct queue_change){.action = t->action,
+				   .domain = t->pick.domain,
+				   .sender = t->pick.sender,
+				   .by_sender = t->pick.by_sender,
+				   .now_ms = clock_ms()};
+	if (!cursor_read(c, q))
+		return ctl_err(c, ERR_BAD, "not a cursor of this command");
+	enum ipc_err e = t->pick.id.len ? find_item(b, c, t->pick.id, &q->item) : ERR_OK;
+	if (e == ERR_OK)
+		e = queue_change(b, q);
+	if (e != ERR_OK)
+		return e;
+	if (q->more) {
+		c->cursor_out = slice_of(
+		    pool_printf(c->pool, "%llu %llu %llu %llu", (unsigned long long)q->at_item,
+				(unsigned long long)q->at_n, (unsigned long long)q->changed,
+				(unsigned long long)q->under_way));
+		return ERR_OK;
+	}
+	ctl_number(c, DID[t->action], q->changed);
+	if (t->action != QUEUE_ACT_RELEASE)
+		ctl_number(c, "under-way", q->under_way);
+	ctl_next(c);
+	return ERR_OK;
+}
+
+static void wake(struct ctl *c)
+{
+	const struct change_task *t = c->data;
+	if (t->q.changed == 0 || t->q.more)
+		return;
+	fanout_kick();
+	watch_notify(WATCH_QUEUE, 0, t->q.item);
+}
+
+static void change(struct ctl *c, enum queue_action action)
+{
+	struct change_task *t = pool_alloc(c->pool, sizeof(*t));
+	bool wakes = action == QUEUE_ACT_FLUSH || action == QUEUE_ACT_RELEASE;
+	t->action = action;
+	c->data = t;
+	if (pick(c, &t->pick))
+		ctl_write(c, WORK_DIRECTORY, change_run, wakes ? wake : NULL);
+	else
+		ctl_usage(c);
+}
+
+static void queue_flush(struct ctl *c)
+{
+	change(c, QUEUE_ACT_FLUSH);
+}
+
+static void queue_hold(struct ctl *c)
+{
+	change(c, QUEUE_ACT_HOLD);
+}
+
+static void queue_release(struct ctl *c)
+{
+	change(c, QUEUE_ACT_RELEASE);
+}
+
+static void queue_delete(struct ctl *c)
+{
+	change(c, QUEUE_ACT_DELETE);
+}
+
 /* --- queue stats --------------------------------------------------------- */
 
 static enum ipc_err stats_run(struct base *b, struct ctl *c)
 {
-	uint64_t n[2][4] = {{0}};
+	uint64_t n[2][8] = {{0}};
 	db_start(b->db, SQL_QUEUE_STATS);
 	enum db_result r = db_step(b->db);
 	if (r != DB_ROW)
@@ -128,9 +302,10 @@ static enum ipc_err stats_run(struct base *b, struct ctl *c)
 	time_or_none(c, "oldest", db_col_u64(b->db, 2));
 	db_start(b->db, SQL_QUEUE_STATES);
 	while ((r = db_step(b->db)) == DB_ROW)
-		n[db_col_u64(b->db, 0) & 1][db_col_u64(b->db, 1) & 3] = db_col_u64(b->db, 2);
+		n[db_col_u64(b->db, 0) & 1][db_col_u64(b->db, 1) & 7] = db_col_u64(b->db, 2);
 	db_reset(b->db);
 	ctl_number(c, "local-due", n[0][QUEUE_DUE]);
+	ctl_number(c, "local-held", n[0][QUEUE_HELD]);
 	ctl_number(c, "local-failed", n[0][QUEUE_FAILED]);
 	ctl_number(c, "outside-due", n[1][QUEUE_DUE]);
 	ctl_number(c, "outside-held", n[1][QUEUE_HELD]);
@@ -285,7 +460,11 @@ static void trace(struct ctl *c)
 }
 
 const struct ctl_cmd ctl_queue_commands[] = {
-    {.words = "queue list", .args = "", .fn = queue_list},
+    {.words = "queue list", .args = "[--to DOMAIN | --from ADDRESS]", .max = 2, .fn = queue_list},
+    {.words = "queue flush", .args = PICK, .min = 1, .max = 2, .fn = queue_flush},
+    {.words = "queue hold", .args = PICK, .min = 1, .max = 2, .fn = queue_hold},
+    {.words = "queue release", .args = PICK, .min = 1, .max = 2, .fn = queue_release},
+    {.words = "queue delete", .args = PICK, .min = 1, .max = 2, .fn = queue_delete},
     {.words = "queue show", .args = "ID", .min = 1, .max = 1, .fn = queue_show},
     {.words = "queue stats", .args = "", .fn = queue_stats},
     {.words = "trace", .args = "ID", .min = 1, .max = 1, .fn = trace},

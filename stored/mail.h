@@ -169,8 +169,34 @@ struct queue_outcome {
  * nothing is changed) or of local ones (worker empty). Finishes the item after the last one. */
 enum ipc_err queue_outcomes(struct base *b, uint64_t item, struct slice worker,
 			    const struct queue_outcome *o, size_t n, uint64_t now_ms);
+/* `closed` recipients are done with, `failures` of them without success. */
+enum ipc_err queue_closed(struct base *b, uint64_t item, uint64_t closed, uint64_t failures,
+			  uint64_t now_ms);
 /* Forgets up to `max` items finished at or before until_ms. */
 enum ipc_err queue_purge(struct base *b, uint64_t until_ms, unsigned max, unsigned *n);
+
+/* queue_change.c: what an administrator does to many recipients at once, a slice a call, each a
+ * small operation, so that no delivery waits long behind it. Recipients that a worker has leased
+ * are left as they are: whether it delivers them is not known yet. */
+enum queue_action {
+	QUEUE_ACT_FLUSH,   /* due now, but never before the time its sender asked for */
+	QUEUE_ACT_HOLD,    /* until released */
+	QUEUE_ACT_RELEASE, /* held ones: due */
+	QUEUE_ACT_DELETE,  /* nobody is told */
+};
+struct queue_change {
+	enum queue_action action;
+	uint64_t item;       /* only this one; 0: all */
+	struct slice domain; /* of recipients, lower case; "": all */
+	struct slice sender; /* with by_sender: only this one's */
+	bool by_sender;
+	uint64_t now_ms;
+	uint64_t at_item, at_n; /* where to go on; 0, 0 at first */
+	/* results, added to */
+	uint64_t changed, under_way;
+	bool more;
+};
+enum ipc_err queue_change(struct base *b, struct queue_change *q);
 
 /* fanout.c: local recipients of queued messages go to their shards. */
 void fanout_start(void); /* takes up what was left */

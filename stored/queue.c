@@ -64,6 +64,7 @@ enum ipc_err queue_add(struct base *b, struct queue_add *q)
 	db_u64(b->db, body);
 	db_bytes(b->db, q->meta);
 	db_u64(b->db, q->n);
+	db_u64(b->db, q->hold_until_ms);
 	r = db_run(b->db);
 	if (r == DB_CONFLICT)
 		return ERR_EXISTS;
@@ -120,8 +121,12 @@ enum ipc_err queue_outcomes(struct base *b, uint64_t item, struct slice worker,
 		closed += o[i].state == QUEUE_DONE || o[i].state == QUEUE_FAILED;
 		failures += o[i].state == QUEUE_FAILED;
 	}
-	if (closed == 0)
-		return ERR_OK;
+	return closed ? queue_closed(b, item, closed, failures, now_ms) : ERR_OK;
+}
+
+enum ipc_err queue_closed(struct base *b, uint64_t item, uint64_t closed, uint64_t failures,
+			  uint64_t now_ms)
+{
 	db_start(b->db, SQL_QUEUE_ITEM_LESS);
 	db_u64(b->db, closed);
 	db_u64(b->db, failures);

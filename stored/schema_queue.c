@@ -46,5 +46,8 @@ static const char *const versions[] = {
     " changed_ms BIGINT NOT NULL,"
     " PRIMARY KEY (item, n)) WITHOUT ROWID;"
     "CREATE INDEX queue_due ON queue_rcpts (outside, due_ms) WHERE state = 0;",
+    /* 2: what waits is found among all that is kept; a sender's own wish is not flushed away */
+    "ALTER TABLE queue_items ADD COLUMN hold_until_ms BIGINT NOT NULL DEFAULT 0;"
+    "CREATE INDEX queue_unfinished ON queue_items (id) WHERE finished_ms = 0;",
 };
 const struct schema schema_queue = {"queue", versions, sizeof(versions) / sizeof(versions[0])};

@@ -68,7 +68,16 @@ enum ipc_err {
 const char *ipc_err_name(enum ipc_err e);
 
 enum rcpt_kind { RCPT_LOCAL, RCPT_ALIAS, RCPT_RELAY };
-enum queue_state { QUEUE_DUE, QUEUE_DONE, QUEUE_FAILED, QUEUE_HELD };
+/* Of a queued recipient (stored/queue.c says what each means). */
+enum queue_state {
+	QUEUE_DUE,
+	QUEUE_DONE,
+	QUEUE_FAILED,
+	QUEUE_HELD,
+	QUEUE_RELAYED, /* by a host that takes no notice requests along */
+	QUEUE_PASSED,  /* to a host that took the notice request along */
+	QUEUE_DELETED, /* by an administrator */
+};
 enum cell_kind {
 	CELL_TEXT,
 	CELL_NUMBER,

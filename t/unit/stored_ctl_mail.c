@@ -174,6 +174,127 @@ static void the_queue_is_shown(void **state)
 	cell_is(r, 0, "outside-due", "1");
 }
 
+static const struct msg_ctl_reply *all_pages(const char *line, int *pages)
+{
+	struct msg_ctl m = command(line);
+	const struct msg_ctl_reply *r;
+	*pages = 0;
+	do {
+		r = ask(admin, MSG_ctl, &m, MSG_ctl_reply);
+		m.cursor = r->cursor;
+		++*pages;
+	} while (r->cursor.len);
+	return r;
+}
+
+static void queue_from(const char *id, const char *sender, const char *to_addr)
+{
+	struct row_rcpt to[] = {{.addr = slice_of(to_addr), .orcpt = SLICE("")}};
+	struct msg_deliver m = message(id, to, 1, "hello");
+	m.sender = slice_of(sender);
+	m.grant = grant_for(ROLE_SMTPD, 1);
+	assert_int_equal(send_it(&m), ERR_OK);
+}
+
+static void lease_all(const char *worker)
+{
+	struct msg_queue_claim c = {.worker = slice_of(worker), .max = 10, .lease_ms = 60000};
+	ask(smtpd, MSG_queue_claim, &c, MSG_queue_items);
+}
+
+#define STATE_IS(s) "SELECT COUNT(*) FROM queue_rcpts WHERE state = " #s
+
+static void the_queue_is_held_and_released(void **state)
+{
+	(void)state;
+	queue_from("m1", "alice@a.test", "x@One.example");
+	queue_from("m2", "alice@a.test", "y@two.example");
+	queue_from("m3", "", "z@two.example");
+	cell_is(say("queue hold --to ONE.example"), 0, "held", "1");
+	cell_is(say("queue hold --to ONE.example"), 0, "held", "0");
+	cell_is(say("queue hold --from <>"), 0, "held", "1");
+	cell_is(say("queue list --from ALICE@a.test"), 1, "id", "m2");
+	cell_is(say("queue list --to one.example"), 0, "id", "m1");
+	assert_null(cell(say("queue list --to one.example"), 1, "id"));
+	cell_is(say("queue show m3"), 0, "state", "held");
+	stop_threads();
+	start_threads();
+	assert_int_equal(read_sql(0, STATE_IS(3)), 2);
+	lease_all("w");
+	const struct msg_ctl_reply *r = say("queue hold --all");
+	cell_is(r, 0, "held", "0");
+	cell_is(r, 0, "under-way", "1");
+	cell_is(say("queue release m1"), 0, "released", "1");
+	cell_is(say("queue release --all"), 0, "released", "1");
+	assert_int_equal(read_sql(0, STATE_IS(0)), 3);
+	assert_int_equal(say_error("queue hold"), ERR_BAD);
+	assert_int_equal(say_error("queue hold --to"), ERR_BAD);
+	assert_int_equal(say_error("queue hold --to a b"), ERR_BAD);
+	assert_int_equal(say_error("queue hold --every x"), ERR_BAD);
+	assert_int_equal(say_error("queue hold m77"), ERR_NOTFOUND);
+}
+
+static void the_queue_is_flushed(void **state)
+{
+	(void)state;
+	queue_from("m1", "alice@a.test", "x@one.example");
+	queue_from("m2", "alice@a.test", "y@two.example");
+	change_sql(0, "UPDATE queue_rcpts SET due_ms = due_ms + 3600000;"
+		      "UPDATE queue_items SET hold_until_ms = created_ms + 1800000 WHERE id = 2");
+	cell_is(say("queue flush --all"), 0, "flushed", "2");
+	cell_is(say("queue flush --all"), 0, "flushed", "0");
+	lease_all("w");
+	assert_int_equal(read_sql(0, "SELECT item FROM queue_rcpts WHERE worker IS NOT NULL"), 1);
+	assert_int_equal(read_sql(0, "SELECT r.due_ms - i.hold_until_ms FROM queue_rcpts r JOIN"
+				     " queue_items i ON i.id = r.item WHERE i.id = 2"),
+			 0);
+}
+
+static void what_is_under_way_is_not_deleted(void **state)
+{
+	(void)state;
+	queue_from("m1", "alice@a.test", "x@one.example");
+	lease_all("w");
+	const struct msg_ctl_reply *r = say("queue delete m1");
+	cell_is(r, 0, "deleted", "0");
+	cell_is(r, 0, "under-way", "1");
+	move_clock(60001); /* the worker is late: what it says then is ignored */
+	cell_is(say("queue delete m1"), 0, "deleted", "1");
+	struct row_rcpt_done done = {.rcpt = 0, .state = QUEUE_DONE, .text = SLICE("250 ok")};
+	struct msg_queue_result late = {
+	    .worker = SLICE("w"), .item = 1, .rcpts = &done, .rcpts_n = 1};
+	assert_int_equal(ask_error(smtpd, MSG_queue_result, &late), ERR_INUSE);
+	cell_is(say("queue show m1"), 0, "state", "deleted");
+	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM bodies"), 0);
+	assert_int_equal(say("queue list")->cells_n, 0);
+}
+
+static void many_are_changed_in_slices(void **state)
+{
+	(void)state;
+	enum { N = 1200, MANY = 5000 };
+	struct row_rcpt *to = pool_alloc(run_pool, MANY * sizeof(*to));
+	for (int i = 0; i < MANY; i++)
+		to[i] = (struct row_rcpt){
+		    .addr = slice_of(pool_printf(run_pool, "r%d@one.example", i))};
+	struct msg_deliver m = message("large", to, MANY, "hello");
+	m.sender = SLICE("alice@a.test");
+	m.grant = grant_for(ROLE_SMTPD, 1);
+	assert_int_equal(send_it(&m), ERR_OK);
+	for (int i = 0; i < N; i++)
+		queue_from(pool_printf(run_pool, "m%d", i), "alice@a.test", "y@two.example");
+	int pages;
+	cell_is(all_pages("queue hold --all", &pages), 0, "held", "6200");
+	assert_true(pages >= 4);
+	cell_is(all_pages("queue release large", &pages), 0, "released", "5000");
+	assert_true(pages >= 3);
+	cell_is(all_pages("queue flush --to two.example", &pages), 0, "flushed", "0");
+	cell_is(all_pages("queue delete --to two.example", &pages), 0, "deleted", "1200");
+	cell_is(all_pages("queue delete large", &pages), 0, "deleted", "5000");
+	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM queue_items WHERE finished_ms = 0"), 0);
+	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM bodies"), 0);
+}
+
 static void a_message_is_traced(void **state)
 {
 	(void)state;
@@ -252,6 +373,10 @@ int main(void)
 	    T(all_that_was_expunged_is_restored),
 	    T(a_message_goes_out_and_in),
 	    T(the_queue_is_shown),
+	    T(the_queue_is_held_and_released),
+	    T(the_queue_is_flushed),
+	    T(what_is_under_way_is_not_deleted),
+	    T(many_are_changed_in_slices),
 	    T(a_message_is_traced),
 	    T(a_mailbox_comes_back_from_a_backup),
 	    T(a_message_comes_back_from_a_backup),
