@@ -59,7 +59,9 @@ void ahead_take(struct box *b, const struct msg_messages_data *m)
 	ahead_free(b);
 	for (uint32_t i = 0; i < m->messages_n && i < AHEAD_MAX; i++)
 		len += m->messages[i].bytes.len;
-	struct ahead *a = mem_alloc(sizeof(*a) + len);
+	/* Not cleared, as it is filled at once. */
+	struct ahead *a = mem_realloc(NULL, sizeof(*a) + len);
+	*a = (struct ahead){0};
 	for (uint32_t i = 0; i < m->messages_n && i < AHEAD_MAX; i++) {
 		struct slice body = m->messages[i].bytes;
 		a->at[a->n].uid = m->messages[i].uid;

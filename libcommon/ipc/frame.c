@@ -13,7 +13,7 @@ struct out_frame {
 	struct out_frame *next;
 	int fd; /* goes with the first byte; -1: none, or gone */
 	size_t len, off;
-	char data[];
+	char *data; /* owned */
 };
 
 struct frame_io {
@@ -144,6 +144,7 @@ static void out_pop(struct frame_io *io)
 	if (f->fd >= 0)
 		close(f->fd);
 	wipe_secret(f->data, f->len);
+	free(f->data);
 	free(f);
 }
 
@@ -350,17 +351,15 @@ void frame_close(struct frame_io *io)
 	uv_close((uv_handle_t *)&io->poll, on_poll_closed);
 }
 
-void frame_send_wire(struct frame_io *io, struct slice wire, int fd)
+/* Queues the frame, whose memory is taken over. */
+static void enqueue(struct frame_io *io, char *data, size_t len, int fd)
 {
-	if (io->closed || io->ended)
-		return; /* the end is being told */
-	struct out_frame *f = mem_realloc(NULL, sizeof(*f) + wire.len);
-	*f = (struct out_frame){.fd = -1, .len = wire.len};
+	struct out_frame *f = mem_alloc(sizeof(*f));
+	*f = (struct out_frame){.fd = -1, .len = len, .data = data};
 	if (fd >= 0) {
 		frame_seal(fd);
 		f->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	}
-	memcpy(f->data, wire.p, wire.len);
 	if (io->out_last)
 		io->out_last->next = f;
 	else
@@ -374,13 +373,24 @@ void frame_send_wire(struct frame_io *io, struct slice wire, int fd)
 	}
 }
 
+void frame_send_wire(struct frame_io *io, struct slice wire, int fd)
+{
+	if (io->closed || io->ended)
+		return; /* the end is being told */
+	char *data = mem_realloc(NULL, wire.len);
+	memcpy(data, wire.p, wire.len);
+	enqueue(io, data, wire.len, fd);
+}
+
 bool frame_send(struct frame_io *io, enum msg_type t, uint32_t request, const void *msg)
 {
 	struct buf wire = {0};
 	int fd;
 	bool ok = msg_encode(&wire, t, request, msg, &fd);
-	if (ok)
-		frame_send_wire(io, buf_slice(&wire), fd);
+	if (ok && !io->closed && !io->ended) {
+		enqueue(io, wire.p, wire.len, fd); /* as it is: an answer may be large */
+		return true;
+	}
 	if (msg_secret(t) && wire.p)
 		explicit_bzero(wire.p, wire.cap);
 	buf_free(&wire);

@@ -230,6 +230,30 @@ static bool put_struct(struct buf *out, const struct layout *l, const char *from
 	return true;
 }
 
+/* What put_struct() adds. */
+static size_t wire_size(const struct layout *l, const char *from)
+{
+	size_t at = 0, n = 0;
+	for (size_t i = 0; l->kinds[i] != KIND_END; i++) {
+		const char *f =
+		    from + place(&at, FIELD[l->kinds[i]].size, FIELD[l->kinds[i]].align);
+		n += FIELD[l->kinds[i]].wire;
+		if (l->kinds[i] == KIND_BYTES) {
+			n += ((const struct slice *)(const void *)f)->len;
+		} else if (l->kinds[i] == KIND_BODY) {
+			const struct body *b = (const void *)f;
+			n += b->fd > 0 ? 0 : b->bytes.len;
+		} else if (l->kinds[i] == KIND_ROWS) {
+			const struct layout *row = &ROW_TABLE[l->rows[i]];
+			uint32_t rows = *(const uint32_t *)(const void *)(from + place_count(&at));
+			const char *item = *(const char *const *)(const void *)f;
+			for (; rows > 0 && n <= IPC_FRAME_MAX; rows--, item += row->size)
+				n += wire_size(row, item);
+		}
+	}
+	return n;
+}
+
 bool msg_encode(struct buf *out, enum msg_type t, uint32_t request, const void *msg, int *fd)
 {
 	const struct layout *l = layout_of(t);
@@ -237,6 +261,10 @@ bool msg_encode(struct buf *out, enum msg_type t, uint32_t request, const void *
 	*fd = -1;
 	if (!l)
 		return false;
+	size_t size = wire_size(l, msg);
+	if (size > IPC_FRAME_MAX)
+		return false;
+	buf_reserve(out, IPC_HEADER + size); /* at once: no copies of what may be large or secret */
 	put32(out, 0);
 	put32(out, (uint32_t)t); /* u16 code, u16 flags */
 	put32(out, request);

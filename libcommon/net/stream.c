@@ -438,10 +438,9 @@ bool stream_write(struct stream *s, const void *p, size_t n)
 	}
 	if (left) {
 		size_t cap = left < CHUNK_MIN ? CHUNK_MIN : left;
-		struct chunk *c = mem_alloc(sizeof(*c) + cap);
-		c->fd = -1;
-		c->cap = cap;
-		c->len = left;
+		/* Not cleared, as it is filled at once. */
+		struct chunk *c = mem_realloc(NULL, sizeof(*c) + cap);
+		*c = (struct chunk){.fd = -1, .cap = cap, .len = left};
 		memcpy(c->data, (const char *)p + (n - left), left);
 		chunk_append(s, c);
 	}
