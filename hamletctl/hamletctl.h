@@ -72,7 +72,8 @@ int run_help(const struct cmd *c, int argc, const char *const *argv);
 void print_cells(const struct row_cell *cells, uint32_t n, enum shape shape);
 /* A page of a table: columns are as wide as this page needs; the header with `first` alone. */
 void print_page(const struct row_cell *cells, uint32_t n, bool first);
-/* "key=value key="v w" ..." lines (as in status replies) as cells of one record a line. */
+/* Lines of 'key=value "key=v w" ...' (as in status replies, quoted as in config files) as cells of
+ * one record a line; their texts are in the pool. */
 size_t cells_of_lines(struct pool *pool, struct slice lines, struct row_cell **out);
 
 /* secret.c: a password from the terminal (no echo) or, with --password-stdin, the first line of

@@ -1,6 +1,7 @@
 #include "hamletctl/hamletctl.h"
 #include <string.h>
 #include "libcommon/base/clock.h"
+#include "libcommon/base/conf.h"
 
 enum { COLUMNS_MAX = 32 };
 
@@ -31,12 +32,20 @@ static bool time_text(struct slice s, char out[32])
 	return true;
 }
 
+/* "12", "0.040": what JSON, too, takes for a number. */
+static bool is_number(struct slice s)
+{
+	uint64_t n;
+	struct slice rest = s, whole = slice_cut(&rest, '.');
+	bool leading_zero = whole.len > 1 && whole.p[0] == '0';
+	return str_u64(whole, &n) && !leading_zero && (whole.len == s.len || str_u64(rest, &n));
+}
+
 static void json_value(const struct row_cell *c)
 {
-	uint64_t number;
 	char iso[32];
-	if ((c->kind == CELL_NUMBER || c->kind == CELL_SIZE) && str_u64(c->text, &number))
-		printf("%llu", (unsigned long long)number);
+	if ((c->kind == CELL_NUMBER || c->kind == CELL_SIZE) && is_number(c->text))
+		printf("%.*s", SLICE_FMT(c->text));
 	else if (c->kind == CELL_BOOL)
 		fputs(slice_eqs(c->text, "1") || slice_eqs(c->text, "yes") ? "true" : "false",
 		      stdout);
@@ -48,7 +57,8 @@ static void json_value(const struct row_cell *c)
 		json_string(c->text);
 }
 
-/* A peer's bytes must not play with the terminal: control bytes become "?". */
+/* A peer's bytes must not play with the terminal: controls, and bytes that are not UTF-8, become
+ * "?". */
 static void text_value(const struct row_cell *c, bool lines)
 {
 	char iso[32];
@@ -60,10 +70,12 @@ static void text_value(const struct row_cell *c, bool lines)
 		fputs(slice_eqs(c->text, "1") || slice_eqs(c->text, "yes") ? "yes" : "no", stdout);
 		return;
 	}
+	bool utf8 = str_utf8(c->text);
 	for (size_t i = 0; i < c->text.len; i++) {
 		unsigned char b = (unsigned char)c->text.p[i];
-		bool control = (b < 32 && !(lines && (b == '\n' || b == '\t'))) || b == 127;
-		putchar(control ? '?' : b);
+		bool layout = lines && (b == '\n' || b == '\t');
+		bool bad = str_control_at(c->text, i) || (b > 127 && !utf8);
+		putchar(bad && !layout ? '?' : b);
 	}
 }
 
@@ -169,49 +181,35 @@ void print_page(const struct row_cell *cells, uint32_t n, bool first)
 		print_table(cells, n, first);
 }
 
-/* "key=value" or key="quoted value" off *rest. */
-static bool next_pair(struct slice *rest, struct slice *key, struct slice *value)
+static struct row_cell cell_of_word(const char *word, uint32_t record)
 {
-	while (rest->len && *rest->p == ' ') {
-		rest->p++;
-		rest->len--;
-	}
-	if (!rest->len)
-		return false;
-	*key = slice_cut(rest, '=');
-	if (rest->len && *rest->p == '"') {
-		rest->p++;
-		rest->len--;
-		*value = slice_cut(rest, '"');
-	} else {
-		*value = slice_cut(rest, ' ');
-	}
-	return true;
+	struct slice value = slice_of(word), key = slice_cut(&value, '=');
+	bool ms = key.len > 3 && memcmp(key.p + key.len - 3, "_ms", 3) == 0;
+	return (struct row_cell){.record = record,
+				 .kind = ms                 ? CELL_TIME
+					 : is_number(value) ? CELL_NUMBER
+							    : CELL_TEXT,
+				 .name = {key.p, key.len - (ms ? 3 : 0)},
+				 .text = value};
 }
 
 size_t cells_of_lines(struct pool *pool, struct slice lines, struct row_cell **out)
 {
-	size_t n = 0, cap = 1;
-	for (size_t i = 0; i < lines.len; i++)
-		cap += lines.p[i] == '=';
-	*out = pool_alloc(pool, cap * sizeof(**out));
+	size_t n = 0, cap = 0;
+	*out = NULL;
 	for (uint32_t record = 0; lines.len; record++) {
-		struct slice line = slice_cut(&lines, '\n'), key, value;
-		while (n < cap && next_pair(&line, &key, &value)) {
-			uint64_t number;
-			bool ms = key.len > 3 && memcmp(key.p + key.len - 3, "_ms", 3) == 0;
-			if (ms)
-				key.len -= 3;
-			char *name = pool_strndup(pool, key.p, key.len);
+		struct slice line = slice_cut(&lines, '\n');
+		struct conf_words words;
+		if (!conf_line(pool, line.p, line.len, &words))
+			continue;
+		for (size_t i = 0; i < words.n; i++) {
+			struct row_cell c = cell_of_word(words.w[i], record);
+			char *name = pool_strndup(pool, c.name.p, c.name.len);
 			for (char *at = name; *at; at++) /* as all other names are spelled */
 				*at = *at == '_' ? '-' : *at;
-			key.p = name;
-			(*out)[n++] = (struct row_cell){
-			    .record = record,
-			    .kind = ms ? CELL_TIME
-				       : (str_u64(value, &number) ? CELL_NUMBER : CELL_TEXT),
-			    .name = key,
-			    .text = value};
+			c.name.p = name;
+			*out = pool_grow(pool, *out, n, &cap, sizeof(**out));
+			(*out)[n++] = c;
 		}
 	}
 	return n;

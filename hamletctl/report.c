@@ -11,9 +11,10 @@ int complain(int code, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	/* What a terminal would obey may come from anywhere. */
-	for (char *p = text; *p; p++)
-		if (((unsigned char)*p < 32 && *p != '\n' && *p != '\t') || *p == 127)
-			*p = '?';
+	struct slice s = slice_of(text);
+	for (size_t i = 0; i < s.len; i++)
+		if (str_control_at(s, i) && text[i] != '\n' && text[i] != '\t')
+			text[i] = '?';
 	fprintf(stderr, "hamletctl: %s\n", text);
 	return code;
 }

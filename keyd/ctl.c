@@ -87,7 +87,7 @@ static void show(struct ctl *c, const struct cert *cert)
 	size_t len = sizeof(bytes);
 	gnutls_x509_crt_t crt = cert->pair.chain[0];
 	add_summary(c, cert);
-	add_time(c, "not_before", cert->pair.not_before);
+	add_time(c, "not-before", cert->pair.not_before);
 	add(c, CELL_BOOL, "default", cert->is_default ? "1" : "0");
 	add(c, CELL_BOOL, "configured", conf_cert(cert->name) ? "1" : "0");
 	add(c, CELL_NUMBER, "chain", pool_printf(c->pool, "%u", cert->pair.n));

@@ -73,15 +73,6 @@ static bool plain(struct slice s)
 	return true;
 }
 
-/* Controls of ASCII, and those that UTF-8 has beyond it (U+0080 to U+009F): terminals obey both. */
-static bool control_at(struct slice s, size_t i)
-{
-	unsigned char c = (unsigned char)s.p[i];
-	bool c1 = c == 0xC2 && i + 1 < s.len && (unsigned char)s.p[i + 1] < 0xA0;
-	bool c1_end = i > 0 && (unsigned char)s.p[i - 1] == 0xC2 && c >= 0x80 && c < 0xA0;
-	return c < 32 || c == 127 || c1 || c1_end;
-}
-
 /* Quoted, control bytes and bytes that are not UTF-8 as \xNN: a peer's bytes forge no line. */
 static void put_value(struct out *o, struct slice s)
 {
@@ -96,7 +87,7 @@ static void put_value(struct out *o, struct slice s)
 		if (c == '"' || c == '\\') {
 			char two[2] = {'\\', (char)c};
 			put(o, two, 2);
-		} else if (control_at(s, i) || (c > 127 && !utf8)) {
+		} else if (str_control_at(s, i) || (c > 127 && !utf8)) {
 			char hex[5];
 			snprintf(hex, sizeof(hex), "\\x%02x", c);
 			put(o, hex, 4);
@@ -215,9 +206,10 @@ void log_text(enum log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	for (char *p = text; *p; p++)
-		if ((unsigned char)*p < 32 || *p == 127)
-			*p = ' ';
+	struct slice s = slice_of(text);
+	for (size_t i = 0; i < s.len; i++)
+		if (str_control_at(s, i))
+			text[i] = ' ';
 	struct out o;
 	begin(&o, level);
 	puts_out(&o, text);

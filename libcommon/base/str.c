@@ -215,6 +215,15 @@ bool str_print(struct slice s)
 	return true;
 }
 
+bool str_control_at(struct slice s, size_t i)
+{
+	unsigned char c = (unsigned char)s.p[i];
+	bool c1 = c == 0xC2 && i + 1 < s.len && (unsigned char)s.p[i + 1] >= 0x80 &&
+		  (unsigned char)s.p[i + 1] < 0xA0;
+	bool c1_end = i > 0 && (unsigned char)s.p[i - 1] == 0xC2 && c >= 0x80 && c < 0xA0;
+	return c < 32 || c == 127 || c1 || c1_end;
+}
+
 void str_hex(char *out, const void *p, size_t n)
 {
 	static const char digit[] = "0123456789abcdef";

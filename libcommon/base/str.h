@@ -50,6 +50,9 @@ void str_lowern(char *s, size_t n);
 bool str_utf8(struct slice s);  /* well-formed UTF-8 (no overlong, no surrogates) */
 bool str_ascii(struct slice s); /* no byte over 127 */
 bool str_print(struct slice s); /* no control bytes (UTF-8 bytes allowed) */
+/* Whether byte i is a control that a terminal obeys: of ASCII, or part of one that UTF-8 has beyond
+ * it (U+0080 to U+009F). */
+bool str_control_at(struct slice s, size_t i);
 
 /* Writes 2n+1 characters with the NUL. */
 void str_hex(char *out, const void *p, size_t n);

@@ -239,9 +239,21 @@ static void a_stuck_log_stops_nobody(void **state)
 	close(err);
 }
 
+static void controls_are_found(void **state)
+{
+	(void)state;
+	struct slice s = SLICE("a\x1b\xc2\x9b\xc3\xbc\x7f\xc2\xa0");
+	const bool control[] = {false, true, true, true, false, false, true, false, false};
+	assert_int_equal(s.len, sizeof(control));
+	for (size_t i = 0; i < s.len; i++)
+		assert_int_equal(str_control_at(s, i), control[i]);
+	assert_false(str_control_at(SLICE("\xc2"), 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(controls_are_found),
 	    cmocka_unit_test(a_stuck_log_stops_nobody),
 	    cmocka_unit_test(a_pool_array_grows_and_keeps_its_items),
 	    cmocka_unit_test(pool_keeps_what_it_gave),

@@ -51,16 +51,18 @@ static void status_lines_become_cells(void **state)
 	(void)state;
 	struct pool *pool = pool_new(0);
 	struct row_cell *c;
-	size_t n = cells_of_lines(
-	    pool, SLICE("instance=smtpd pid=12 ready_since_ms=5\ninstance=a why=\"two words\"\n"),
-	    &c);
-	assert_int_equal(n, 5);
+	size_t n = cells_of_lines(pool,
+				  SLICE("instance=smtpd pid=12 ready_since_ms=5\ninstance=a "
+					"\"why=two \\\"words\\\"\" seconds=0.040\n"),
+				  &c);
+	assert_int_equal(n, 6);
 	assert_true(slice_eqs(c[0].name, "instance") && slice_eqs(c[0].text, "smtpd"));
 	assert_int_equal(c[1].kind, CELL_NUMBER);
 	assert_int_equal(c[2].kind, CELL_TIME);
 	assert_true(slice_eqs(c[2].name, "ready-since"));
 	assert_int_equal(c[3].record, 1);
-	assert_true(slice_eqs(c[4].text, "two words"));
+	assert_true(slice_eqs(c[4].name, "why") && slice_eqs(c[4].text, "two \"words\""));
+	assert_int_equal(c[5].kind, CELL_NUMBER);
 	assert_int_equal(cells_of_lines(pool, SLICE("\n\n=\na"), &c), 2);
 	pool_free(&pool);
 }
