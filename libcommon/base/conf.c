@@ -26,6 +26,10 @@ static void unknown(struct apply *a, const struct conf_directive *table, const s
 {
 	const char *near = NULL;
 	unsigned best = 4;
+	if (strcmp(n->word[0], "version") == 0) {
+		conf_error(a->e, &n->where, "version: stands once, at the start of the main file");
+		return;
+	}
 	for (; table->name; table++) {
 		unsigned d = str_distance(n->word[0], table->name, 3);
 		/* Short names are near to everything: ask for more of them. */

@@ -291,7 +291,7 @@ static char *slurp(struct pool *pool, const char *path, size_t *len)
 		if (n < 0)
 			text = NULL;
 	} else {
-		errno = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
+		errno = S_ISREG(st.st_mode) ? EFBIG : S_ISDIR(st.st_mode) ? EISDIR : ENODEV;
 	}
 	close(fd);
 	return text;
@@ -307,7 +307,10 @@ struct conf_node *conf_tree_file(struct pool *pool, struct conf_errors *e, const
 	}
 	char *text = slurp(pool, path, &len);
 	if (!text) {
-		conf_error(e, from, "%s: %s", path, strerror(errno));
+		if (from)
+			conf_error(e, from, "%s: %s", path, strerror(errno));
+		else /* the main file, whose name stands before it */
+			conf_error(e, NULL, "%s", strerror(errno));
 		return NULL;
 	}
 	const char *slash = strrchr(path, '/');

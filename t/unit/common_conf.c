@@ -211,19 +211,20 @@ static void includes_are_read_in_place(void **state)
 	fputs("version 1\ninclude part.conf\ninclude none-*.conf\ninclude missing.conf\n", f);
 	fclose(f);
 	f = fopen(part, "w");
-	fputs("name included\ncount x\n", f);
+	fputs("version 1\nname included\ncount x\n", f);
 	fclose(f);
 	struct pool *pool = pool_new(0);
 	struct sample s = {0};
 	char *text = NULL, want[512];
 	size_t len;
 	FILE *err = open_memstream(&text, &len);
-	assert_int_equal(conf_load(pool, main_file, TABLE, &s, NULL, err), 2);
+	assert_int_equal(conf_load(pool, main_file, TABLE, &s, NULL, err), 3);
 	fclose(err);
 	assert_true(str_fmt(want, sizeof(want),
 			    "%s:4:1: include: %s/missing.conf: no such file\n"
-			    "%s:2:7: count: \"x\" is not a number (try 10)\n",
-			    main_file, dir, part));
+			    "%s:1:1: version: stands once, at the start of the main file\n"
+			    "%s:3:7: count: \"x\" is not a number (try 10)\n",
+			    main_file, dir, part, part));
 	assert_string_equal(text, want);
 	assert_string_equal(s.name, "included");
 	free(text);
@@ -231,6 +232,22 @@ static void includes_are_read_in_place(void **state)
 	unlink(main_file);
 	unlink(part);
 	rmdir(dir);
+}
+
+static void an_unreadable_file_is_told_once(void **state)
+{
+	(void)state;
+	struct pool *pool = pool_new(0);
+	struct sample s = {0};
+	char *text = NULL;
+	size_t len;
+	FILE *err = open_memstream(&text, &len);
+	assert_int_equal(conf_load(pool, "/", TABLE, &s, NULL, err), 1);
+	assert_int_equal(conf_load(pool, "/nonexistent", TABLE, &s, NULL, err), 1);
+	fclose(err);
+	assert_string_equal(text, "/: Is a directory\n/nonexistent: No such file or directory\n");
+	free(text);
+	pool_free(&pool);
 }
 
 static void networks_hold_their_addresses(void **state)
@@ -263,6 +280,7 @@ int main(void)
 	    cmocka_unit_test(deep_blocks_are_refused),
 	    cmocka_unit_test(dump_reads_back_the_same),
 	    cmocka_unit_test(includes_are_read_in_place),
+	    cmocka_unit_test(an_unreadable_file_is_told_once),
 	    cmocka_unit_test(networks_hold_their_addresses),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
