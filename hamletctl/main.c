@@ -8,12 +8,6 @@
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 
-static const char *env_or(const char *name, const char *other)
-{
-	const char *v = getenv(name);
-	return v && *v ? v : other;
-}
-
 enum { OPT_JSON = 256, OPT_PASSWORD, OPT_TO, OPT_FROM, OPT_ALL, WORDS_MAX = 8 };
 
 /* The options of commands are words to them, the last ones, wherever they were typed. */
@@ -43,7 +37,9 @@ static int run(int argc, char **argv)
 	return status;
 }
 
-int main(int argc, char **argv)
+/* -1: go on; else the exit status. Options may stand anywhere: people add --json at the end. "--"
+ * ends them. */
+static int read_options(int argc, char **argv, const char **conf_dir)
 {
 	static const struct option longs[] = {{"json", no_argument, NULL, OPT_JSON},
 					      {"password-stdin", no_argument, NULL, OPT_PASSWORD},
@@ -54,16 +50,10 @@ int main(int argc, char **argv)
 					      {"version", no_argument, NULL, 'V'},
 					      {NULL, 0, NULL, 0}};
 	int opt;
-	options.conf_dir = "/etc/hamlet";
-	options.run_dir = env_or("HAMLET_RUNDIR", "/run/hamlet");
-	signal(SIGPIPE, SIG_IGN);
-	clock_init();
-	log_init("hamletctl", LOG_TO_STDERR, LOG_LV_WARN);
-	/* Options may stand anywhere: people add --json at the end. "--" ends them. */
 	while ((opt = getopt_long(argc, argv, "c:r:hV", longs, NULL)) != -1) {
 		switch (opt) {
 		case 'c':
-			options.conf_dir = optarg;
+			*conf_dir = optarg;
 			break;
 		case 'r':
 			options.run_dir = optarg;
@@ -93,7 +83,23 @@ int main(int argc, char **argv)
 			return EX_USAGE;
 		}
 	}
-	int status = run(argc - optind, argv + optind);
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	const char *conf_dir = "/etc/hamlet";
+	signal(SIGPIPE, SIG_IGN);
+	clock_init();
+	log_init("hamletctl", LOG_TO_STDERR, LOG_LV_WARN);
+	int status = read_options(argc, argv, &conf_dir);
+	if (status >= 0)
+		return status;
+	struct pool *pool = pool_new(0);
+	if (!options.run_dir)
+		options.run_dir = rundir_find(pool, conf_dir);
+	status = run(argc - optind, argv + optind);
+	pool_free(&pool);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return complain(EX_IOERR, "cannot write to standard output");
 	return status;

@@ -23,12 +23,15 @@ static void json_string(struct slice s)
 	putchar('"');
 }
 
+/* 0 is no time: it has not happened. */
 static bool time_text(struct slice s, char out[32])
 {
 	uint64_t ms;
 	if (!str_u64(s, &ms))
 		return false;
-	clock_iso(out, 32, ms);
+	out[0] = 0;
+	if (ms)
+		clock_iso(out, 32, ms);
 	return true;
 }
 
@@ -49,9 +52,9 @@ static void json_value(const struct row_cell *c)
 	else if (c->kind == CELL_BOOL)
 		fputs(slice_eqs(c->text, "1") || slice_eqs(c->text, "yes") ? "true" : "false",
 		      stdout);
-	else if (c->kind == CELL_TIME && time_text(c->text, iso))
+	else if (c->kind == CELL_TIME && time_text(c->text, iso) && iso[0])
 		printf("\"%s\"", iso);
-	else if (c->kind == CELL_TIME && c->text.len == 0)
+	else if (c->kind == CELL_TIME)
 		fputs("null", stdout);
 	else
 		json_string(c->text);

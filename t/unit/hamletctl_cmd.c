@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "hamletctl/hamletctl.h"
 
@@ -67,6 +68,27 @@ static void status_lines_become_cells(void **state)
 	pool_free(&pool);
 }
 
+static void sockets_are_where_the_configuration_says(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/hamlet-ctl-XXXXXX", path[64];
+	struct pool *pool = pool_new(0);
+	assert_non_null(mkdtemp(dir));
+	unsetenv("HAMLET_RUNDIR");
+	assert_string_equal(rundir_find(pool, dir), "/run/hamlet");
+	assert_true(str_fmt(path, sizeof(path), "%s/hamlet.conf", dir));
+	FILE *f = fopen(path, "w");
+	fputs("version 1\ndaemon smtpd { processes 2 }\nrun-dir /srv/run\n", f);
+	fclose(f);
+	assert_string_equal(rundir_find(pool, dir), "/srv/run");
+	setenv("HAMLET_RUNDIR", "/elsewhere", 1);
+	assert_string_equal(rundir_find(pool, dir), "/elsewhere");
+	unsetenv("HAMLET_RUNDIR");
+	unlink(path);
+	rmdir(dir);
+	pool_free(&pool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -74,6 +96,7 @@ int main(void)
 	    cmocka_unit_test(wrong_words_are_usage_errors),
 	    cmocka_unit_test(an_unreachable_service_is_told),
 	    cmocka_unit_test(status_lines_become_cells),
+	    cmocka_unit_test(sockets_are_where_the_configuration_says),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
