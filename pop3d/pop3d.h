@@ -127,8 +127,8 @@ struct message {
 };
 /* Dot-stuffing and line ends of a body that goes out in pieces. */
 struct dots {
-	bool mid; /* inside a line */
-	bool cr;  /* the last octet was a CR */
+	bool mid;  /* inside a line */
+	char last; /* the octet before, then */
 };
 enum out { OUT_NONE, OUT_LIST, OUT_UIDL, OUT_MESSAGE };
 struct transfer { /* what is being sent */

@@ -140,30 +140,47 @@ static void stop(void *arg)
 	loop_stop();
 }
 
+/* The text goes out in two pieces. */
+static void put_right(const char *text, size_t cut, const char *want)
+{
+	int fd[2];
+	char got[1024];
+	struct dots d = {.mid = false};
+	struct session s = {.state = STATE_TRANS};
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	buf_clear(&client.got);
+	s.stream = stream_new(fd[0], NULL, &(struct stream_ops){.on_end = on_end}, &s);
+	reply_body(&s, &d, (struct slice){text, cut});
+	reply_body(&s, &d, slice_of(text + cut));
+	reply_body_end(&s, &d);
+	stream_close(s.stream); /* what is queued goes out */
+	ssize_t n = read(fd[1], got, sizeof(got) - 1);
+	assert_true(n > 0);
+	got[n] = 0;
+	assert_string_equal(got, want);
+	close(fd[1]);
+	loop_defer(stop, NULL);
+	loop_run();
+}
+
+#define ODD      ".a\r\n.\r\n..\nb\r\r\n.c\r.d\n\n\r\n\r"
+#define ODD_WANT "..a\r\n..\r\n...\r\nb\r\n\r\n..c\r\n..d\r\n\r\n\r\n\r\n.\r\n"
+
 static void pieces_may_be_cut_anywhere(void **state)
 {
 	(void)state;
-	static const char text[] = ".a\r\n.\r\n..\nb\r\r\n.c\r.d\n\n\r\n\r";
-	static const char want[] = "..a\r\n..\r\n...\r\nb\r\n\r\n..c\r\n..d\r\n\r\n\r\n\r\n.\r\n";
-	for (size_t cut = 0; cut < sizeof(text); cut++) {
-		int fd[2];
-		char got[256];
-		struct dots d = {.mid = false};
-		struct session s = {.state = STATE_TRANS};
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-		buf_clear(&client.got);
-		s.stream = stream_new(fd[0], NULL, &(struct stream_ops){.on_end = on_end}, &s);
-		reply_body(&s, &d, (struct slice){text, cut});
-		reply_body(&s, &d, (struct slice){text + cut, sizeof(text) - 1 - cut});
-		reply_body_end(&s, &d);
-		stream_close(s.stream); /* what is queued goes out */
-		ssize_t n = read(fd[1], got, sizeof(got) - 1);
-		assert_true(n > 0);
-		got[n] = 0;
-		assert_string_equal(got, want);
-		close(fd[1]);
-		loop_defer(stop, NULL);
-		loop_run();
+	for (size_t cut = 0; cut < sizeof(ODD); cut++)
+		put_right(ODD, cut, ODD_WANT);
+	/* Behind and before stretches that go out as they are. */
+	char fill[200], text[512], want[512];
+	for (size_t n = 0; n < sizeof(fill); n++) {
+		memset(fill, 'x', n);
+		fill[n] = 0;
+		str_fmt(text, sizeof(text), "%s\r\n" ODD "%s\n", fill, fill);
+		str_fmt(want, sizeof(want), "%s\r\n%.*s%s%s%s\n.\r\n", fill,
+			(int)sizeof(ODD_WANT) - 5, ODD_WANT, n ? "\n" : "", fill, n ? "\r" : "");
+		put_right(text, n / 2, want);
+		put_right(text, n + 1, want);
 	}
 }
 
