@@ -246,6 +246,29 @@ static enum ipc_err from_segment(struct base *b, uint64_t id, const struct found
 	}
 }
 
+/* The body of the row that was read, whose columns from `col` on are BODY_COLUMNS. */
+static struct found found_at(struct base *b, int col, uint64_t *id)
+{
+	*id = db_col_u64(b->db, col);
+	return (struct found){
+	    .size = db_col_u64(b->db, col + 1),
+	    .crc = (uint32_t)db_col_u64(b->db, col + 2),
+	    .at = {db_col_u64(b->db, col + 3), db_col_u64(b->db, col + 4)},
+	};
+}
+
+/* Of one that lies in its row: the range (off, len), copied to pool. */
+static enum ipc_err from_row(struct base *b, struct pool *pool, int col, uint64_t id,
+			     const struct found *f, uint64_t off, uint64_t len, struct slice *out)
+{
+	struct slice data = db_col(b->db, col + 5);
+	if (data.len != f->size || crc32c(0, data.p, data.len) != f->crc)
+		return damaged(b, id, "its checksum is wrong");
+	cut(f, &off, &len);
+	*out = (struct slice){pool_dup(pool, data.p + off, len), len};
+	return ERR_OK;
+}
+
 /* Finds the body; one that lies in its row is copied to `row` at once (range off, len). */
 static enum ipc_err find(struct base *b, struct pool *pool, uint64_t id, uint64_t off, uint64_t len,
 			 struct found *f, struct slice *row)
@@ -257,19 +280,23 @@ static enum ipc_err find(struct base *b, struct pool *pool, uint64_t id, uint64_
 		return ERR_NOTFOUND;
 	if (r != DB_ROW)
 		return work_err(b, r);
-	*f = (struct found){.size = db_col_u64(b->db, 0), .crc = (uint32_t)db_col_u64(b->db, 1)};
-	f->at = (struct place){db_col_u64(b->db, 2), db_col_u64(b->db, 3)};
-	enum ipc_err e = ERR_OK;
-	if (!f->at.segment) {
-		struct slice data = db_col(b->db, 4);
-		cut(f, &off, &len);
-		if (data.len != f->size || crc32c(0, data.p, data.len) != f->crc)
-			e = damaged(b, id, "its checksum is wrong");
-		else
-			*row = (struct slice){pool_dup(pool, data.p + off, len), len};
-	}
+	*f = found_at(b, 0, &id);
+	enum ipc_err e = f->at.segment ? ERR_OK : from_row(b, pool, 0, id, f, off, len, row);
 	db_reset(b->db);
 	return e;
+}
+
+enum ipc_err body_here(struct base *b, struct pool *pool, int col, uint64_t most, struct slice *out)
+{
+	uint64_t id;
+	struct found f = found_at(b, col, &id);
+	if (f.size > most)
+		return ERR_SIZE;
+	if (!f.at.segment)
+		return from_row(b, pool, col, id, &f, 0, 0, out);
+	char *p = pool_alloc(pool, f.size ? f.size : 1);
+	*out = (struct slice){p, f.size};
+	return from_segment(b, id, &f, 0, f.size, p);
 }
 
 enum ipc_err body_get(struct base *b, struct pool *pool, uint64_t id, uint64_t off, uint64_t len,

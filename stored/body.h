@@ -26,6 +26,12 @@ enum ipc_err body_read(struct base *b, struct pool *pool, uint64_t id, uint64_t 
 enum ipc_err body_get(struct base *b, struct pool *pool, uint64_t id, uint64_t off, uint64_t len,
 		      struct slice *out, uint64_t *size);
 
+/* The same of the whole body, for a statement of the caller's that joins `bodies b`: of the row
+ * that it has just read, whose columns from `col` on are BODY_COLUMNS (sql.h). ERR_SIZE: larger
+ * than `most`. */
+enum ipc_err body_here(struct base *b, struct pool *pool, int col, uint64_t most,
+		       struct slice *out);
+
 /* The rest is for base.c, batch.c, work.c and the care of the store. */
 struct segments;
 /* Opens the segment files in `dir` for a base whose database is open. */

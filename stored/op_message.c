@@ -2,6 +2,7 @@
 #include <unistd.h>
 #include "stored/body.h"
 #include "stored/mail.h"
+#include "stored/sql.h"
 
 struct reading {
 	struct op op;
@@ -71,33 +72,66 @@ struct batch {
 	struct op op;
 	struct request *rq;
 	struct grant grant;
+	uint64_t bytes; /* of the bodies in data */
 	struct msg_messages_data data;
 };
+
+/* The mailbox is there and the account's. */
+static bool own(struct base *b, uint64_t account, uint64_t mailbox)
+{
+	db_start(b->db, SQL_SHARD_MAILBOX);
+	db_u64(b->db, mailbox);
+	bool yes = db_step(b->db) == DB_ROW && db_col_u64(b->db, 0) == account;
+	db_reset(b->db);
+	return yes;
+}
+
+/* How many UIDs from here on follow each other. */
+static uint32_t run_length(const struct row_uid *uid, uint32_t n)
+{
+	uint32_t len = 1;
+	while (len < n && uid[len].uid == uid[len - 1].uid + 1)
+		len++;
+	return len;
+}
+
+/* The messages of a run of UIDs that are there, with one statement. */
+static enum ipc_err read_range(struct base *b, struct batch *bt, uint64_t first, uint64_t last)
+{
+	const struct msg_messages_read *m = bt->rq->msg;
+	enum db_result r;
+	db_start(b->db, SQL_SHARD_BODIES);
+	db_u64(b->db, mailbox_number(m->mailbox));
+	db_u64(b->db, first);
+	db_u64(b->db, last);
+	while ((r = db_step(b->db)) == DB_ROW) {
+		struct row_message_body *row = &bt->data.messages[bt->data.messages_n];
+		uint64_t room = BATCH_BYTES - bt->bytes;
+		row->uid = db_col_u64(b->db, 0);
+		/* One that cannot be read is met again when it is asked for alone. */
+		if (body_here(b, bt->op.pool, 1, room < IPC_INLINE_BODY ? room : IPC_INLINE_BODY,
+			      &row->bytes) != ERR_OK)
+			continue;
+		bt->bytes += row->bytes.len;
+		bt->data.messages_n++;
+	}
+	return work_err(b, r);
+}
 
 static enum ipc_err batch_run(struct base *b, struct op *op)
 {
 	struct batch *bt = (struct batch *)op;
 	const struct msg_messages_read *m = bt->rq->msg;
-	uint64_t body, size, bytes = 0, mailbox = mailbox_number(m->mailbox);
 	bt->data.messages = pool_alloc(op->pool, m->uids_n * sizeof(*bt->data.messages));
-	for (uint32_t i = 0; i < m->uids_n; i++) {
-		struct row_message_body *row = &bt->data.messages[bt->data.messages_n];
-		enum ipc_err e = m->uids[i].uid > UINT32_MAX
-				     ? ERR_NOTFOUND
-				     : mailbox_message(b, bt->grant.account, mailbox,
-						       m->uids[i].uid, &body, &size);
-		if (e == ERR_NOTFOUND || (e == ERR_OK && size > IPC_INLINE_BODY))
-			continue;
-		if (e != ERR_OK || bytes + size > BATCH_BYTES)
-			break;
-		/* One that cannot be read is met again when it is asked for alone. */
-		if (body_get(b, op->pool, body, 0, 0, &row->bytes, NULL) != ERR_OK)
-			continue;
-		row->uid = m->uids[i].uid;
-		bytes += size;
-		bt->data.messages_n++;
+	if (!own(b, bt->grant.account, mailbox_number(m->mailbox)))
+		return ERR_OK; /* none of them is there */
+	enum ipc_err e = ERR_OK;
+	for (uint32_t i = 0, n; i < m->uids_n && e == ERR_OK; i += n) {
+		n = run_length(m->uids + i, m->uids_n - i);
+		if (m->uids[i + n - 1].uid <= UINT32_MAX)
+			e = read_range(b, bt, m->uids[i].uid, m->uids[i + n - 1].uid);
 	}
-	return ERR_OK;
+	return e;
 }
 
 static void batch_done(struct op *op)

@@ -11,6 +11,9 @@
 #define STORED_SQL_H
 #include "stored/db.h"
 
+/* What body.c reads of a body, in statements that join `bodies b` (body_here). */
+#define BODY_COLUMNS "b.id, b.size, b.crc, b.segment, b.place, b.data"
+
 #define SQL(name, text) SQL_##name,
 enum sql_dir {
 #include "stored/sql_body.def" /* first in both: body.c uses the same numbers everywhere */

@@ -227,6 +227,14 @@ static void several_messages_come_in_one_answer(void **state)
 	assert_int_equal(d->messages[0].uid, 1);
 	assert_int_equal(d->messages[1].uid, 3);
 	assert_true(slice_eqs(d->messages[1].bytes, "0123456789"));
+	struct row_uid run[] = {{2}, {3}, {4}, {1}};
+	rd.uids = run;
+	d = ask(pop3d, MSG_messages_read, &rd, MSG_messages_data);
+	assert_int_equal(d->messages_n, 3);
+	assert_int_equal(d->messages[0].uid, 2);
+	assert_int_equal(d->messages[1].uid, 3);
+	assert_int_equal(d->messages[2].uid, 1);
+	assert_true(slice_eqs(d->messages[2].bytes, "0123456789"));
 	rd.mailbox = mailbox_global(1, 2); /* another's */
 	d = ask(pop3d, MSG_messages_read, &rd, MSG_messages_data);
 	assert_int_equal(d->messages_n, 0);
