@@ -5,7 +5,10 @@
  *
  *   GONE: the mail of accounts that were deleted as long ago;
  *   for each shard: PURGE until nothing is due; PAGE of owners -> SETTINGS of those accounts ->
- *   EXPIRE one account after the other; next page.  Then QUEUE, and sleep. */
+ *   EXPIRE one account after the other; next page.  Then QUEUE, and sleep.
+ *
+ * What fails is left out and the rest goes on: an account, a page, a shard. A cycle in which
+ * something failed is repeated sooner than the next hour, with a growing pause. */
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/pool.h"
@@ -16,8 +19,9 @@
 enum {
 	TICK_MS = 2000, /* how soon a moved clock is seen */
 	CYCLE_MS = 3600 * 1000,
-	PAGE = 64,      /* accounts */
-	SLICE_MAX = 128 /* messages, items */
+	RETRY_MS = 30 * 1000, /* after a cycle with a failure, doubling up to CYCLE_MS */
+	PAGE = 64,            /* accounts */
+	SLICE_MAX = 128       /* messages, items */
 };
 /* A delivery's token must outlive every retry of the delivery. */
 #define TOKEN_KEEP_MS (UINT64_C(15) * 60 * 1000)
@@ -25,10 +29,13 @@ enum {
 
 static struct {
 	bool running, busy;
+	bool failed; /* something of this cycle */
 	struct timer timer;
-	uint64_t last_ms; /* start of the last cycle */
+	uint64_t last_ms;  /* start of the last cycle */
+	uint64_t pause_ms; /* from there to the next */
 	uint64_t now_ms;
-	unsigned shard;
+	unsigned shard; /* 0: before the first, at the accounts that are gone */
+	unsigned gone_shard;
 	/* the page at hand */
 	uint64_t account[PAGE], inbox[PAGE], expire_ms[PAGE];
 	size_t n, at;
@@ -53,11 +60,25 @@ static void on_tick(struct timer *t);
 static void rest(void)
 {
 	ex.busy = false;
+	if (!ex.failed)
+		ex.pause_ms = CYCLE_MS;
+	else if (ex.pause_ms >= CYCLE_MS)
+		ex.pause_ms = RETRY_MS;
+	else
+		ex.pause_ms = ex.pause_ms * 2 < CYCLE_MS ? ex.pause_ms * 2 : CYCLE_MS - 1;
 	if (ex.expired || ex.purged)
 		log_event(LOG_LV_INFO, NULL, "expired", LU("messages", ex.expired),
 			  LU("forgotten", ex.purged));
 	if (ex.running)
 		timer_set(&ex.timer, TICK_MS, on_tick);
+}
+
+static void next_shard(void)
+{
+	if (++ex.shard <= work_shards())
+		purge_shard();
+	else
+		purge_queue();
 }
 
 static void start(unsigned base, bool write, enum ipc_err (*run)(struct base *b, struct op *op),
@@ -69,7 +90,11 @@ static void start(unsigned base, bool write, enum ipc_err (*run)(struct base *b,
 	if (ex.running && (write ? work_write(base, op) : work_read(base, op)))
 		return;
 	op_free(op);
-	rest(); /* what is left waits for the next cycle */
+	ex.failed = ex.running;
+	if (ex.running && ex.shard <= work_shards())
+		next_shard();
+	else
+		rest();
 }
 
 /* The end of every operation: true when it went well. */
@@ -79,7 +104,9 @@ static bool ended(struct op *op)
 	op_free(op);
 	if (e == ERR_OK)
 		return true;
-	rest();
+	ex.failed = true;
+	log_event(LOG_LV_WARN, NULL, "expiry-failed", LU("shard", ex.shard),
+		  LS("reason", ipc_err_name(e)));
 	return false;
 }
 
@@ -101,8 +128,8 @@ static enum ipc_err gone_del_run(struct base *b, struct op *op)
 
 static void gone_del_done(struct op *op)
 {
-	if (ended(op))
-		next_gone();
+	ended(op);
+	next_gone();
 }
 
 static enum ipc_err drop_run(struct base *b, struct op *op)
@@ -114,9 +141,9 @@ static enum ipc_err drop_run(struct base *b, struct op *op)
 static void drop_done(struct op *op)
 {
 	if (!ended(op))
-		return;
-	if (ex.more)
-		start(ex.shard, true, drop_run, drop_done);
+		next_gone();
+	else if (ex.more)
+		start(ex.gone_shard, true, drop_run, drop_done);
 	else
 		start(WORK_DIRECTORY, true, gone_del_run, gone_del_done);
 }
@@ -126,12 +153,13 @@ static enum ipc_err gone_run(struct base *b, struct op *op)
 	(void)op;
 	db_start(b->db, SQL_GONE_DUE);
 	db_u64(b->db, kept_since());
+	db_u64(b->db, ex.after);
 	db_u64(b->db, 1);
 	enum db_result r = db_step(b->db);
 	ex.n = r == DB_ROW;
 	if (ex.n) {
 		ex.account[0] = db_col_u64(b->db, 0);
-		ex.shard = (unsigned)db_col_u64(b->db, 1);
+		ex.gone_shard = (unsigned)db_col_u64(b->db, 1);
 	}
 	db_reset(b->db);
 	return r == DB_ROW || r == DB_DONE ? ERR_OK : work_err(b, r);
@@ -139,14 +167,12 @@ static enum ipc_err gone_run(struct base *b, struct op *op)
 
 static void gone_done(struct op *op)
 {
-	if (!ended(op))
-		return;
-	if (ex.n) {
-		start(ex.shard, true, drop_run, drop_done);
+	if (!ended(op) || ex.n == 0) {
+		next_shard();
 		return;
 	}
-	ex.shard = 1;
-	purge_shard();
+	ex.after = ex.account[0];
+	start(ex.gone_shard, true, drop_run, drop_done);
 }
 
 static void next_gone(void)
@@ -164,10 +190,10 @@ static enum ipc_err purge_run(struct base *b, struct op *op)
 
 static void purge_done(struct op *op)
 {
-	if (!ended(op))
-		return;
-	ex.purged += ex.did;
-	if (ex.did == SLICE_MAX) {
+	bool well = ended(op);
+	if (well)
+		ex.purged += ex.did;
+	if (well && ex.did == SLICE_MAX) {
 		purge_shard();
 		return;
 	}
@@ -191,11 +217,12 @@ static enum ipc_err expunge_run(struct base *b, struct op *op)
 
 static void expunge_done(struct op *op)
 {
-	if (!ended(op))
-		return;
-	change_notify(&ex.change);
-	ex.expired += ex.uids;
-	if (ex.uids < SLICE_MAX)
+	bool well = ended(op);
+	if (well) {
+		change_notify(&ex.change);
+		ex.expired += ex.uids;
+	}
+	if (!well || ex.uids < SLICE_MAX)
 		ex.at++;
 	next_account();
 }
@@ -217,9 +244,7 @@ static enum ipc_err find_run(struct base *b, struct op *op)
 
 static void find_done(struct op *op)
 {
-	if (!ended(op))
-		return;
-	if (ex.uids) {
+	if (ended(op) && ex.uids) {
 		start(ex.shard, true, expunge_run, expunge_done);
 		return;
 	}
@@ -252,8 +277,10 @@ static enum ipc_err settings_run(struct base *b, struct op *op)
 
 static void settings_done(struct op *op)
 {
-	if (!ended(op))
+	if (!ended(op)) {
+		next_shard();
 		return;
+	}
 	ex.at = 0;
 	next_account();
 }
@@ -276,16 +303,11 @@ static enum ipc_err page_run(struct base *b, struct op *op)
 
 static void page_done(struct op *op)
 {
-	if (!ended(op))
-		return;
-	if (ex.n) {
+	if (ended(op) && ex.n) {
 		ex.after = ex.account[ex.n - 1];
 		start(WORK_DIRECTORY, false, settings_run, settings_done);
-	} else if (ex.shard < work_shards()) {
-		ex.shard++;
-		purge_shard();
 	} else {
-		purge_queue();
+		next_shard();
 	}
 }
 
@@ -304,9 +326,7 @@ static enum ipc_err queue_run(struct base *b, struct op *op)
 
 static void queue_done(struct op *op)
 {
-	if (!ended(op))
-		return;
-	if (ex.did)
+	if (ended(op) && ex.did)
 		purge_queue();
 	else
 		rest();
@@ -323,19 +343,22 @@ static void on_tick(struct timer *t)
 {
 	(void)t;
 	uint64_t now = clock_ms();
-	if (ex.last_ms && now >= ex.last_ms && now - ex.last_ms < CYCLE_MS) {
+	if (ex.last_ms && now >= ex.last_ms && now - ex.last_ms < ex.pause_ms) {
 		timer_set(&ex.timer, TICK_MS, on_tick);
 		return;
 	}
 	ex.busy = true;
 	ex.last_ms = ex.now_ms = now;
-	ex.expired = ex.purged = 0;
+	ex.expired = ex.purged = ex.after = 0;
+	ex.failed = false;
+	ex.shard = 0;
 	next_gone();
 }
 
 void expire_start(void)
 {
 	ex.running = true;
+	ex.pause_ms = CYCLE_MS;
 	if (!ex.busy)
 		timer_set(&ex.timer, TICK_MS, on_tick);
 }

@@ -3,7 +3,10 @@
  * Locks live on the loop's thread, one an account, under the session's own random word: the same
  * word again is a reconnect and is granted. A restart of stored forgets them; who comes back with
  * its word has the maildrop again unless another session was faster. A lock goes with QUIT, with
- * pop_close, and with the connection that holds it. */
+ * pop_close, and with the connection that holds it.
+ *
+ * When a login delay is set, the time of a login is in memory at once and goes to the shard with
+ * the next commit, which nobody waits for: a restart forgets the logins of its last moment. */
 #include <stdlib.h>
 #include "libcommon/base/clock.h"
 #include "libcommon/base/map.h"
@@ -42,7 +45,8 @@ struct session { /* a request under way, in its pool */
 	enum ipc_err err;
 	/* open */
 	struct msg_pop_list list;
-	bool absent; /* the maildrop is still to be made */
+	bool absent;        /* the maildrop is still to be made */
+	uint64_t polled_ms; /* its last login as the shard has it */
 	/* quit */
 	struct change change;
 };
@@ -199,6 +203,7 @@ static enum ipc_err list_run(struct base *b, struct op *op)
 				   .uidvalidity = db_col_u64(b->db, 1)};
 	if (max > LIST_MAX)
 		max = LIST_MAX;
+	s->polled_ms = db_col_u64(b->db, 3);
 	l->messages = pool_alloc(s->rq->pool, (max + 1) * sizeof(*l->messages));
 	db_start(b->db, SQL_SHARD_POP_LIST);
 	db_u64(b->db, inbox);
@@ -218,6 +223,50 @@ static enum ipc_err make_run(struct base *b, struct op *op)
 	return e == ERR_OK ? list_run(b, op) : e;
 }
 
+struct poll_op {
+	struct op op;
+	uint64_t account, now_ms;
+};
+
+static enum ipc_err polled_run(struct base *b, struct op *op)
+{
+	const struct poll_op *p = (const struct poll_op *)op;
+	db_start(b->db, SQL_SHARD_POP_POLLED);
+	db_u64(b->db, p->now_ms);
+	db_u64(b->db, p->account);
+	return work_err(b, db_run(b->db));
+}
+
+/* Remembers the login; whether the shard could be written decides nothing. */
+static void polled(const struct session *s)
+{
+	map_set(pop.last_login, &s->grant.account, sizeof(s->grant.account),
+		(void *)(uintptr_t)s->now_ms);
+	struct poll_op *p = (struct poll_op *)op_new(sizeof(*p));
+	p->account = s->grant.account;
+	p->now_ms = s->now_ms;
+	p->op.run = polled_run;
+	p->op.done = op_free;
+	if (!work_write(s->grant.shard, &p->op))
+		op_free(&p->op);
+}
+
+/* Polled again too early after `last`: refused. */
+static bool too_early(struct session *s, uint64_t last)
+{
+	const struct msg_pop_open *m = s->rq->msg;
+	uint64_t delay = s->account.login_delay_ms;
+	/* A clock that was set back does not lock anybody out. */
+	if (!delay || !last || m->again || !s->fresh || s->now_ms < last ||
+	    s->now_ms - last >= delay)
+		return false;
+	uint64_t wait = (delay - (s->now_ms - last) + 999) / 1000;
+	fail(s, ERR_DELAY,
+	     pool_printf(s->rq->pool, "the next login is possible in %llu s",
+			 (unsigned long long)wait));
+	return true;
+}
+
 static void list_done(struct op *op)
 {
 	struct session *s = op->arg;
@@ -232,28 +281,19 @@ static void list_done(struct op *op)
 		fail(s, e, NULL);
 		return;
 	}
+	if (too_early(s, s->polled_ms))
+		return;
 	if (s->account.login_delay_ms && !m->again)
-		map_set(pop.last_login, &s->grant.account, sizeof(s->grant.account),
-			(void *)(uintptr_t)s->now_ms);
+		polled(s);
 	request_reply(s->rq, MSG_pop_list, &s->list);
 }
 
 static void open_known(struct session *s)
 {
-	const struct msg_pop_open *m = s->rq->msg;
-	uint64_t delay = s->account.login_delay_ms;
 	uint64_t last =
 	    (uintptr_t)map_get(pop.last_login, &s->grant.account, sizeof(s->grant.account));
-	/* A clock that was set back does not lock anybody out. */
-	if (delay && last && !m->again && s->fresh && s->now_ms >= last &&
-	    s->now_ms - last < delay) {
-		uint64_t wait = (delay - (s->now_ms - last) + 999) / 1000;
-		fail(s, ERR_DELAY,
-		     pool_printf(s->rq->pool, "the next login is possible in %llu s",
-				 (unsigned long long)wait));
-		return;
-	}
-	start(s, s->grant.shard, false, list_run, list_done);
+	if (!too_early(s, last))
+		start(s, s->grant.shard, false, list_run, list_done);
 }
 
 void op_pop_open(struct request *rq)

@@ -1,6 +1,7 @@
 /* The schema of a mailbox shard, version by version.
  *
- * owners     an account's mail here: its INBOX and what its quota counts (live messages)
+ * owners     an account's mail here: its INBOX and what its quota counts (live messages);
+ *            polled_ms: its last POP3 login, kept only where a login delay is set
  * mailboxes  a tree by parent (0: top); counters are kept by the transactions that change them.
  *            gone_modseq: expunged messages up to it may be forgotten (QRESYNC then answers in
  *            full). special: enum mailbox_special
@@ -72,5 +73,8 @@ static const char *const versions[] = {
     " account BIGINT NOT NULL REFERENCES owners (account) ON DELETE CASCADE,"
     " name BYTEA NOT NULL,"
     " PRIMARY KEY (account, name)) WITHOUT ROWID;",
+
+    /* 2 */
+    "ALTER TABLE owners ADD COLUMN polled_ms BIGINT NOT NULL DEFAULT 0;",
 };
 const struct schema schema_shard = {"shard", versions, sizeof(versions) / sizeof(versions[0])};

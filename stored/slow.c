@@ -1,6 +1,7 @@
 /* Threads that stretch passwords: their own, bounded, so that a wave of logins holds up neither
  * the loop nor the databases. */
 #include <pthread.h>
+#include <signal.h>
 #include <uv.h>
 #include "libcommon/base/fatal.h"
 #include "libcommon/net/loop.h"
@@ -65,9 +66,13 @@ void slow_open(unsigned threads, unsigned queue)
 	slow.stop = false;
 	if (uv_async_init(loop_get(), &slow.wake, on_wake) != 0)
 		fatal(71, "stored: no way to wake the loop");
+	sigset_t all, before; /* signals are the loop's */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (slow.threads = 0; slow.threads < threads && slow.threads < THREADS_MAX; slow.threads++)
 		if (pthread_create(&slow.thread[slow.threads], NULL, thread_main, NULL) != 0)
 			fatal(71, "stored: no thread for logins");
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void slow_close(void)

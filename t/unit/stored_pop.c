@@ -257,6 +257,26 @@ static void polling_too_soon_is_told(void **state)
 	open_as(pop3d, word_b, true); /* a reconnect is no poll */
 }
 
+/* The shard's word of an earlier run counts too. */
+static void a_restart_remembers_the_last_login(void **state)
+{
+	(void)state;
+	change_sql(0, "UPDATE account SET login_delay_ms = 60000 WHERE id = 1");
+	move_clock(60001); /* past what other tests did */
+	open_as(pop3d, word_a, false);
+	quit(word_a, NULL, 0, NULL, 0);
+	assert_true(becomes(1, "SELECT COUNT(*) FROM owners WHERE polled_ms > 0", 1));
+	char sql[100];
+	move_clock(60001);
+	snprintf(sql, sizeof(sql), "UPDATE owners SET polled_ms = %llu",
+		 (unsigned long long)clock_ms());
+	change_sql(1, sql);
+	assert_int_equal(open_error(pop3d, word_b), ERR_DELAY);
+	assert_int_equal(open_error(pop3d, word_a), ERR_DELAY); /* the lock was not kept */
+	move_clock(60001);
+	open_as(pop3d, word_b, false);
+}
+
 static void by_default_nothing_expires(void **state)
 {
 	(void)state;
@@ -300,6 +320,40 @@ static void retrieved_messages_expire_when_due(void **state)
 	move_clock(INT64_C(15) * 86400000); /* expunged-keep is 14 days */
 	assert_true(becomes(1, "SELECT COUNT(*) FROM messages", 1));
 	assert_true(becomes(1, "SELECT COUNT(*) FROM bodies", 1));
+}
+
+static void retrieve_first(uint64_t account, struct slice word)
+{
+	struct msg_pop_open o = opening(account, word);
+	const struct msg_pop_list *l = ask(pop3d, MSG_pop_open, &o, MSG_pop_list);
+	struct row_uid seen[] = {{1}};
+	struct msg_pop_quit q = {.grant = grant_for(ROLE_POP3D, account),
+				 .lock = word,
+				 .mailbox = l->mailbox,
+				 .retrieved = seen,
+				 .retrieved_n = 1};
+	ask(pop3d, MSG_pop_quit, &q, MSG_ok);
+}
+
+static void what_cannot_expire_stops_nothing_else(void **state)
+{
+	(void)state;
+	change_sql(0, "UPDATE account SET expire_ms = 86400000");
+	fill("alice@a.test", 1, 1);
+	fill("carol@a.test", 1, 1);
+	fill("bob@a.test", 1, 1);
+	for (uint64_t account = 1; account <= 3; account++)
+		retrieve_first(account, word_a);
+	change_sql(1, "CREATE TRIGGER refuse BEFORE UPDATE ON messages WHEN old.mailbox ="
+		      " (SELECT inbox FROM owners WHERE account = 1)"
+		      " BEGIN SELECT RAISE(ABORT, 'no'); END");
+	move_clock(86400001);
+	expire_start();
+	assert_true(becomes(1, "SELECT COUNT(*) FROM messages WHERE expunged = 1", 1)); /* carol */
+	assert_true(becomes(2, "SELECT COUNT(*) FROM messages WHERE expunged = 1", 1)); /* bob */
+	change_sql(1, "DROP TRIGGER refuse");
+	move_clock(31000); /* not an hour */
+	assert_true(becomes(1, "SELECT COUNT(*) FROM messages WHERE expunged = 1", 2));
 }
 
 static void a_deleted_accounts_mail_goes_later(void **state)
@@ -399,9 +453,11 @@ int main(void)
 	    T(ranges_are_cut_at_the_end),
 	    T(several_messages_come_in_one_answer),
 	    T(polling_too_soon_is_told),
+	    T(a_restart_remembers_the_last_login),
 	    T(by_default_nothing_expires),
 	    T(at_once_deletes_what_was_retrieved),
 	    T(retrieved_messages_expire_when_due),
+	    T(what_cannot_expire_stops_nothing_else),
 	    T(a_deleted_accounts_mail_goes_later),
 	    T(a_hundred_thousand_messages_are_listed),
 	    T(watchers_hear_of_new_mail),
