@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include "libcommon/base/log.h"
 #include "libcommon/base/str.h"
 #include "stored/fault.h"
 
@@ -126,6 +127,8 @@ int fault_check(enum fault_call call, enum fault_file file)
 		if (f->kind == KIND_KILL)
 			raise(SIGKILL);
 		hit = f->kind == KIND_FULL ? ENOSPC : f->kind == KIND_TORN ? FAULT_TORN : EIO;
+		log_event(LOG_LV_WARN, NULL, "fault-injected", LS("kind", kind_name[f->kind]),
+			  LS("file", file_name[file]), LU("call", f->seen));
 	}
 	pthread_mutex_unlock(&lock);
 	return hit;
