@@ -1,0 +1,62 @@
+/* Content for the wire, a piece of a line at a time. */
+#include "smtpd/out.h"
+
+struct piece {
+	struct slice text; /* goes out as it is */
+	bool end;          /* ... and CRLF behind it */
+	size_t used;       /* octets of the input */
+};
+
+/* The next piece, of `room` octets of text at most; there is input left. */
+static struct piece cut(struct slice in, size_t room)
+{
+	struct piece p = {.text = {in.p, in.len < room ? in.len : room}};
+	const char *lf = memchr(in.p, '\n', p.text.len);
+	if (lf)
+		p.text.len = (size_t)(lf - in.p);
+	const char *cr = memchr(in.p, '\r', p.text.len);
+	if (cr)
+		p.text.len = (size_t)(cr - in.p);
+	p.used = p.text.len;
+	p.end = lf || cr || p.used == in.len;
+	if (cr && ++p.used < in.len && in.p[p.used] == '\n')
+		p.used++;
+	else if (!cr && lf)
+		p.used++;
+	return p;
+}
+
+uint64_t out_text_size(struct slice in, bool raw)
+{
+	uint64_t size = 0;
+	if (raw)
+		return in.len;
+	for (size_t at = 0; at < in.len;) {
+		struct piece p = cut((struct slice){in.p + at, in.len - at}, in.len);
+		size += p.text.len + (p.end ? 2 : 0);
+		at += p.used;
+	}
+	return size;
+}
+
+bool out_text_next(struct out_text *t, struct buf *out, size_t room)
+{
+	size_t from = out->len;
+	while (t->at < t->in.len && out->len - from < room) {
+		struct slice in = {t->in.p + t->at, t->in.len - t->at};
+		size_t left = room - (out->len - from);
+		struct piece p = {{in.p, in.len < left ? in.len : left}, false, 0};
+		if (t->raw)
+			p.used = p.text.len;
+		else
+			p = cut(in, left);
+		if (t->dots && !t->mid && *in.p == '.')
+			buf_addc(out, '.');
+		buf_add_slice(out, p.text);
+		if (p.end)
+			buf_adds(out, "\r\n");
+		t->mid = !p.end;
+		t->at += p.used;
+	}
+	return t->at < t->in.len;
+}
