@@ -4,15 +4,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include <gnutls/x509.h>
 #include "libcommon/base/buf.h"
 #include "libcommon/net/loop.h"
 #include "libcommon/net/stream.h"
+#include "t/unit/common_tls.h"
 
 enum { BIG = 3 << 20 };
 
@@ -31,7 +29,6 @@ struct end {
 static struct end a, b; /* a: client, b: server */
 static struct tls_ctx *server, *client;
 static struct timer guard;
-static char cert_file[] = "/tmp/hamlet-cert-XXXXXX", key_file[] = "/tmp/hamlet-key-XXXXXX";
 
 static void on_data(struct stream *s, void *arg)
 {
@@ -316,54 +313,14 @@ static void closing_with_everything_under_way_leaks_nothing(void **state)
 	done();
 }
 
-static void write_pem(const char *file,
-		      int (*export)(void *, gnutls_x509_crt_fmt_t, gnutls_datum_t *), void *what)
-{
-	gnutls_datum_t d;
-	assert_int_equal(export(what, GNUTLS_X509_FMT_PEM, &d), 0);
-	int fd = open(file, O_WRONLY | O_TRUNC);
-	assert_int_equal(write(fd, d.data, d.size), d.size);
-	close(fd);
-	gnutls_free(d.data);
-}
-static int export_cert(void *c, gnutls_x509_crt_fmt_t f, gnutls_datum_t *d)
-{
-	return gnutls_x509_crt_export2(c, f, d);
-}
-static int export_key(void *k, gnutls_x509_crt_fmt_t f, gnutls_datum_t *d)
-{
-	return gnutls_x509_privkey_export2(k, f, d);
-}
-
 static int make_certificate(void **state)
 {
 	(void)state;
-	gnutls_x509_privkey_t key;
-	gnutls_x509_crt_t crt;
 	const char *why = NULL;
 	static const char *const alpn[] = {"test", NULL};
-	close(mkstemp(cert_file));
-	close(mkstemp(key_file));
-	gnutls_x509_privkey_init(&key);
-	gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
-				     GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
-	gnutls_x509_crt_init(&crt);
-	gnutls_x509_crt_set_version(crt, 3);
-	gnutls_x509_crt_set_serial(crt, "\1", 1);
-	gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, "localhost", 9);
-	gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, "localhost", 9,
-					     GNUTLS_FSAN_SET);
-	gnutls_x509_crt_set_activation_time(crt, time(NULL) - 3600);
-	gnutls_x509_crt_set_expiration_time(crt, time(NULL) + 3600);
-	gnutls_x509_crt_set_basic_constraints(crt, 1, -1);
-	gnutls_x509_crt_set_key(crt, key);
-	gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0);
-	write_pem(cert_file, export_cert, crt);
-	write_pem(key_file, export_key, key);
-	gnutls_x509_crt_deinit(crt);
-	gnutls_x509_privkey_deinit(key);
-	server = tls_server_ctx_files(cert_file, key_file, alpn, &why);
-	client = tls_client_ctx(cert_file, alpn);
+	tls_files_make();
+	server = tls_server_ctx_files(tls_cert_file, tls_key_file, alpn, &why);
+	client = tls_client_ctx(tls_cert_file, alpn);
 	return server && client ? 0 : -1;
 }
 
@@ -372,8 +329,7 @@ static int drop_certificate(void **state)
 	(void)state;
 	tls_ctx_free(&server);
 	tls_ctx_free(&client);
-	unlink(cert_file);
-	unlink(key_file);
+	tls_files_drop();
 	return 0;
 }
 

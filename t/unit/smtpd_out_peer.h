@@ -23,6 +23,8 @@ enum act_kind {
 	FLOOD, /* ... again and again for ever */
 	TLS,   /* server_ctx from here on */
 	DEAF,  /* reads nothing more */
+	LINE,  /* the client says any line */
+	HOOK,  /* peer_hook(), until it returns true */
 	CLOSE,
 };
 struct act {
@@ -58,6 +60,7 @@ static struct seen seen;
 static struct tls_ctx *server_ctx;
 static struct timer guard;
 static bool guard_hit;
+static bool (*peer_hook)(void);
 
 static void peer_move(void);
 
@@ -101,6 +104,14 @@ static bool peer_act(const struct act *a)
 	case DEAF:
 		stream_pause(peer.s);
 		return true;
+	case LINE: {
+		const char *lf = peer.in.len ? memchr(peer.in.p, '\n', peer.in.len) : NULL;
+		if (lf)
+			buf_drop(&peer.in, (size_t)(lf - peer.in.p) + 1);
+		return lf != NULL;
+	}
+	case HOOK:
+		return peer_hook && peer_hook();
 	case CLOSE:
 		stream_close(peer.s);
 		return true;

@@ -1,5 +1,5 @@
 /* Transactions with servers that behave: what is said, when, and what comes of it. */
-#include "smtpd_out_peer.h"
+#include "t/unit/smtpd_out_peer.h"
 #include <fcntl.h>
 #include <sys/mman.h>
 

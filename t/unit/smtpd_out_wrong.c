@@ -1,5 +1,5 @@
 /* Servers that answer every wrong and slow thing: the right verdicts, an end, and never a hang. */
-#include "smtpd_out_peer.h"
+#include "t/unit/smtpd_out_peer.h"
 
 static const struct out_options FAST = {.host = "mx.b.test", .helo = "a.test", .times = HASTE};
 static const struct out_options FAST_LMTP = {
