@@ -145,17 +145,21 @@ void reply_body(struct session *s, struct dots *d, struct slice piece)
 	const char *p = piece.p, *end = p + piece.len, *from = p;
 	char last = d->mid ? d->last : '\n';
 	while (p < end) {
+		/* What stands before the first octet is not here; and the rest is less than a
+		 * block. */
+		const char *stop = p == piece.p ? p + 1 : end;
 		while (p > piece.p && end - p >= BLOCK && block_as_is(p))
 			p += BLOCK;
-		/* The rest, or the block in which something is added. */
-		const char *stop = end - p > BLOCK ? p + BLOCK : end;
 		if (p > piece.p)
 			last = p[-1];
+		if (stop - p > BLOCK)
+			stop = p + BLOCK;
 		for (; p < stop; last = *p++) {
 			const char *extra = added(last, *p);
 			if (!*extra)
 				continue;
-			reply_raw(s, from, (size_t)(p - from));
+			if (p > from)
+				reply_raw(s, from, (size_t)(p - from));
 			reply_raw(s, extra, strlen(extra));
 			from = p;
 		}

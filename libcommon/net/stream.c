@@ -16,7 +16,8 @@
 enum {
 	IN_FIRST = 4096,
 	IN_MAX = 16384,
-	CHUNK_MIN = 2048,
+	CHUNK_MIN = 4096,
+	SPARES = 8,
 	FLUSH_AT = 16384,
 	WRITE_HIGH = 65536,
 	WRITE_LOW = 16384,
@@ -30,11 +31,50 @@ static void unref(struct stream *s)
 		free(s);
 }
 
+/* Most replies come and go within a turn of the loop: a few buffers stay for the next. */
+static struct {
+	struct chunk *chunk; /* of CHUNK_MIN bytes */
+	unsigned chunks;
+	char *in; /* of IN_FIRST bytes; NULL: none */
+} spare;
+
+static struct chunk *chunk_new(size_t room)
+{
+	struct chunk *c = spare.chunk;
+	if (c && room <= CHUNK_MIN) {
+		spare.chunk = c->next;
+		spare.chunks--;
+	} else {
+		/* Not cleared, as it is filled at once. */
+		room = room < CHUNK_MIN ? CHUNK_MIN : room;
+		c = mem_realloc(NULL, sizeof(*c) + room);
+		c->cap = room;
+	}
+	*c = (struct chunk){.fd = -1, .cap = c->cap};
+	return c;
+}
+
 static void chunk_free(struct chunk *c)
 {
 	if (c->fd >= 0)
 		close(c->fd);
-	free(c);
+	if (c->cap != CHUNK_MIN || spare.chunks == SPARES) {
+		free(c);
+		return;
+	}
+	c->next = spare.chunk;
+	spare.chunk = c;
+	spare.chunks++;
+}
+
+static void in_free(struct stream *s)
+{
+	if (s->in_cap != IN_FIRST || spare.in)
+		free(s->in);
+	else
+		spare.in = s->in;
+	s->in = NULL;
+	s->in_cap = 0;
 }
 
 static void on_poll_closed(uv_handle_t *h)
@@ -58,8 +98,7 @@ void stream_close(struct stream *s)
 	if (s->tls && s->tls->up && !s->end_due)
 		stream_tls_bye(s);
 	stream_tls_free(s);
-	free(s->in);
-	s->in = NULL;
+	in_free(s);
 	s->in_len = 0;
 	while (s->out_head) {
 		struct chunk *c = s->out_head;
@@ -137,7 +176,12 @@ static bool in_room(struct stream *s)
 	s->in_filled = false;
 	size_t cap = s->in_cap ? s->in_cap * 2 : IN_FIRST;
 	s->in_cap = cap > s->in_max ? s->in_max : cap;
-	s->in = mem_realloc(s->in, s->in_cap);
+	if (!s->in && spare.in && s->in_cap == IN_FIRST) {
+		s->in = spare.in;
+		spare.in = NULL;
+	} else {
+		s->in = mem_realloc(s->in, s->in_cap);
+	}
 	return true;
 }
 
@@ -145,9 +189,8 @@ static void in_give_back(struct stream *s)
 {
 	if (s->in_len || !s->in)
 		return;
-	free(s->in);
-	s->in = NULL;
-	s->in_cap = s->in_off = 0;
+	in_free(s);
+	s->in_off = 0;
 	s->in_filled = false;
 }
 
@@ -437,10 +480,8 @@ bool stream_write(struct stream *s, const void *p, size_t n)
 		left -= here;
 	}
 	if (left) {
-		size_t cap = left < CHUNK_MIN ? CHUNK_MIN : left;
-		/* Not cleared, as it is filled at once. */
-		struct chunk *c = mem_realloc(NULL, sizeof(*c) + cap);
-		*c = (struct chunk){.fd = -1, .cap = cap, .len = left};
+		struct chunk *c = chunk_new(left);
+		c->len = left;
 		memcpy(c->data, (const char *)p + (n - left), left);
 		chunk_append(s, c);
 	}
