@@ -210,7 +210,7 @@ size_t dns_name_text(char out[DNS_NAME_TEXT], const uint8_t *name)
 				out[n++] = (char)('0' + c % 10);
 				continue;
 			}
-			if (memchr(".\\\"();@$", c, 8))
+			if (strchr(".\\\"();@$", c))
 				out[n++] = '\\';
 			out[n++] = (char)c;
 		}

@@ -188,7 +188,8 @@ static bool may_be_asked(struct slice name)
 {
 	for (size_t i = 0; i < name.len; i++) {
 		char c = str_lower(name.p[i]);
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || memchr(".-_/", c, 4)))
+		bool mark = c == '.' || c == '-' || c == '_' || c == '/';
+		if (!mark && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9'))
 			return false;
 	}
 	return true;

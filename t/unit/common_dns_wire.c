@@ -135,7 +135,7 @@ static void a_name_jumps_so_often_only(void **state)
 {
 	(void)state;
 	uint8_t pkt[2 + 2 * (DNS_JUMPS_MAX + 1)], out[DNS_NAME_MAX];
-	memcpy(pkt, "\0\0", 2);
+	pkt[0] = pkt[1] = 0;
 	for (unsigned i = 0; i <= DNS_JUMPS_MAX; i++) {
 		pkt[2 + 2 * i] = 0xc0;
 		pkt[3 + 2 * i] = (uint8_t)(i ? 2 * i : 0);
