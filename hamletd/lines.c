@@ -8,7 +8,7 @@
 static bool address_parse(struct pool *pool, const char *text, struct conf_addr *out)
 {
 	static const struct conf_directive table[] = {{.name = "a", .type = CONF_ADDR}, {0}};
-	if (strpbrk(text, "\"\\ {}#\t"))
+	if (strpbrk(text, "\"\\")) /* all others are themselves between quotes */
 		return false;
 	const char *conf = pool_printf(pool, "version 1\na \"%s\"\n", text);
 	char *said = NULL;

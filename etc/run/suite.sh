@@ -75,6 +75,7 @@ suite_write_smtpd() {
 
 suite_write_pop3d() {
 	say "version 1"
+	say "hostname mail.a.test"
 	say "pop3 127.0.0.1:$(port 2110)"
 	say "pop3s 127.0.0.1:$(port 2995)"
 }

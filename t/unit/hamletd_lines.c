@@ -42,6 +42,9 @@ static void test_list(void **state)
 	assert_false(lines.line[5].write);
 	assert_int_equal(lines.line[6].kind, LINE_SOCKET);
 	assert_string_equal(lines.line[6].address, "/run/hamlet/key/smtpd.sock");
+	assert_true(parse("listen\ts\tunix\tunix:/srv/my mail/{a}#.sock\tsmtpd\n"));
+	assert_string_equal(((struct sockaddr_un *)(void *)&lines.line[0].addr.sa)->sun_path,
+			    "/srv/my mail/{a}#.sock");
 	assert_true(parse(""));
 	assert_int_equal(lines.n, 0);
 }
@@ -61,6 +64,8 @@ static void test_list_refuses(void **state)
 	    "listen\ta\tunix\t127.0.0.1:25\t-\n",
 	    "listen\ta\tunix\tunix:/run/../etc/x\t-\n",
 	    "listen\ta\ttcp\t127.0.0.1:25 {\t-\n",
+	    "listen\ta\ttcp\t127.0.0.1:25\"\t-\n",
+	    "listen\ta\tunix\tunix:/x\\\t-\n",
 	    "path\trx\t/srv\t-\t-\n",
 	    "path\tro\tsrv\t-\t-\n",
 	    "path\tro\t/\t-\t-\n",
