@@ -254,8 +254,6 @@ void sockets_close_inet(struct sockets *s);
 /* A Unix listener at `path`, owned by uid:gid (left alone when we may not change it) with the
  * mode; replaces a dead socket, refuses a live one (EADDRINUSE). The fd, or -1 with errno. */
 int sockets_unix(const char *path, uid_t uid, gid_t gid, mode_t mode);
-/* mkdir -p with the mode for what is made; 0 or errno. */
-int sockets_mkdirs(const char *path, mode_t mode);
 
 /* --- worker.c: one process of a service, driven by the table -------------- */
 

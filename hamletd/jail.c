@@ -13,7 +13,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "hamletd/jail_int.h"
+#include "hamletd/privs.h"
+#include "libcommon/base/folder.h"
 #include "libcommon/base/log.h"
 
 enum { BINDS_MAX = LINES_MAX + 64 };
@@ -67,13 +68,6 @@ bool jail_can_ids(void)
 	return can_ids;
 }
 
-bool jail_say(const char *what, const char *path)
-{
-	dprintf(STDERR_FILENO, "<3>hamletd[%d]: jail: %s %s: %s\n", (int)getpid(), what, path,
-		strerror(errno));
-	return false;
-}
-
 static int tree_open(const char *path)
 {
 	return (int)syscall(SYS_open_tree, AT_FDCWD, path,
@@ -92,17 +86,17 @@ static bool tree_add(struct tree *t, const char *path, uint64_t attr, bool need)
 {
 	struct stat st;
 	if (stat(path, &st) != 0)
-		return need ? jail_say("needs", path) : true;
+		return need ? privs_say("needs", path) : true;
 	if (t->n == BINDS_MAX) {
 		errno = E2BIG;
-		return jail_say("add", path);
+		return privs_say("add", path);
 	}
 	struct bind *b = &t->bind[t->n];
 	*b = (struct bind){path, tree_open(path), S_ISDIR(st.st_mode)};
 	if (b->fd < 0)
-		return jail_say("open", path);
+		return privs_say("open", path);
 	if (!tree_attr(b->fd, attr))
-		return jail_say("restrict", path);
+		return privs_say("restrict", path);
 	t->n++;
 	return true;
 }
@@ -161,7 +155,7 @@ static bool tree_mount(const struct tree *t)
 			close(open(b->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
 		if (syscall(SYS_move_mount, b->fd, "", AT_FDCWD, b->path,
 			    MOVE_MOUNT_F_EMPTY_PATH) != 0)
-			return jail_say("mount", b->path);
+			return privs_say("mount", b->path);
 		close(b->fd);
 	}
 	return true;
@@ -192,30 +186,30 @@ static bool tree_enter(const struct jail *j)
 	static struct tree t; /* in the child only */
 	struct link links[4];
 	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-		return jail_say("make the namespace of", j->binary);
+		return privs_say("make the namespace of", j->binary);
 	if (!tree_collect(&t, j))
 		return false;
 	size_t n = links_read(links);
 	if (mount("hamlet", j->root, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
 		  "mode=0755,size=1m") != 0)
-		return jail_say("mount", j->root);
+		return privs_say("mount", j->root);
 	if (chdir(j->root) != 0 || syscall(SYS_pivot_root, ".", ".") != 0 ||
 	    umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
-		return jail_say("change the root to", j->root);
+		return privs_say("change the root to", j->root);
 	for (size_t i = 0; i < n; i++)
 		if (symlink(links[i].to, links[i].path) != 0)
-			return jail_say("link", links[i].path);
+			return privs_say("link", links[i].path);
 	if (!tree_mount(&t))
 		return false;
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
 	if (syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &attr, sizeof(attr)) != 0)
-		return jail_say("close", "/");
+		return privs_say("close", "/");
 	return true;
 }
 
 /* Makes a missing folder for the daemon, owned by its user. Only below folders of our own: in one
  * of the daemon's user a link may lead anywhere, and the daemon can make it itself. */
-static bool folder_make(const char *path, uid_t uid, gid_t gid)
+static bool own_folder_make(const char *path, uid_t uid, gid_t gid)
 {
 	char part[1024];
 	int at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -242,7 +236,7 @@ static bool folder_make(const char *path, uid_t uid, gid_t gid)
 		errno = err;
 	}
 	if (at < 0)
-		return ours ? jail_say("make", path) : true;
+		return ours ? privs_say("make", path) : true;
 	close(at);
 	return true;
 }
@@ -250,7 +244,7 @@ static bool folder_make(const char *path, uid_t uid, gid_t gid)
 bool jail_enter(const struct jail *j)
 {
 	for (const struct jail_path *p = j->paths; p && p->path; p++)
-		if (p->write && !folder_make(p->path, j->uid, j->gid))
+		if (p->write && !own_folder_make(p->path, j->uid, j->gid))
 			return false;
 	if (j->tree && !tree_enter(j))
 		return false;
@@ -276,7 +270,7 @@ static bool tree_try(const char *root)
 void jail_init(const char *root)
 {
 	can_ids = geteuid() == 0 && privs_can_ids();
-	if (geteuid() == 0 && sockets_mkdirs(root, 0700) == 0)
+	if (geteuid() == 0 && folder_make(root, 0700, 0700) == 0)
 		can_tree = tree_try(root);
 	if (can_tree && can_ids)
 		return;

@@ -10,6 +10,7 @@
 #include "hamletd/hamletd.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/fatal.h"
+#include "libcommon/base/folder.h"
 #include "libcommon/base/log.h"
 
 struct options {
@@ -192,7 +193,8 @@ static void run_dir_make(const struct hamlet_conf *c)
 	char path[PATH_MAX];
 	for (int i = 0; i < 4; i++) {
 		str_fmt(path, sizeof(path), "%s%s", c->run_dir, sub[i]);
-		int err = sockets_mkdirs(path, geteuid() == 0 ? 0755 : 0700);
+		mode_t mode = geteuid() == 0 ? 0755 : 0700;
+		int err = folder_make(path, mode, mode);
 		if (err)
 			fatal(EX_CANTCREAT, "%s: %s", path, strerror(err));
 	}

@@ -6,7 +6,14 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "hamletd/jail_int.h"
+#include "hamletd/privs.h"
+
+bool privs_say(const char *what, const char *path)
+{
+	dprintf(STDERR_FILENO, "<3>hamletd[%d]: jail: %s %s: %s\n", (int)getpid(), what, path,
+		strerror(errno));
+	return false;
+}
 
 /* CAP_SYS_RESOURCE lets a limit rise over our own; without it we go as far as we may. */
 static void limit_set(int what, uint64_t want)
@@ -66,20 +73,20 @@ bool privs_drop(const struct jail *j)
 	if (j->ids) {
 		/* CAP_SETGID, CAP_SETUID: groups before the user, or we may not any more. */
 		if (setgroups(0, NULL) != 0 || setresgid(j->gid, j->gid, j->gid) != 0)
-			return jail_say("change the group for", j->binary);
+			return privs_say("change the group for", j->binary);
 		if (setresuid(j->uid, j->uid, j->uid) != 0)
-			return jail_say("change the user for", j->binary);
+			return privs_say("change the user for", j->binary);
 		if (j->uid != 0 && setuid(0) == 0) {
 			errno = EPERM;
-			return jail_say("stay away from root in", j->binary);
+			return privs_say("stay away from root in", j->binary);
 		}
 	}
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	/* A change from root to another user has emptied them; a daemon that is to run as root
 	 * gets none either. */
 	if (!caps_clear())
-		return jail_say("drop the capabilities of", j->binary);
+		return privs_say("drop the capabilities of", j->binary);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-		return jail_say("restrict", j->binary);
+		return privs_say("restrict", j->binary);
 	return true;
 }

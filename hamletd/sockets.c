@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "libcommon/base/folder.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/net/listen.h"
 
@@ -69,27 +70,6 @@ struct sockets *sockets_new(const struct list_lines *lines, unsigned processes,
 			    (struct jail_path){pool_strdup(pool, l->address), false, false};
 	}
 	return s;
-}
-
-int sockets_mkdirs(const char *path, mode_t mode)
-{
-	char part[PATH_MAX];
-	struct stat st;
-	for (const char *s = strchr(path + 1, '/');; s = strchr(s + 1, '/')) {
-		size_t len = s ? (size_t)(s - path) : strlen(path);
-		if (!str_fmt(part, sizeof(part), "%.*s", (int)len, path))
-			return ENAMETOOLONG;
-		/* The mode is not subject to whatever umask we were started with. */
-		if (mkdir(part, mode) == 0)
-			chmod(part, mode);
-		else if (errno != EEXIST)
-			return errno;
-		if (!s)
-			break;
-	}
-	if (stat(path, &st) != 0)
-		return errno;
-	return S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
 }
 
 /* A socket file is in the way: 0 when it was a dead one and is gone. */
@@ -165,7 +145,8 @@ static int unix_bind(const struct socket *k, const struct hamlet_conf *c,
 	const char *path = unix_path(k), *slash = strrchr(path, '/');
 	char folder[PATH_MAX];
 	str_fmt(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
-	int err = slash == path ? 0 : sockets_mkdirs(folder, geteuid() == 0 ? 0755 : 0700);
+	mode_t mode = geteuid() == 0 ? 0755 : 0700;
+	int err = slash == path ? 0 : folder_make(folder, mode, mode);
 	if (err) {
 		errno = err;
 		return -1;

@@ -96,7 +96,9 @@ void set_close(void);
 struct cert *set_find(struct slice name);
 /* The key behind an id (the former one included); NULL: none. *owner: its certificate. */
 gnutls_privkey_t set_key(struct slice id, const struct cert **owner);
-/* These change the set and tell everyone (server_push). */
+/* Called after each change of the set; NULL: nobody wants to know. */
+extern void (*set_changed)(void);
+/* These change the set. */
 bool set_issue(struct slice name, const struct slice *names, size_t n, struct why *w);
 bool set_import(struct slice name, struct slice pem, struct why *w);
 bool set_renew(struct cert *c, struct why *w);

@@ -56,7 +56,7 @@ static void send_certs(const struct watch *w)
 void server_push(unsigned roles)
 {
 	if (!watches.next)
-		return; /* while starting up */
+		return; /* no socket was given */
 	list_each_safe(it, nx, &watches)
 	{
 		const struct watch *w = list_entry(it, struct watch, link);
@@ -124,6 +124,11 @@ static void on_request(struct conn *c, uint32_t request, enum msg_type t, const 
 	}
 }
 
+static void push_all(void)
+{
+	server_push(R_TLS);
+}
+
 static const struct conn_ops OPS = {on_request, watch_end};
 
 void server_listen(const char *fdname, int fd)
@@ -133,6 +138,7 @@ void server_listen(const char *fdname, int fd)
 		epoch = clock_ms();
 	if (!watches.next)
 		list_init(&watches);
+	set_changed = push_all;
 	enum role role =
 	    slice_starts(slice_of(fdname), "key-") ? role_by_name(fdname + 4) : ROLE_NONE;
 	if (role == ROLE_NONE) {

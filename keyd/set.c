@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <gnutls/crypto.h>
 #include "libcommon/base/clock.h"
+#include "libcommon/base/folder.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 
@@ -17,6 +18,13 @@ enum { GRACE_MS = 60000, NAMES_MAX = 100, FINGERPRINT = 8 };
 
 struct list set_certs;
 static char *dir; /* STATE-DIR/certs */
+void (*set_changed)(void);
+
+static void tell(void)
+{
+	if (set_changed)
+		set_changed();
+}
 
 /* --- one certificate ------------------------------------------------------------------------ */
 
@@ -212,29 +220,18 @@ static void open_others(void)
 		closedir(d);
 }
 
-/* The folder and those above it. */
-static bool make_dirs(const char *path, struct why *w)
-{
-	char *p = mem_strdup(path);
-	for (char *s = strchr(p + 1, '/'); s; s = strchr(s + 1, '/')) {
-		*s = 0;
-		mkdir(p, 0755);
-		*s = '/';
-	}
-	bool ok = mkdir(p, 0700) == 0 || errno == EEXIST;
-	if (!ok)
-		why_set(w, "%s: %s", p, strerror(errno));
-	free(p);
-	return ok;
-}
-
 bool set_open(struct why *w)
 {
 	size_t n = strlen(conf.state_dir) + sizeof("/certs");
 	list_init(&set_certs);
 	dir = mem_alloc(n);
 	str_fmt(dir, n, "%s/certs", conf.state_dir);
-	if (!make_dirs(conf.state_dir, w) || !make_dirs(dir, w) || !ca_open(w))
+	int e = folder_make(conf.state_dir, 0755, 0700);
+	if (e == 0)
+		e = folder_make(dir, 0700, 0700);
+	if (e)
+		return why_set(w, "%s: %s", dir, strerror(e));
+	if (!ca_open(w))
 		return false;
 	for (size_t i = 0; i < conf.certs.n; i++)
 		if (!open_configured(conf.certs.item[i], w))
@@ -320,7 +317,7 @@ bool set_issue(struct slice name, const struct slice *names, size_t n, struct wh
 			    SLICE_FMT(names[i]));
 	if (!issue(name, names, n, w))
 		return false;
-	server_push(R_TLS);
+	tell();
 	return true;
 }
 
@@ -337,7 +334,7 @@ bool set_import(struct slice name, struct slice pem, struct why *w)
 		return false;
 	log_event(LOG_LV_INFO, NULL, "certificate-imported", LSL("name", name),
 		  LSL("hosts", buf_slice(&set_find(name)->names)));
-	server_push(R_TLS);
+	tell();
 	return true;
 }
 
@@ -361,7 +358,7 @@ bool set_renew(struct cert *c, struct why *w)
 		return why_set(w, "it was imported: import the new one");
 	if (!renew(c, w))
 		return false;
-	server_push(R_TLS);
+	tell();
 	return true;
 }
 
@@ -385,7 +382,7 @@ bool set_delete(struct cert *c, struct why *w)
 	} else {
 		cert_free(c);
 	}
-	server_push(R_TLS);
+	tell();
 	return ok;
 }
 
@@ -421,5 +418,5 @@ void set_tick(void)
 						 : 0));
 	}
 	if (changed)
-		server_push(R_TLS);
+		tell();
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "libcommon/base/folder.h"
 #include "libcommon/base/log.h"
 #include "libcommon/net/daemon_int.h"
 
@@ -71,21 +72,12 @@ static int take_address(struct inherited *in, size_t n, const struct conf_addr *
 	return -1;
 }
 
-/* The folders above a path, 0700. */
-static void make_folders(struct pool *pool, const char *path)
-{
-	char *p = pool_strdup(pool, path);
-	for (char *s = strchr(p + 1, '/'); s; s = strchr(s + 1, '/')) {
-		*s = 0;
-		mkdir(p, 0700);
-		*s = '/';
-	}
-}
-
 static int bind_here(struct pool *pool, const struct conf_addr *addr, int backlog)
 {
-	if (addr->sa.ss_family == AF_UNIX)
-		make_folders(pool, ((const struct sockaddr_un *)&addr->sa)->sun_path);
+	const char *path = ((const struct sockaddr_un *)&addr->sa)->sun_path;
+	const char *slash = addr->sa.ss_family == AF_UNIX ? strrchr(path, '/') : NULL;
+	if (slash && slash > path) /* if it fails, so does the bind, with the same reason */
+		folder_make(pool_strndup(pool, path, (size_t)(slash - path)), 0700, 0700);
 	return listen_bind(addr, backlog);
 }
 

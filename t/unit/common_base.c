@@ -3,12 +3,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "libcommon/base/log.h"
 #include "libcommon/base/buf.h"
 #include "libcommon/base/clock.h"
+#include "libcommon/base/folder.h"
 #include "libcommon/base/id.h"
 #include "libcommon/base/map.h"
 #include "libcommon/base/pool.h"
@@ -250,9 +254,34 @@ static void controls_are_found(void **state)
 	assert_false(str_control_at(SLICE("\xc2"), 0));
 }
 
+static void folders_are_made_with_those_above(void **state)
+{
+	(void)state;
+	char top[] = "/tmp/hamlet-folder-XXXXXX", path[64], above[64];
+	struct stat st;
+	assert_non_null(mkdtemp(top));
+	assert_true(str_fmt(above, sizeof(above), "%s/a", top));
+	assert_true(str_fmt(path, sizeof(path), "%s/a/b", top));
+	assert_int_equal(folder_make(path, 0755, 0700), 0);
+	assert_int_equal(stat(above, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_int_equal(folder_make(path, 0711, 0711), 0); /* left as it is */
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_int_equal(rmdir(path), 0);
+	close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	assert_int_equal(folder_make(path, 0700, 0700), ENOTDIR);
+	unlink(path);
+	rmdir(above);
+	rmdir(top);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(folders_are_made_with_those_above),
 	    cmocka_unit_test(controls_are_found),
 	    cmocka_unit_test(a_stuck_log_stops_nobody),
 	    cmocka_unit_test(a_pool_array_grows_and_keeps_its_items),

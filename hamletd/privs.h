@@ -1,10 +1,10 @@
-/* Between jail.c and privs.c. */
-#ifndef HAMLETD_JAIL_INT_H
-#define HAMLETD_JAIL_INT_H
+/* What jail.c asks of privs.c, in the child before exec. */
+#ifndef HAMLETD_PRIVS_H
+#define HAMLETD_PRIVS_H
 #include "hamletd/hamletd.h"
 
 /* "<3>... jail: WHAT PATH: errno" on stderr, which the parent logs; returns false. */
-bool jail_say(const char *what, const char *path);
+bool privs_say(const char *what, const char *path);
 /* Limits, user, groups, capabilities. False after a line on stderr. */
 bool privs_drop(const struct jail *j);
 /* Whether this process may change users at all. */
