@@ -91,7 +91,7 @@ struct out_options {      /* copied, the texts too */
 	bool lmtp;
 	bool tls_now; /* TLS from the first octet (submissions) */
 	enum out_tls tls;
-	struct tls_ctx *ctx;         /* of tls_client_ctx(), outlives the connection */
+	struct tls_ctx *ctx; /* tls_client_ctx(), outlives the connection; unless OUT_TLS_NONE */
 	const char *user, *password; /* AUTH must succeed; NULL: none */
 	struct out_times times;
 };

@@ -25,6 +25,7 @@ static Gsasl *library;
 
 static void auth_free(struct out_auth *a)
 {
+	slice_wipe(slice_of(gsasl_property_fast(a->session, GSASL_PASSWORD)));
 	gsasl_finish(a->session);
 	if (a->answer)
 		mem_wipe(a->answer, strlen(a->answer));

@@ -1,4 +1,5 @@
 #include "libcommon/net/tls.h"
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include "libcommon/base/mem.h"
@@ -139,7 +140,9 @@ static void server_setup(struct tls_ctx *c, gnutls_session_t s)
 
 static void client_setup(gnutls_session_t s, const char *name, bool verify)
 {
-	if (name)
+	unsigned char ip[16];
+	/* An address is no server name (RFC 6066 section 3). */
+	if (name && inet_pton(AF_INET, name, ip) != 1 && inet_pton(AF_INET6, name, ip) != 1)
 		gnutls_server_name_set(s, GNUTLS_NAME_DNS, name, strlen(name));
 	if (verify)
 		gnutls_session_set_verify_cert(s, name, 0);

@@ -42,7 +42,8 @@ void tls_ctx_free(struct tls_ctx **c);
 /* True when a handshake can be offered now (a certificate is there). */
 bool tls_ctx_ready(struct tls_ctx *c);
 /* A new non-blocking session (GNUTLS_NONBLOCK | NO_SIGNAL); used by stream. For clients `name`
- * is the SNI and, when verify, the name that the certificate must carry. NULL on failure. */
+ * is the SNI (unless it is an address) and, when verify, the name or address that the certificate
+ * must carry. NULL on failure. */
 gnutls_session_t tls_session(struct tls_ctx *c, const char *name, bool verify);
 /* Why a handshake failed with `error`, for the log and for notices: of a certificate that was
  * refused what is wrong with it. Static text. */

@@ -20,6 +20,7 @@ struct end {
 	int ends, drains, tls, closes;
 	enum stream_end why;
 	const char *text; /* of why */
+	char sni[64];     /* that a server was told */
 	size_t take;      /* bytes taken at a time; 0: all */
 	bool echo;        /* sends back what comes */
 	bool finish;      /* on the peer's end: finish instead of close */
@@ -73,8 +74,11 @@ static void on_drain(struct stream *s, void *arg)
 }
 static void on_tls(struct stream *s, void *arg)
 {
-	(void)s;
-	((struct end *)arg)->tls++;
+	struct end *e = arg;
+	size_t len = sizeof(e->sni);
+	unsigned type;
+	e->tls++;
+	gnutls_server_name_get(stream_tls(s), e->sni, &len, &type, 0);
 }
 static void on_close(void *arg)
 {
@@ -253,6 +257,22 @@ static void wrong_certificates_fail_the_handshake(void **state)
 	tls_ctx_free(&nobody);
 }
 
+static void names_are_told_and_addresses_are_not(void **state)
+{
+	(void)state;
+	static const char *const NAME[] = {"localhost", "127.0.0.1"};
+	for (int i = 0; i < 2; i++) {
+		start(NULL);
+		stream_starttls(b.s, server, NULL, false);
+		stream_starttls(a.s, client, NAME[i], true);
+		stream_finish(a.s, 5000);
+		run();
+		assert_int_equal(b.tls, 1);
+		assert_string_equal(b.sni, i == 0 ? "localhost" : "");
+		done();
+	}
+}
+
 static void quiet_streams_time_out(void **state)
 {
 	(void)state;
@@ -343,6 +363,7 @@ int main(void)
 	    cmocka_unit_test(starttls_is_begun_in_the_middle),
 	    cmocka_unit_test(plaintext_behind_starttls_is_dropped),
 	    cmocka_unit_test(wrong_certificates_fail_the_handshake),
+	    cmocka_unit_test(names_are_told_and_addresses_are_not),
 	    cmocka_unit_test(quiet_streams_time_out),
 	    cmocka_unit_test(refused_connects_are_told),
 	    cmocka_unit_test(a_reset_ends_an_idle_stream),
