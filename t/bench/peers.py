@@ -14,7 +14,8 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-from suite import ROOT, free_port  # noqa: E402
+from port import free_port  # noqa: E402
+from suite import ROOT  # noqa: E402
 
 PEERS = ROOT / "build" / "peers"
 # System users that every Debian has; the peers' own are not made.

@@ -13,6 +13,9 @@ import threading
 import time
 import traceback
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+from port import free_port  # noqa: E402
+
 BUILD = os.path.abspath(os.environ.get("HAMLET_BUILD", "build"))
 ROOT = os.geteuid() == 0
 UID = 64001
@@ -26,18 +29,6 @@ def test(fn):
 
 class Skip(Exception):
     pass
-
-
-def free_port():
-    """A port that TCP and UDP both have free."""
-    while True:
-        with socket.socket() as t, socket.socket(type=socket.SOCK_DGRAM) as u:
-            t.bind(("127.0.0.1", 0))
-            try:
-                u.bind(t.getsockname())
-            except OSError:
-                continue
-            return t.getsockname()[1]
 
 
 def wait_for(what, fn, seconds=8):

@@ -16,6 +16,8 @@ import subprocess
 import tempfile
 import time
 
+from port import free_port
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("HAMLET_BUILD", "build")).resolve()
 START_SECONDS = 30
@@ -27,12 +29,6 @@ KINDS = {
     "pop3d": ["pop3", "pop3s"],
 }
 ROLES = ["smtpd", "pop3d", "imapd", "dnsd", "proxyd", "httpd", "ftpd"]
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Suite:
