@@ -293,11 +293,4 @@ static inline void assert_end(enum out_why why)
 	{                           \
 		.addr = SLICE(text) \
 	}
-
-/* Short limits: a test of a slow server takes no minutes. */
-#define HASTE                                                                                      \
-	{                                                                                          \
-		.greeting = 400, .hello = 400, .auth = 400, .mail = 400, .rcpt = 400, .data = 400, \
-		.block = 400, .dot = 400, .setup = 3000, .mail_all = 3000                          \
-	}
 #endif

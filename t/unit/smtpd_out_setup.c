@@ -41,8 +41,7 @@ static struct out_options with(enum out_tls tls)
 				    .name = "localhost",
 				    .helo = "a.test",
 				    .tls = tls,
-				    .ctx = trusting,
-				    .times = HASTE};
+				    .ctx = trusting};
 }
 
 static void assert_delivered(void)
@@ -129,6 +128,7 @@ static void broken_tls_may_be_gone_without(void **state)
 		PLAY(&o, ONE, OFFERED, {C, "STARTTLS\r\n"}, {S, "220 go\r\n"}, {LINE, NULL},
 		     {S, "500 what is this?\r\n"});
 		assert_fails(OUT_BAD_TLS, OUT_LOST, "4.7.5");
+		o.times.hello = 400;
 		PLAY(&o, ONE, OFFERED, {C, "STARTTLS\r\n"}, {S, "220 go\r\n"});
 		assert_fails(OUT_BAD_TLS, OUT_LOST, "4.7.5");
 		assert_string_equal(seen.end.verdict.text, "the TLS handshake took too long");
@@ -165,7 +165,6 @@ static struct out_options user(enum out_tls tls)
 	struct out_options o = with(tls);
 	o.user = "user";
 	o.password = "pass";
-	o.times.auth = 5000;
 	return o;
 }
 
