@@ -210,6 +210,17 @@ static bool deliver_one(struct frame_io *io)
 	return true;
 }
 
+/* How much to read next: the rest of a frame that has begun is read at once. */
+static size_t read_size(const struct frame_io *io)
+{
+	struct frame_head h;
+	if (io->in.len < IPC_HEADER || !frame_head(io->in.p, &h))
+		return READ_SIZE;
+	size_t whole = IPC_HEADER + h.len;
+	size_t rest = whole > io->in.len ? whole - io->in.len : 0;
+	return rest < READ_SIZE ? READ_SIZE : rest + IPC_HEADER; /* a full read asks for another */
+}
+
 static void pump(struct frame_io *io)
 {
 	bool more = true;
@@ -228,8 +239,9 @@ static void pump(struct frame_io *io)
 			return;
 		}
 		int fd;
-		char *at = buf_reserve(&io->in, READ_SIZE);
-		ssize_t n = frame_recvmsg(io->sock, at, READ_SIZE, &fd);
+		size_t size = read_size(io);
+		char *at = buf_reserve(&io->in, size);
+		ssize_t n = frame_recvmsg(io->sock, at, size, &fd);
 		if (fd >= 0 && io->fds_n == FDS_MAX) {
 			close(fd);
 			end(io, "more descriptors than frames");
@@ -241,7 +253,7 @@ static void pump(struct frame_io *io)
 			io->in.len += (size_t)n;
 			/* A short read has emptied the socket, or stopped behind a descriptor:
 			 * then polling, which goes by level, tells of the rest. */
-			more = (size_t)n == READ_SIZE;
+			more = (size_t)n == size;
 		} else if (n == 0) {
 			end(io, "closed by the other side");
 			return;
