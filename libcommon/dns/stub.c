@@ -270,16 +270,18 @@ struct stub_ask *stub_ask_ptr(struct stub *s, const struct sockaddr *addr, stub_
 {
 	char name[80] = ""; /* of 32 nibbles and dots, ip6.arpa */
 	size_t n = 0;
-	if (addr->sa_family == AF_INET6) {
-		const uint8_t *b = ((const struct sockaddr_in6 *)addr)->sin6_addr.s6_addr;
+	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)addr)->sin6_addr;
+	const uint8_t *b = addr->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(v6)
+			       ? v6->s6_addr + 12
+			       : (const uint8_t *)&((const struct sockaddr_in *)addr)->sin_addr;
+	if (addr->sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(v6)) {
+		b = v6->s6_addr;
 		for (int i = 15; i >= 0; i--)
 			n += (size_t)snprintf(name + n, sizeof(name) - n, "%x.%x.", b[i] & 15,
 					      b[i] >> 4);
 		snprintf(name + n, sizeof(name) - n, "ip6.arpa");
-	} else if (addr->sa_family == AF_INET) {
-		uint32_t v = ntohl(((const struct sockaddr_in *)addr)->sin_addr.s_addr);
-		snprintf(name, sizeof(name), "%u.%u.%u.%u.in-addr.arpa", v & 255, v >> 8 & 255,
-			 v >> 16 & 255, v >> 24);
+	} else if (addr->sa_family == AF_INET || addr->sa_family == AF_INET6) {
+		snprintf(name, sizeof(name), "%u.%u.%u.%u.in-addr.arpa", b[3], b[2], b[1], b[0]);
 	}
 	return stub_ask(s, slice_of(name), DNS_PTR, fn, arg);
 }

@@ -24,7 +24,7 @@ struct stub_conf {
 	uint32_t deadline_ms;    /* of a question in all: 200 to 300000, 20000 */
 	uint32_t parallel;       /* questions (each a socket) at once: 1 to 4096, 256 */
 	uint32_t queue;          /* questions waiting for a socket: 1 to 1000000, 10000 */
-	uint32_t cache_entries;  /* answers kept: 1 to 1000000, 4096 */
+	uint32_t cache_entries;  /* answers kept, of 16 KiB at most: 1 to 1000000, 4096 */
 	bool no_cache;
 	uint32_t ttl_max;      /* seconds an answer is kept: 1 to 604800, 86400 */
 	uint32_t negative_max; /* seconds NODATA and NXDOMAIN are kept: 1 to 86400, 900 */
@@ -85,7 +85,8 @@ void stub_free(struct stub **s);
  * allowed; for IDNs the A-label form). fn is called once, never before stub_ask() returns; the
  * handle is gone when it is called. Not for SOA. */
 struct stub_ask *stub_ask(struct stub *s, struct slice name, uint16_t type, stub_fn *fn, void *arg);
-/* The same for the name under which an address has its PTR records (RFC 1035 3.5, RFC 3596 2.5).
+/* The same for the name under which an address has its PTR records (RFC 1035 3.5, RFC 3596 2.5);
+ * ::ffff:192.0.2.1 is 192.0.2.1.
  */
 struct stub_ask *stub_ask_ptr(struct stub *s, const struct sockaddr *addr, stub_fn *fn, void *arg);
 /* fn will not be called. Sets *a to NULL, which it may be. */

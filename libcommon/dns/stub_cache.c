@@ -2,6 +2,9 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/dns/stub_int.h"
 
+/* Octets of an answer that is kept: the cache is bounded by this times its entries. */
+enum { KEPT_MAX = 16384 };
+
 static void drop(struct stub *s, struct answer *a)
 {
 	map_del(s->cache, a->key.b, a->key.len);
@@ -31,7 +34,8 @@ void stub_cache_put(struct stub *s, struct answer *a)
 	uint32_t max = a->a.kind == STUB_OK ? s->conf.ttl_max : s->conf.negative_max;
 	if (a->a.ttl > max)
 		a->a.ttl = max;
-	if (s->conf.no_cache || !a->a.ttl || a->a.kind > STUB_NXDOMAIN)
+	if (s->conf.no_cache || !a->a.ttl || a->a.kind > STUB_NXDOMAIN ||
+	    pool_size(a->pool) > KEPT_MAX)
 		return;
 	struct answer *old = map_get(s->cache, a->key.b, a->key.len);
 	if (old)

@@ -6,7 +6,10 @@
 #include "libcommon/dns/stub_int.h"
 
 enum {
-	SRTT_GUESS = 30,         /* ms, of a server that was never asked */
+	SRTT_GUESS = 30, /* ms, of a server that was never asked */
+	/* One that was slow is measured again some day: each choice of another takes this part off
+	 * what is remembered of it. */
+	SRTT_FADE = 64,
 	PENALTY_MAX = 60000,     /* ms */
 	PENALTY_HALF_MS = 30000, /* a penalty is half of it after this time */
 	RESOLV_CONF_MAX = 16384, /* octets that are read of the file */
@@ -155,6 +158,9 @@ struct server *stub_server_pick(struct stub *s, unsigned tried)
 			least = score;
 		}
 	}
+	for (unsigned i = 0; best && !tried && i < s->conf.servers; i++)
+		if (&s->server[i] != best && s->server[i].srtt > 1)
+			s->server[i].srtt -= (s->server[i].srtt + SRTT_FADE - 1) / SRTT_FADE;
 	return best;
 }
 

@@ -34,20 +34,34 @@ def environment() -> dict:
     return dict(os.environ, LD_LIBRARY_PATH=":".join(map(str, libs)))
 
 
-def smtp_source() -> pathlib.Path:
-    """Postfix's load generator, which needs nothing else of Postfix. RuntimeError says why it
-    cannot be had: no network, no such package, no root."""
-    binary = PEERS / "root/usr/sbin/smtp-source"
-    for package in ("postfix", "libdb5.3", "libnsl2", "libtirpc3", "libicu72"):
-        if binary.exists() and subprocess.run([binary], env=environment(), check=False,
+def program(name, *packages) -> pathlib.Path:
+    """The program of the first package, with the libraries of the others as far as they are
+    missing here. RuntimeError says why it cannot be had: no network, no such package, no root."""
+    binary = PEERS / "root/usr/sbin" / name
+    for package in packages:
+        # Its libraries are found; what it says is its usage.
+        if binary.exists() and subprocess.run([binary, "-h"], env=environment(), check=False,
                                               capture_output=True).returncode != 127:
-            return binary  # its libraries are found; what it says is its usage
+            return binary
         got = subprocess.run(["timeout", "120", ROOT / "t/bench/peers", PEERS, package],
                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
         if got.returncode != 0:
             why = got.stderr.decode(errors="replace").strip().splitlines()
             raise RuntimeError(why[-1] if why else f"{package} cannot be downloaded")
-    raise RuntimeError("smtp-source does not find its libraries")
+    if subprocess.run([binary, "-h"], env=environment(), check=False,
+                      capture_output=True).returncode == 127:
+        raise RuntimeError(f"{name} does not find its libraries")
+    return binary
+
+
+def smtp_source() -> pathlib.Path:
+    """Postfix's load generator, which needs nothing else of Postfix."""
+    return program("smtp-source", "postfix", "libdb5.3", "libnsl2", "libtirpc3", "libicu72")
+
+
+def nsd() -> pathlib.Path:
+    """An authoritative DNS server."""
+    return program("nsd", "nsd", "libprotobuf-c1", "libfstrm0", "libevent-2.1-7")
 
 
 def wait_port(port: int, seconds=20):

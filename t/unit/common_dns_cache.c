@@ -101,6 +101,25 @@ static void the_least_recently_used_goes_first(void **state)
 	assert_int_equal(one.asked, 4);
 }
 
+static void says_much(struct seen *q, unsigned nth)
+{
+	struct dns_out o;
+	(void)nth;
+	answer_begin(&o, q, q->tcp ? 0 : DNS_TC);
+	for (int i = 0; q->tcp && i < 2000; i++)
+		put_raw(&o, q->name, DNS_TXT, "\x0fsixteen octets!", 16);
+	answer_end(q, &o);
+}
+
+static void huge_answers_are_not_kept(void **state)
+{
+	(void)state;
+	start(says_much);
+	ask(stub, "a.test", DNS_TXT);
+	assert_null(strstr(ask(stub, "a.test", DNS_TXT), "cached"));
+	assert_int_equal(one.asked, 4);
+}
+
 static void without_a_cache_all_is_asked(void **state)
 {
 	(void)state;
@@ -327,6 +346,11 @@ static void penalties_decay_and_are_bounded(void **state)
 	stub_server_good(b, 16);
 	assert_int_equal(b->srtt, 9);
 	assert_ptr_equal(stub_server_pick(stub, 0), b);
+	stub_server_good(a, 500); /* slow once: measured again, but not soon */
+	unsigned n = 0;
+	while (stub_server_pick(stub, 0) == b && n < 1000)
+		n++;
+	assert_in_range(n, 50, 400);
 }
 
 /* --- configuration --- */
@@ -398,6 +422,7 @@ int main(void)
 	    T(answers_are_kept_for_their_ttl),
 	    T(ttls_are_capped),
 	    T(the_least_recently_used_goes_first),
+	    T(huge_answers_are_not_kept),
 	    T(without_a_cache_all_is_asked),
 	    T(identical_questions_are_asked_once),
 	    T(cancelled_questions_stay_unanswered),

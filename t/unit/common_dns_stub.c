@@ -110,6 +110,13 @@ static void addresses_have_names(void **state)
 	assert_string_equal(g.line,
 			    "ok 60 f.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
 			    "0.2.ip6.arpa: host.b.test");
+	inet_pton(AF_INET6, "::ffff:192.0.2.7", &v6.sin6_addr);
+	stub_ask_ptr(stub, (struct sockaddr *)&v6, got_answer, &g);
+	wait_for(&g, 3);
+	assert_string_equal(g.line, "ok 60 7.2.0.192.in-addr.arpa: host.b.test");
+	stub_ask_ptr(stub, &(struct sockaddr){.sa_family = AF_UNIX}, got_answer, &g);
+	wait_for(&g, 4);
+	assert_string_equal(g.line, "not a host name");
 }
 
 static void bad_names_are_not_asked(void **state)
