@@ -4,7 +4,6 @@
 #include "libcommon/net/control.h"
 #include "libcommon/net/daemon_int.h"
 
-static struct control *control;
 static const struct daemon *program;
 static uint64_t started; /* seconds since 1970 */
 
@@ -54,10 +53,5 @@ void daemon_control_start(int fd, const struct daemon *d)
 	program = d;
 	started = clock_sec();
 	if (fd >= 0)
-		control = control_serve(fd, on_call, NULL);
-}
-
-void daemon_control_stop(void)
-{
-	control_stop(&control);
+		control_serve(fd, on_call, NULL);
 }

@@ -38,6 +38,5 @@ void daemon_notify_close(void);
 
 /* daemon_control.c */
 void daemon_control_start(int fd, const struct daemon *d); /* -1: does nothing */
-void daemon_control_stop(void);
 
 #endif

@@ -5,7 +5,7 @@
 static bool usage(const struct daemon *d)
 {
 	fprintf(stderr,
-		"usage: hamlet %s [-dLMnvV] [-f FILE] [-N INSTANCE]\n"
+		"usage: %s [-dLMnvV] [-f FILE] [-N INSTANCE]\n"
 		"  -f FILE  configuration (%s)\n"
 		"  -n       check it and exit; -nn prints what was understood\n"
 		"  -d       stay in the foreground, log to stderr, bind the listeners\n"
