@@ -16,7 +16,6 @@
 
 enum { RETRY_MS = 200 };
 
-static backend_call_fn *call = peer_call;
 static struct list boxes = {&boxes, &boxes}; /* with a lock */
 
 static void question(struct box *b);
@@ -29,125 +28,11 @@ void backend_start(void)
 	uplink_start(ROLE_POP3D, ALPN, backend_store_up);
 }
 
-void backend_use(backend_call_fn *fn)
-{
-	call = fn;
-}
-
-/* --- logins ------------------------------------------------------------------------------------
- */
-
-/* An auth_start or auth_step under way. */
-struct exchange {
-	struct session *s; /* held */
-	const char *mech;
-	char *initial; /* of an auth_start, to ask once more; NULL: none */
-	size_t initial_len;
-	bool has_initial, is_start, repeated;
-};
-
-static void exchange_free(struct exchange *x)
-{
-	if (x->initial)
-		mem_wipe(x->initial, x->initial_len);
-	session_drop(x->s);
-	free(x);
-}
-
-static void start_send(struct exchange *x);
-
-static void on_auth(void *arg, enum msg_type t, const void *msg)
-{
-	struct exchange *x = arg;
-	struct session *s = x->s;
-	struct slice text = {"", 0};
-	const struct msg_auth_more *more = msg;
-	enum ipc_err e = peer_error(t, msg, &text);
-	if (e == ERR_LOST && x->is_start && !x->repeated && s->stream) {
-		/* The store was restarted; it waits in the queue for the new one. */
-		x->repeated = true;
-		stats.store_retries++;
-		start_send(x);
-		return;
-	}
-	s->busy = false;
-	if (t == MSG_auth_more)
-		auth_more(s, more->auth, more->challenge);
-	else if (t == MSG_auth_ok)
-		auth_ok(s, msg);
-	else
-		auth_failed(s, e == ERR_OK ? ERR_TEMP : e, text);
-	session_pump(s);
-	exchange_free(x);
-}
-
-/* The queue to the store is full: told from the loop, as every answer is. */
-static void on_auth_full(void *arg)
-{
-	struct msg_error busy = {.code = ERR_TEMP};
-	on_auth(arg, MSG_error, &busy);
-}
-
-static void start_send(struct exchange *x)
-{
-	struct session *s = x->s;
-	unsigned char cb[64];
-	const char *cb_type = "";
-	size_t cb_len = s->tls ? stream_binding(s->stream, cb, &cb_type) : 0;
-	struct msg_auth_start m = {
-	    .sid = slice_of(s->sid),
-	    .mech = slice_of(x->mech),
-	    .has_initial = x->has_initial,
-	    .initial = {x->initial ? x->initial : "", x->initial_len},
-	    .service = SLICE("pop3"),
-	    .peer = slice_of(stream_peer_ip(s->stream)),
-	    .tls = s->tls || s->loopback,
-	    .cb_type = slice_of(cb_type),
-	    .cb_data = {(const char *)cb, cb_len},
-	};
-	if (!call(uplink_store(), MSG_auth_start, &m, on_auth, x))
-		loop_defer(on_auth_full, x);
-}
-
-static struct exchange *exchange_new(struct session *s)
-{
-	struct exchange *x = mem_alloc(sizeof(*x));
-	x->s = s;
-	session_hold(s);
-	s->busy = true;
-	return x;
-}
-
-void backend_auth_start(struct session *s, const char *mech, struct slice initial)
-{
-	struct exchange *x = exchange_new(s);
-	x->mech = mech;
-	x->is_start = true;
-	x->has_initial = initial.p != NULL;
-	x->initial = mem_strndup(initial.p ? initial.p : "", initial.len);
-	x->initial_len = initial.len;
-	start_send(x);
-}
-
-void backend_auth_step(struct session *s, uint64_t auth, struct slice response)
-{
-	struct exchange *x = exchange_new(s);
-	struct msg_auth_step m = {.auth = auth, .response = response};
-	if (!call(uplink_store(), MSG_auth_step, &m, on_auth, x))
-		loop_defer(on_auth_full, x);
-}
-
 static void ignore(void *arg, enum msg_type t, const void *msg)
 {
 	(void)arg;
 	(void)t;
 	(void)msg;
-}
-
-void backend_auth_cancel(uint64_t auth)
-{
-	struct msg_auth_step m = {.auth = auth, .cancel = 1, .response = {"", 0}};
-	call(uplink_store(), MSG_auth_step, &m, ignore, NULL);
 }
 
 /* --- the mailbox -------------------------------------------------------------------------------
@@ -300,10 +185,10 @@ static void on_reopened(void *arg, enum msg_type t, const void *msg)
 static void reopen(struct box *b)
 {
 	struct msg_pop_open m = {
-	    .grant = b->grant, .sid = slice_of(b->s->sid), .lock = lock_of(b), .again = 1};
+	    .grant = b->user->grant, .sid = slice_of(b->s->sid), .lock = lock_of(b), .again = 1};
 	if (b->reopening)
 		return;
-	if (!call(uplink_store(), MSG_pop_open, &m, on_reopened, b)) {
+	if (!uplink_call(MSG_pop_open, &m, on_reopened, b)) {
 		if (b->ask != ASK_NONE)
 			retry_later(b);
 		return;
@@ -314,7 +199,8 @@ static void reopen(struct box *b)
 
 static uint32_t send_quit(struct box *b)
 {
-	struct msg_pop_quit m = {.grant = b->grant, .lock = lock_of(b), .mailbox = b->mailbox};
+	struct msg_pop_quit m = {
+	    .grant = b->user->grant, .lock = lock_of(b), .mailbox = b->mailbox};
 	m.deleted = mem_alloc((b->n + 1) * sizeof(*m.deleted));
 	m.retrieved = mem_alloc((b->n + 1) * sizeof(*m.retrieved));
 	for (uint32_t i = 0; i < b->n; i++) {
@@ -323,7 +209,7 @@ static uint32_t send_quit(struct box *b)
 		else if (b->message[i].retrieved)
 			m.retrieved[m.retrieved_n++].uid = b->message[i].uid;
 	}
-	uint32_t id = call(uplink_store(), MSG_pop_quit, &m, on_answer, b);
+	uint32_t id = uplink_call(MSG_pop_quit, &m, on_answer, b);
 	free(m.deleted);
 	free(m.retrieved);
 	return id;
@@ -331,31 +217,31 @@ static uint32_t send_quit(struct box *b)
 
 static uint32_t send_open(struct box *b)
 {
-	struct msg_pop_open m = {.grant = b->grant,
+	struct msg_pop_open m = {.grant = b->user->grant,
 				 .sid = slice_of(b->s->sid),
 				 .lock = lock_of(b),
 				 .again = b->repeated};
-	return call(uplink_store(), MSG_pop_open, &m, on_answer, b);
+	return uplink_call(MSG_pop_open, &m, on_answer, b);
 }
 
 static uint32_t send_read(struct box *b)
 {
-	struct msg_message_read m = {.grant = b->grant,
+	struct msg_message_read m = {.grant = b->user->grant,
 				     .mailbox = b->mailbox,
 				     .uid = b->message[b->t.index].uid,
 				     .offset = b->read_off,
 				     .length = b->read_len};
-	return call(uplink_store(), MSG_message_read, &m, on_answer, b);
+	return uplink_call(MSG_message_read, &m, on_answer, b);
 }
 
 static uint32_t send_ahead(struct box *b)
 {
 	struct row_uid uid[AHEAD_MAX];
 	struct msg_messages_read m = {
-	    .grant = b->grant, .mailbox = b->mailbox, .uids = uid, .uids_n = b->ahead_n};
+	    .grant = b->user->grant, .mailbox = b->mailbox, .uids = uid, .uids_n = b->ahead_n};
 	for (uint32_t i = 0; i < b->ahead_n; i++)
 		uid[i].uid = b->ahead_uid[i];
-	return call(uplink_store(), MSG_messages_read, &m, on_answer, b);
+	return uplink_call(MSG_messages_read, &m, on_answer, b);
 }
 
 /* Asks, or takes the lock again first. */
@@ -414,10 +300,11 @@ void backend_quit(struct session *s)
 
 void backend_close(struct box *b)
 {
-	struct msg_pop_close m = {.grant = b->grant, .lock = lock_of(b), .mailbox = b->mailbox};
+	struct msg_pop_close m = {
+	    .grant = b->user->grant, .lock = lock_of(b), .mailbox = b->mailbox};
 	list_del(&b->link);
 	if (b->locked && !b->stale)
-		call(uplink_store(), MSG_pop_close, &m, ignore, NULL);
+		uplink_call(MSG_pop_close, &m, ignore, NULL);
 	b->locked = false;
 }
 

@@ -6,55 +6,16 @@
 #include "libcommon/ipc/uplink.h"
 #include "pop3d/pop3d.h"
 
-struct login {
-	char *user;       /* of USER; NULL */
-	const char *mech; /* static; NULL: no exchange */
-	uint64_t id;      /* the store's; 0 before its first answer and after its last */
-	/* The store had something to say with its success (SCRAM's proof): it was sent as a
-	 * challenge, and the empty response to it is awaited. */
-	struct box *box;
-};
-
 bool auth_allowed(const struct session *s)
 {
-	return s->tls || s->loopback;
-}
-
-const char *const *auth_mechs(const struct session *s)
-{
-	static const char *const ALL[] = {"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN",
-					  NULL};
-	return s->tls ? ALL : ALL + 1;
-}
-
-static const char *mech_known(const struct session *s, struct slice name)
-{
-	for (const char *const *m = auth_mechs(s); *m; m++)
-		if (slice_ieqs(name, *m))
-			return *m;
-	return NULL;
+	return login_private(s->tls, s->loopback);
 }
 
 void auth_free(struct session *s)
 {
-	struct login *l = s->login;
-	if (!l)
-		return;
-	if (l->id)
-		backend_auth_cancel(l->id);
-	mailbox_free(&l->box);
-	free(l->user);
-	free(l);
-	s->login = NULL;
-	s->input = INPUT_COMMAND;
-}
-
-static struct login *login_new(struct session *s, const char *mech)
-{
-	auth_free(s);
-	s->login = mem_alloc(sizeof(*s->login));
-	s->login->mech = mech;
-	return s->login;
+	login_free(&s->login);
+	free(s->name);
+	s->name = NULL;
 }
 
 /* Whoever is about to send a password in the clear is told what to set instead. */
@@ -69,6 +30,89 @@ static bool refused_clear(struct session *s)
 	return true;
 }
 
+/* --- the exchange ------------------------------------------------------------------------ */
+
+static void on_wait(void *arg, bool on)
+{
+	struct session *s = arg;
+	s->busy = on;
+}
+
+static void on_go_on(void *arg)
+{
+	session_pump(arg);
+}
+
+static void on_challenge(void *arg, const char *base64)
+{
+	reply_challenge(arg, base64);
+}
+
+/* The credentials are right; now the mailbox. */
+static void on_granted(void *arg, struct login_user *u)
+{
+	struct session *s = arg;
+	auth_free(s);
+	capa_learn(u->login_delay_ms, u->expire_ms);
+	s->box = mailbox_new(s, u);
+	backend_open(s);
+}
+
+static void on_failed(void *arg, enum ipc_err e, struct slice text)
+{
+	struct session *s = arg;
+	auth_free(s);
+	stats.logins_failed++;
+	if (login_wrong(e)) /* who exists is not told */
+		reply_err(s, "AUTH", "wrong user or password");
+	else
+		reply_refused(s, e, text);
+	if (login_wrong(e) && ++s->failures >= conf.max_auth_failures)
+		session_close(s, "failed logins");
+}
+
+static enum cmd_result start(struct session *s, const char *mech, struct slice initial)
+{
+	static const struct login_ops OPS = {
+	    .service = "pop3",
+	    .retries = &stats.store_retries,
+	    .wait = on_wait,
+	    .go_on = on_go_on,
+	    .challenge = on_challenge,
+	    .granted = on_granted,
+	    .failed = on_failed,
+	};
+	struct login_from from = {
+	    .sid = s->sid,
+	    .peer = stream_peer_ip(s->stream),
+	    .user = s->name,
+	    .stream = s->stream,
+	    .tls = s->tls,
+	    .loopback = s->loopback,
+	};
+	login_start(&s->login, &from, &OPS, s, mech, initial, s->name != NULL);
+	return CMD_WAIT;
+}
+
+enum cmd_result auth_line(struct session *s, struct slice line)
+{
+	switch (login_line(&s->login, line)) {
+	case LOGIN_CANCELLED:
+		reply_err(s, NULL, "cancelled");
+		return CMD_DONE;
+	case LOGIN_MALFORMED:
+		return cmd_wrong(s, "that is not base64");
+	case LOGIN_NOT_EMPTY:
+		return cmd_wrong(s, "an empty response was awaited");
+	case LOGIN_WAIT:
+	case LOGIN_GRANTED:
+		break;
+	}
+	return CMD_WAIT;
+}
+
+/* --- commands ---------------------------------------------------------------------------- */
+
 enum cmd_result cmd_user(struct session *s, const struct args *a)
 {
 	struct slice name = slice_trim(a->v[0]);
@@ -76,7 +120,8 @@ enum cmd_result cmd_user(struct session *s, const struct args *a)
 		return CMD_DONE;
 	if (!name.len || !str_utf8(name))
 		return cmd_wrong(s, "that is no user name");
-	login_new(s, NULL)->user = mem_strndup(name.p, name.len);
+	auth_free(s);
+	s->name = mem_strndup(name.p, name.len);
 	reply_ok(s, "now the password");
 	return CMD_DONE;
 }
@@ -87,30 +132,21 @@ enum cmd_result cmd_pass(struct session *s, const struct args *a)
 	struct slice pass = a->v[0];
 	if (refused_clear(s))
 		return CMD_DONE;
-	if (!s->login || !s->login->user)
+	if (!s->name)
 		return cmd_wrong(s, "USER first");
-	size_t n = strlen(s->login->user);
+	size_t n = strlen(s->name);
 	initial[0] = 0;
-	memcpy(initial + 1, s->login->user, n + 1);
+	memcpy(initial + 1, s->name, n + 1);
 	memcpy(initial + n + 2, pass.p, pass.len);
-	s->login->mech = "PLAIN";
-	backend_auth_start(s, "PLAIN", (struct slice){initial, n + 2 + pass.len});
+	start(s, "PLAIN", (struct slice){initial, n + 2 + pass.len});
 	explicit_bzero(initial, n + 2 + pass.len);
 	return CMD_WAIT;
-}
-
-/* base64 of a response; "=" stands for the empty initial one. */
-static bool decode(struct slice in, char *out, size_t *len)
-{
-	long n = slice_eqs(in, "=") ? 0 : str_base64_decode(out, in);
-	*len = n < 0 ? 0 : (size_t)n;
-	return n >= 0;
 }
 
 static enum cmd_result list_mechs(struct session *s)
 {
 	reply_ok(s, "mechanisms follow");
-	for (const char *const *m = auth_mechs(s); *m; m++)
+	for (const char *const *m = login_mechs(s->tls); *m; m++)
 		reply_line(s, "%s", *m);
 	reply_end(s);
 	return CMD_DONE;
@@ -124,100 +160,15 @@ enum cmd_result cmd_auth(struct session *s, const struct args *a)
 		return CMD_DONE;
 	if (a->n == 0)
 		return list_mechs(s);
-	const char *mech = mech_known(s, a->v[0]);
+	const char *mech = login_mech(s->tls, a->v[0]);
 	if (!mech)
 		return cmd_wrong(s, "unknown mechanism");
-	if (a->n > 1 && !decode(a->v[1], bytes, &len))
+	if (a->n > 1 && !login_decode(a->v[1], true, bytes, &len))
 		return cmd_wrong(s, "that is not base64");
-	login_new(s, mech);
-	s->input = INPUT_AUTH;
-	backend_auth_start(s, mech, (struct slice){a->n > 1 ? bytes : NULL, len});
+	auth_free(s);
+	start(s, mech, (struct slice){a->n > 1 ? bytes : NULL, len});
 	explicit_bzero(bytes, len);
 	return CMD_WAIT;
-}
-
-/* The credentials are right; now the mailbox. */
-static enum cmd_result enter(struct session *s, struct box *b)
-{
-	auth_free(s);
-	s->box = b;
-	backend_open(s);
-	return CMD_WAIT;
-}
-
-enum cmd_result auth_line(struct session *s, struct slice line)
-{
-	char bytes[AUTH_MAX];
-	size_t len;
-	struct login *l = s->login;
-	if (slice_eqs(line, "*")) {
-		auth_free(s);
-		reply_err(s, NULL, "cancelled");
-		return CMD_DONE;
-	}
-	if (slice_eqs(line, "=") || !decode(line, bytes, &len)) {
-		auth_free(s);
-		return cmd_wrong(s, "that is not base64");
-	}
-	if (l->box) {
-		struct box *b = l->box;
-		l->box = NULL;
-		if (len == 0)
-			return enter(s, b);
-		mailbox_free(&b);
-		auth_free(s);
-		return cmd_wrong(s, "an empty response was awaited");
-	}
-	uint64_t id = l->id;
-	l->id = 0;
-	backend_auth_step(s, id, (struct slice){bytes, len});
-	explicit_bzero(bytes, len);
-	return CMD_WAIT;
-}
-
-void auth_more(struct session *s, uint64_t auth, struct slice challenge)
-{
-	if (!s->stream || !s->login || s->input != INPUT_AUTH) {
-		/* nobody is there any more, or PLAIN with all it needs asked for more */
-		backend_auth_cancel(auth);
-		if (s->stream)
-			auth_failed(s, ERR_TEMP, (struct slice){"", 0});
-		return;
-	}
-	s->login->id = auth;
-	reply_challenge(s, challenge);
-}
-
-void auth_ok(struct session *s, const struct msg_auth_ok *m)
-{
-	if (!s->stream || !s->login)
-		return;
-	struct box *b = mailbox_new(s, m);
-	capa_learn(m->login_delay_ms, m->expire_ms);
-	if (!m->final.len || s->input != INPUT_AUTH) {
-		enter(s, b);
-		return;
-	}
-	s->login->box = b;
-	reply_challenge(s, m->final);
-}
-
-void auth_failed(struct session *s, enum ipc_err e, struct slice text)
-{
-	bool wrong = e == ERR_AUTH || e == ERR_DENIED || e == ERR_NOTFOUND || e == ERR_BAD;
-	if (!s->stream || !s->login)
-		return;
-	stats.logins_failed++;
-	log_event(LOG_LV_WARN, s->sid, "login-failed", LS("user", s->login->user),
-		  LS("peer", stream_peer_ip(s->stream)), LS("mech", s->login->mech),
-		  LS("error", ipc_err_name(e)), LSL("reason", text));
-	auth_free(s);
-	if (wrong) /* who exists is not told */
-		reply_err(s, "AUTH", "wrong user or password");
-	else
-		reply_refused(s, e, text);
-	if (wrong && ++s->failures >= conf.max_auth_failures)
-		session_close(s, "failed logins");
 }
 
 enum cmd_result cmd_stls(struct session *s, const struct args *a)

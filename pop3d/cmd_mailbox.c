@@ -12,18 +12,11 @@ enum { UIDL_MAX = 70 };
 
 /* --- the box ---------------------------------------------------------------------------------- */
 
-struct box *mailbox_new(struct session *s, const struct msg_auth_ok *m)
+struct box *mailbox_new(struct session *s, struct login_user *u)
 {
 	struct box *b = mem_alloc(sizeof(*b));
-	char *grant = mem_alloc(m->grant.len + 1);
-	if (m->grant.len)
-		memcpy(grant, m->grant.p, m->grant.len);
 	b->s = s;
-	b->grant = (struct slice){grant, m->grant.len};
-	b->account = m->account;
-	b->user = mem_strndup(m->address.p, m->address.len);
-	b->login_delay_ms = m->login_delay_ms;
-	b->expire_ms = m->expire_ms;
+	b->user = u;
 	b->t.body = BODY_NONE;
 	id_random(b->lock, sizeof(b->lock));
 	list_init(&b->link);
@@ -49,8 +42,7 @@ void mailbox_free(struct box **bp)
 	unmap(&b->t);
 	ahead_free(b);
 	free(b->ahead_uid);
-	mem_wipe((void *)(uintptr_t)b->grant.p, b->grant.len);
-	free(b->user);
+	login_user_free(&b->user);
 	free(b->uidls);
 	free(b->message);
 	free(b);
@@ -105,7 +97,7 @@ void mailbox_opened(struct session *s, const struct msg_pop_list *m)
 	load(b, m);
 	session_enter(s, STATE_TRANS);
 	stats.logins++;
-	log_event(LOG_LV_INFO, s->sid, "login", LS("user", b->user),
+	log_event(LOG_LV_INFO, s->sid, "login", LS("user", b->user->address),
 		  LS("peer", s->stream ? stream_peer_ip(s->stream) : NULL), LU("tls", s->tls),
 		  LU("messages", b->n));
 	totals(b, &n, &size);
@@ -116,7 +108,7 @@ void mailbox_refused(struct session *s, enum ipc_err e, struct slice text)
 {
 	stats.delayed += e == ERR_DELAY;
 	stats.in_use += e == ERR_INUSE;
-	log_event(LOG_LV_INFO, s->sid, "mailbox-refused", LS("user", s->box->user),
+	log_event(LOG_LV_INFO, s->sid, "mailbox-refused", LS("user", s->box->user->address),
 		  LS("peer", s->stream ? stream_peer_ip(s->stream) : NULL),
 		  LS("error", ipc_err_name(e)));
 	mailbox_free(&s->box);
@@ -390,7 +382,7 @@ void mailbox_unread(struct session *s, enum ipc_err e, struct slice text)
 	if (!s->stream || t->out != OUT_MESSAGE)
 		return;
 	if (e != ERR_NOTFOUND)
-		log_event(LOG_LV_WARN, s->sid, "read-failed", LS("user", s->box->user),
+		log_event(LOG_LV_WARN, s->sid, "read-failed", LS("user", s->box->user->address),
 			  LU("uid", s->box->message[t->index].uid), LS("error", ipc_err_name(e)),
 			  LSL("reason", text));
 	unmap(t);
@@ -468,7 +460,7 @@ void mailbox_updated(struct session *s, enum ipc_err e, struct slice text)
 		stats.deleted += b->deleted;
 		reply_ok(s, "%u messages deleted, bye", b->deleted);
 	} else {
-		log_event(LOG_LV_WARN, s->sid, "update-failed", LS("user", b->user),
+		log_event(LOG_LV_WARN, s->sid, "update-failed", LS("user", b->user->address),
 			  LS("error", ipc_err_name(e)), LSL("reason", text));
 		b->deleted = 0;
 		if (e == ERR_GRANT)

@@ -20,8 +20,8 @@ void capa_learn(uint64_t login_delay_ms, uint64_t expire_ms)
 static void policies(struct session *s)
 {
 	const struct box *b = s->box;
-	uint64_t delay = b ? b->login_delay_ms : most_delay_ms;
-	uint64_t expire = b ? b->expire_ms : least_expire_ms;
+	uint64_t delay = b ? b->user->login_delay_ms : most_delay_ms;
+	uint64_t expire = b ? b->user->expire_ms : least_expire_ms;
 	const char *user = b ? "" : " USER";
 	reply_line(s, "LOGIN-DELAY %llu%s", (unsigned long long)((delay + 999) / 1000), user);
 	if (expire == CONF_NEVER)
@@ -39,7 +39,7 @@ static void logins(struct session *s)
 	if (!auth_allowed(s))
 		return;
 	reply_line(s, "USER");
-	for (const char *const *m = auth_mechs(s); *m; m++) {
+	for (const char *const *m = login_mechs(s->tls); *m; m++) {
 		str_fmt(line + n, sizeof(line) - n, " %s", *m);
 		n += strlen(line + n);
 	}

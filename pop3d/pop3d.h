@@ -12,6 +12,7 @@
 #include "libcommon/base/conf.h"
 #include "libcommon/base/id.h"
 #include "libcommon/base/list.h"
+#include "libcommon/ipc/login.h"
 #include "libcommon/ipc/peer.h"
 #include "libcommon/net/listen.h"
 #include "libcommon/net/loop.h"
@@ -44,16 +45,15 @@ const char *conf_tls_advice(void);
 
 /* --- session.c: alone changes the state of a session -------------------------------------- */
 enum state { STATE_AUTH = 1, STATE_TRANS = 2, STATE_UPDATE = 4 }; /* bits for the table */
-enum input { INPUT_COMMAND, INPUT_AUTH };
 
-struct login;
 struct box;
 struct session {
 	struct list link;
 	struct stream *stream; /* NULL when closed; the session stays while the store is asked */
 	const struct listen_spec *spec;
 	struct timer timer;
-	struct login *login; /* a user name, an exchange under way; else NULL */
+	char *name;          /* of USER; else NULL */
+	struct login *login; /* an exchange under way; else NULL */
 	struct box *box;     /* NULL before the login is complete */
 	uint64_t began;      /* clock_mono() */
 	uint64_t bytes;      /* sent */
@@ -61,7 +61,7 @@ struct session {
 	unsigned refs;       /* one for the stream, one for each question to the store */
 	uint32_t login_bytes;
 	uint16_t login_commands, errors, failures;
-	uint8_t state, input;
+	uint8_t state;
 	bool busy;     /* the store is asked: the next command waits */
 	bool choked;   /* the client does not read its replies */
 	bool closing;  /* stream_finish was called */
@@ -104,13 +104,7 @@ cmd_fn cmd_user, cmd_pass, cmd_auth, cmd_stls;
 enum cmd_result auth_line(struct session *s, struct slice line);
 /* Passwords may be sent on this connection: TLS, or from this machine. */
 bool auth_allowed(const struct session *s);
-/* SASL mechanisms that it may use, NULL-terminated. */
-const char *const *auth_mechs(const struct session *s);
-void auth_free(struct session *s);
-/* The store's answers. */
-void auth_more(struct session *s, uint64_t auth, struct slice challenge);
-void auth_ok(struct session *s, const struct msg_auth_ok *m);
-void auth_failed(struct session *s, enum ipc_err e, struct slice text);
+void auth_free(struct session *s); /* the exchange, and the name of USER */
 
 /* cmd_misc.c */
 cmd_fn cmd_capa, cmd_lang, cmd_noop, cmd_quit, cmd_utf8, cmd_foreign;
@@ -152,10 +146,8 @@ struct box {
 	struct message *message;
 	uint32_t n;
 	char *uidls;
-	struct slice grant; /* owned */
-	char *user;
-	uint64_t account, mailbox, uidvalidity;
-	uint64_t login_delay_ms, expire_ms;
+	struct login_user *user; /* owned */
+	uint64_t mailbox, uidvalidity;
 	uint32_t retrieved; /* messages sent by RETR */
 	uint32_t deleted;   /* marks; after QUIT: what was deleted */
 	struct transfer t;
@@ -175,8 +167,8 @@ struct box {
 	uint32_t ahead_n;
 	struct timer retry;
 };
-struct box *mailbox_new(struct session *s, const struct msg_auth_ok *m);
-void mailbox_free(struct box **b); /* *b may be NULL */
+struct box *mailbox_new(struct session *s, struct login_user *u); /* takes u */
+void mailbox_free(struct box **b);                                /* *b may be NULL */
 /* Goes on sending what is under way. False: nothing can be done now. */
 bool mailbox_output(struct session *s);
 /* The store's answers. */
@@ -207,7 +199,7 @@ void reply_err(struct session *s, const char *code, const char *fmt, ...)
 void reply_refused(struct session *s, enum ipc_err e, struct slice text);
 void reply_line(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void reply_raw(struct session *s, const char *p, size_t n);
-void reply_challenge(struct session *s, struct slice c);
+void reply_challenge(struct session *s, const char *base64);
 void reply_end(struct session *s); /* the dot of a multi-line reply */
 /* A piece of a message: lines that start with a dot get another, lone CR and LF become CRLF. */
 void reply_body(struct session *s, struct dots *d, struct slice piece);
@@ -217,9 +209,6 @@ void reply_body_end(struct session *s, struct dots *d); /* its last line end, an
 void backend_start(void);
 /* Each sets s->busy, answers later by the functions named above, and then session_pump(). A
  * store that restarts is waited for (store-timeout); the mailbox's lock is taken again first. */
-void backend_auth_start(struct session *s, const char *mech, struct slice initial);
-void backend_auth_step(struct session *s, uint64_t auth, struct slice response);
-void backend_auth_cancel(uint64_t auth);
 void backend_open(struct session *s);
 void backend_read(struct session *s, uint64_t off, uint64_t len);
 /* The message at t.index, and those that are likely to follow. */
@@ -227,10 +216,6 @@ void backend_read_ahead(struct session *s, const uint64_t *uid, uint32_t n);
 void backend_quit(struct session *s);
 /* The session is over without QUIT: the lock is given back. */
 void backend_close(struct box *b);
-/* For tests: what stands in for peer_call(). */
-typedef uint32_t backend_call_fn(struct peer *p, enum msg_type t, const void *msg,
-				 peer_reply_fn *fn, void *arg);
-void backend_use(backend_call_fn *call);
 /* The store's connection was made (again). */
 void backend_store_up(void);
 

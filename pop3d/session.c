@@ -55,8 +55,9 @@ static void log_end(const struct session *s)
 	const struct box *b = s->box;
 	if (!b && !log_wants(LOG_LV_DEBUG))
 		return;
-	log_event(b ? LOG_LV_INFO : LOG_LV_DEBUG, s->sid, "session", LS("user", b ? b->user : NULL),
-		  LS("peer", stream_peer_ip(s->stream)), LU("retrieved", b ? b->retrieved : 0),
+	log_event(b ? LOG_LV_INFO : LOG_LV_DEBUG, s->sid, "session",
+		  LS("user", b ? b->user->address : NULL), LS("peer", stream_peer_ip(s->stream)),
+		  LU("retrieved", b ? b->retrieved : 0),
 		  LU("deleted", b && s->state == STATE_UPDATE ? b->deleted : 0),
 		  LU("bytes", s->bytes), LU("tls", s->tls), LU("ms", clock_mono() - s->began),
 		  LS("end", s->why ? s->why : "closed by the client"));
@@ -146,12 +147,11 @@ static bool skip_line(struct session *s, struct slice in)
 static void run_line(struct session *s, struct slice line)
 {
 	struct slice word = slice_trim(line);
-	bool secret =
-	    s->input == INPUT_AUTH || slice_istarts(word, "PASS") || slice_istarts(word, "AUTH");
+	bool secret = s->login || slice_istarts(word, "PASS") || slice_istarts(word, "AUTH");
 	touch(s);
 	if (s->state == STATE_AUTH)
 		s->login_commands++;
-	if (s->input == INPUT_AUTH)
+	if (s->login)
 		auth_line(s, line);
 	else
 		cmd_run(s, line);
@@ -226,7 +226,7 @@ static void say_goodbye(struct session *s)
 /* Nothing is lost when it is sent home now. */
 static bool idle(const struct session *s)
 {
-	return !s->busy && s->state == STATE_AUTH && !s->login && s->greeted;
+	return !s->busy && s->state == STATE_AUTH && !s->login && !s->name && s->greeted;
 }
 
 void session_pump(struct session *s)

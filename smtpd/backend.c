@@ -2,7 +2,7 @@
  *
  * A question that the store lost (it was restarted) is asked again until store-timeout: checks
  * change nothing, and a deliver carries its message id, so that the second one is not stored
- * twice. Logins are not: their state went with the connection. */
+ * twice. */
 #include "smtpd/smtpd.h"
 #include <stdlib.h>
 #include "libcommon/base/clock.h"
@@ -15,8 +15,6 @@
 
 enum { RETRY_MS = 200 };
 
-static backend_call_fn *call = peer_call;
-
 /* --- start -------------------------------------------------------------------------------- */
 
 void backend_start(void)
@@ -24,11 +22,6 @@ void backend_start(void)
 	static const char *const ALPN[] = {"smtp", NULL};
 	charset_init(); /* for previews; in the sandbox no file can be opened */
 	uplink_start(ROLE_SMTPD, ALPN, NULL);
-}
-
-void backend_use(backend_call_fn *fn)
-{
-	call = fn;
 }
 
 /* --- questions ------------------------------------------------------------------------------ */
@@ -90,7 +83,7 @@ static void on_answer(void *arg, enum msg_type t, const void *msg)
 static void ask_send(struct ask *a)
 {
 	uint64_t now = clock_mono();
-	a->request = call(uplink_store(), a->type, a->msg, on_answer, a);
+	a->request = uplink_call(a->type, a->msg, on_answer, a);
 	if (!a->request)
 		finish_error(a, ERR_TEMP);
 	else
@@ -236,67 +229,4 @@ void backend_deliver(struct session *s, const struct body *body)
 						.notify = t->rcpt[i].notify,
 						.orcpt = t->rcpt[i].orcpt};
 	ask(s, NULL, MSG_deliver, m, on_delivered);
-}
-
-/* --- logins ---------------------------------------------------------------------------------- */
-
-static void on_auth(void *arg, enum msg_type t, const void *msg)
-{
-	struct session *s = arg;
-	struct slice text = {0};
-	const struct msg_auth_more *more = msg;
-	if (t == MSG_auth_more)
-		auth_more(s, more->auth, more->challenge);
-	else if (t == MSG_auth_ok)
-		auth_ok(s, msg);
-	else
-		auth_failed(s, t == MSG_error ? peer_error(t, msg, &text) : ERR_TEMP, text);
-	session_go_on(s);
-	session_drop(s);
-}
-
-static void auth_send(struct session *s, enum msg_type t, const void *msg)
-{
-	struct msg_error busy = {.code = ERR_TEMP};
-	session_hold(s);
-	if (!call(uplink_store(), t, msg, on_auth, s))
-		on_auth(s, MSG_error, &busy);
-}
-
-void backend_auth_start(struct session *s, struct slice mech, struct slice initial)
-{
-	unsigned char cb[64];
-	const char *cb_type = "";
-	size_t cb_len = s->tls ? stream_binding(s->stream, cb, &cb_type) : 0;
-	struct msg_auth_start m = {
-	    .sid = slice_of(s->sid),
-	    .mech = mech,
-	    .has_initial = initial.p != NULL,
-	    .initial = initial,
-	    .service = SLICE("smtp"),
-	    .peer = slice_of(s->ip),
-	    .tls = s->tls || s->loopback,
-	    .cb_type = slice_of(cb_type),
-	    .cb_data = {(const char *)cb, cb_len},
-	};
-	auth_send(s, MSG_auth_start, &m);
-}
-
-void backend_auth_step(struct session *s, uint64_t auth, struct slice response)
-{
-	struct msg_auth_step m = {.auth = auth, .response = response};
-	auth_send(s, MSG_auth_step, &m);
-}
-
-static void on_cancelled(void *arg, enum msg_type t, const void *msg)
-{
-	(void)arg;
-	(void)t;
-	(void)msg;
-}
-
-void backend_auth_cancel(uint64_t auth)
-{
-	struct msg_auth_step m = {.auth = auth, .cancel = 1};
-	call(uplink_store(), MSG_auth_step, &m, on_cancelled, NULL);
 }

@@ -5,14 +5,6 @@
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 
-struct auth {
-	uint64_t id;      /* stored's; 0 before its first answer */
-	const char *mech; /* static */
-	/* The server had something to say with its success (SCRAM's proof): it was sent as a
-	 * challenge, and the empty response to it is awaited. */
-	struct user *user;
-};
-
 static bool offered(const struct session *s)
 {
 	return s->service->submission || (conf.smtp_auth && !s->service->lmtp);
@@ -20,46 +12,7 @@ static bool offered(const struct session *s)
 
 bool auth_allowed(const struct session *s)
 {
-	return offered(s) && (s->tls || s->loopback);
-}
-
-void user_free(struct user **u)
-{
-	if (!*u)
-		return;
-	mem_wipe((void *)(uintptr_t)(*u)->grant.p, (*u)->grant.len);
-	free((void *)(uintptr_t)(*u)->address);
-	free(*u);
-	*u = NULL;
-}
-
-void auth_free(struct session *s)
-{
-	if (!s->auth)
-		return;
-	if (s->auth->id)
-		backend_auth_cancel(s->auth->id);
-	user_free(&s->auth->user);
-	free(s->auth);
-	s->auth = NULL;
-}
-
-/* The exchange is over; the next line is a command again. */
-static void finish(struct session *s)
-{
-	auth_free(s);
-	if (s->stream)
-		session_input(s, INPUT_COMMAND);
-}
-
-static const char *mech_known(const struct session *s, struct slice name)
-{
-	static const char *const MECHS[] = {"PLAIN", "LOGIN", "SCRAM-SHA-256",
-					    "SCRAM-SHA-256-PLUS"};
-	for (size_t i = 0; i < 3u + s->tls; i++)
-		if (slice_ieqs(name, MECHS[i]))
-			return MECHS[i];
-	return NULL;
+	return offered(s) && login_private(s->tls, s->loopback);
 }
 
 /* NULL when AUTH may go on, else the refusal. */
@@ -86,20 +39,103 @@ static const struct reply *forbidden(const struct session *s)
 	return s->txn ? &IN_MAIL : NULL;
 }
 
-/* base64 of a response; "=" stands for the empty initial one. False: not base64. */
-static bool decode(struct slice in, char *out, size_t *len)
+/* --- the exchange ------------------------------------------------------------------------ */
+
+static void on_wait(void *arg, bool on)
 {
-	long n = str_base64_decode(out, in);
-	*len = n < 0 ? 0 : (size_t)n;
-	return n >= 0;
+	if (on)
+		session_wait(arg);
 }
+
+static void on_go_on(void *arg)
+{
+	session_go_on(arg);
+}
+
+static void on_challenge(void *arg, const char *base64)
+{
+	reply(arg, 334, NULL, "%s", base64);
+}
+
+static void on_granted(void *arg, struct login_user *u)
+{
+	struct session *s = arg;
+	session_set_user(s, u);
+	s->errors = 0;
+	stats.auth_ok++;
+	log_event(LOG_LV_INFO, s->sid, "login", LS("user", u->address), LS("peer", s->ip),
+		  LS("mech", u->mech), LU("tls", s->tls));
+	reply(s, 235, "2.7.0", "welcome");
+}
+
+static void on_failed(void *arg, enum ipc_err e, struct slice text)
+{
+	struct session *s = arg;
+	(void)text;
+	stats.auth_failed++;
+	if (e == ERR_BAD)
+		reply(s, 501, "5.5.2", "the exchange was malformed");
+	else if (login_wrong(e))
+		reply(s, 535, "5.7.8", "wrong user or password");
+	else if (e == ERR_LIMIT)
+		reply(s, 454, "4.7.0", "too many failed logins, try again later");
+	else
+		reply(s, 454, "4.7.0", "login is not possible now, try again later");
+	if (login_wrong(e) && ++s->auth_failures >= conf.max_auth_failures) {
+		reply(s, 421, "4.7.0", "%s too many failed logins", conf.hostname);
+		session_close(s);
+	}
+}
+
+static void start(struct session *s, const char *mech, struct slice initial)
+{
+	static const struct login_ops OPS = {
+	    .service = "smtp",
+	    .retries = &stats.retries,
+	    .wait = on_wait,
+	    .go_on = on_go_on,
+	    .challenge = on_challenge,
+	    .granted = on_granted,
+	    .failed = on_failed,
+	};
+	struct login_from from = {
+	    .sid = s->sid,
+	    .peer = s->ip,
+	    .stream = s->stream,
+	    .tls = s->tls,
+	    .loopback = s->loopback,
+	};
+	login_start(&s->login, &from, &OPS, s, mech, initial, false);
+}
+
+enum cmd_result cmd_auth_line(struct session *s, struct slice line)
+{
+	switch (login_line(&s->login, line)) {
+	case LOGIN_WAIT:
+		return CMD_WAIT;
+	case LOGIN_CANCELLED:
+		reply(s, 501, "5.7.0", "AUTH cancelled");
+		break;
+	case LOGIN_MALFORMED:
+		reply(s, 501, "5.5.2", "that is not base64");
+		break;
+	case LOGIN_NOT_EMPTY:
+		reply(s, 501, "5.5.2", "an empty response was awaited");
+		break;
+	case LOGIN_GRANTED:
+		break;
+	}
+	return CMD_DONE;
+}
+
+/* --- the command ------------------------------------------------------------------------- */
 
 enum cmd_result cmd_auth(struct session *s, struct slice args)
 {
 	char bytes[AUTH_MAX];
 	size_t len = 0;
 	struct slice name = slice_word(&args), initial = slice_word(&args);
-	const char *mech = mech_known(s, name);
+	const char *mech = login_mech(s->tls, name);
 	const struct reply *no = forbidden(s);
 	if (no) {
 		if (no->code == 538)
@@ -109,120 +145,12 @@ enum cmd_result cmd_auth(struct session *s, struct slice args)
 		reply(s, 501, "5.5.4", "AUTH mechanism [initial-response]");
 	} else if (!mech) {
 		reply(s, 504, "5.5.4", "unknown mechanism");
-	} else if (initial.len && !slice_eqs(initial, "=") && !decode(initial, bytes, &len)) {
+	} else if (initial.len && !login_decode(initial, true, bytes, &len)) {
 		reply(s, 501, "5.5.2", "that is not base64");
 	} else {
-		s->auth = mem_alloc(sizeof(*s->auth));
-		s->auth->mech = mech;
-		session_input(s, INPUT_AUTH);
-		session_wait(s);
-		backend_auth_start(s, slice_of(mech),
-				   (struct slice){initial.len ? bytes : NULL, len});
+		start(s, mech, (struct slice){initial.len ? bytes : NULL, len});
 		explicit_bzero(bytes, len);
 		return CMD_WAIT;
 	}
 	return CMD_DONE;
-}
-
-static void success(struct session *s, struct user *u)
-{
-	session_set_user(s, u);
-	s->errors = 0;
-	stats.auth_ok++;
-	log_event(LOG_LV_INFO, s->sid, "login", LS("user", u->address), LS("peer", s->ip),
-		  LS("mech", u->mech), LU("tls", s->tls));
-	reply(s, 235, "2.7.0", "welcome");
-	finish(s);
-}
-
-/* A line of the client's inside the exchange. */
-enum cmd_result cmd_auth_line(struct session *s, struct slice line)
-{
-	char bytes[AUTH_MAX];
-	size_t len;
-	if (slice_eqs(line, "*")) {
-		reply(s, 501, "5.7.0", "AUTH cancelled");
-		finish(s);
-	} else if (!decode(line, bytes, &len)) {
-		reply(s, 501, "5.5.2", "that is not base64");
-		finish(s);
-	} else if (s->auth->user) {
-		struct user *u = s->auth->user;
-		s->auth->user = NULL;
-		if (len) {
-			user_free(&u);
-			reply(s, 501, "5.5.2", "an empty response was awaited");
-			finish(s);
-		} else {
-			success(s, u);
-		}
-	} else {
-		session_wait(s);
-		backend_auth_step(s, s->auth->id, (struct slice){bytes, len});
-		explicit_bzero(bytes, len);
-		return CMD_WAIT;
-	}
-	return CMD_DONE;
-}
-
-static void send_challenge(struct session *s, struct slice c)
-{
-	char *text = mem_alloc(4 * ((c.len + 2) / 3) + 1);
-	str_base64(text, c.p, c.len);
-	reply(s, 334, NULL, "%s", text);
-	free(text);
-}
-
-void auth_more(struct session *s, uint64_t id, struct slice challenge)
-{
-	if (!s->auth || !s->stream) {
-		backend_auth_cancel(id);
-		return;
-	}
-	s->auth->id = id;
-	send_challenge(s, challenge);
-}
-
-void auth_ok(struct session *s, const struct msg_auth_ok *m)
-{
-	if (!s->auth || !s->stream)
-		return;
-	struct user *u = mem_alloc(sizeof(*u));
-	char *grant = mem_alloc(m->grant.len + 1);
-	memcpy(grant, m->grant.p, m->grant.len);
-	u->grant = (struct slice){grant, m->grant.len};
-	u->account = m->account;
-	u->address = mem_strndup(m->address.p, m->address.len);
-	u->mech = s->auth->mech;
-	s->auth->id = 0;
-	if (!m->final.len) {
-		success(s, u);
-		return;
-	}
-	s->auth->user = u;
-	send_challenge(s, m->final);
-}
-
-void auth_failed(struct session *s, enum ipc_err e, struct slice text)
-{
-	bool wrong = e == ERR_AUTH || e == ERR_DENIED || e == ERR_NOTFOUND;
-	if (!s->auth)
-		return;
-	s->auth->id = 0;
-	log_event(LOG_LV_WARN, s->sid, "login-failed", LS("peer", s->ip), LS("mech", s->auth->mech),
-		  LS("error", ipc_err_name(e)), LSL("reason", text));
-	stats.auth_failed++;
-	finish(s);
-	if (wrong)
-		reply(s, 535, "5.7.8", "wrong user or password");
-	else if (e == ERR_LIMIT)
-		reply(s, 454, "4.7.0", "too many failed logins, try again later");
-	else if (e == ERR_BAD)
-		reply(s, 501, "5.5.2", "the exchange was malformed");
-	else
-		reply(s, 454, "4.7.0", "login is not possible now, try again later");
-	if ((wrong || e == ERR_BAD) && ++s->auth_failures >= conf.max_auth_failures) {
-		reply(s, 421, "4.7.0", "%s too many failed logins", conf.hostname);
-		session_close(s);
-	}
 }

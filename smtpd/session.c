@@ -49,7 +49,7 @@ void session_drop(struct session *s)
 	if (--s->refs)
 		return;
 	txn_free(s);
-	user_free(&s->user);
+	login_user_free(&s->user);
 	free(s->helo);
 	free(s);
 }
@@ -67,7 +67,7 @@ static void on_close(void *arg)
 	listen_done(s->spec, daemon_limits(), stream_peer(s->stream));
 	s->stream = NULL;
 	timer_clear(&s->timer);
-	auth_free(s);
+	login_free(&s->login);
 	list_del(&s->link);
 	stats.sessions--;
 	if (log_wants(LOG_LV_DEBUG))
@@ -248,9 +248,9 @@ void session_go_on(struct session *s)
 	pump(s);
 }
 
-void session_set_user(struct session *s, struct user *u)
+void session_set_user(struct session *s, struct login_user *u)
 {
-	user_free(&s->user);
+	login_user_free(&s->user);
 	s->user = u;
 }
 
@@ -258,7 +258,7 @@ void session_starttls(struct session *s)
 {
 	/* What was said so far, anybody may have said (RFC 3207 4.2). */
 	session_reset(s);
-	user_free(&s->user);
+	login_user_free(&s->user);
 	free(s->helo);
 	s->helo = NULL;
 	s->esmtp = false;
@@ -283,16 +283,14 @@ static bool skip_line(struct session *s, struct slice in)
 		return true;
 	s->skipping = false;
 	reply(s, 500, "5.5.2", "line too long");
-	if (s->input == INPUT_AUTH)
-		auth_free(s);
-	session_input(s, INPUT_COMMAND);
+	login_free(&s->login);
 	return true;
 }
 
 static void run_line(struct session *s, struct slice line)
 {
 	timer_set(&s->timer, conf.command_timeout, on_timer);
-	enum cmd_result r = s->input == INPUT_AUTH ? cmd_auth_line(s, line) : cmd_run(s, line);
+	enum cmd_result r = s->login ? cmd_auth_line(s, line) : cmd_run(s, line);
 	if (r == CMD_CLOSE)
 		session_close(s);
 }
@@ -321,7 +319,7 @@ static bool take_line(struct session *s, struct slice in)
 	memcpy(copy, line.p, line.len);
 	line.p = copy;
 	stream_consume(s->stream, used);
-	bool secret = s->input == INPUT_AUTH || slice_istarts(line, "AUTH");
+	bool secret = s->login || slice_istarts(line, "AUTH");
 	run_line(s, line);
 	if (secret)
 		explicit_bzero(copy, line.len);
@@ -362,7 +360,7 @@ static bool step(struct session *s)
 /* Nothing of the peer's is under way: it may be sent home. */
 static bool idle(const struct session *s)
 {
-	return !s->busy && !s->txn && !s->auth && s->input == INPUT_COMMAND;
+	return !s->busy && !s->txn && !s->login && s->input == INPUT_COMMAND;
 }
 
 static void pump(struct session *s)

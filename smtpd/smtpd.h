@@ -13,6 +13,7 @@
 #include "libcommon/base/conf.h"
 #include "libcommon/base/id.h"
 #include "libcommon/base/list.h"
+#include "libcommon/ipc/login.h"
 #include "libcommon/ipc/peer.h"
 #include "libcommon/net/listen.h"
 #include "libcommon/net/loop.h"
@@ -124,7 +125,7 @@ void data_free(struct data *d);
 uint64_t data_held(void);
 
 /* --- session.c: alone changes the state of a session -------------------------------------- */
-enum input { INPUT_COMMAND, INPUT_AUTH, INPUT_DATA, INPUT_CHUNK };
+enum input { INPUT_COMMAND, INPUT_DATA, INPUT_CHUNK };
 
 struct rcpt {
 	struct slice addr;  /* canonical, as the store answered */
@@ -172,13 +173,6 @@ struct txn { /* a mail transaction: from MAIL to its end */
 	struct data data;
 	uint64_t asked_ns; /* when the store was asked to deliver */
 };
-struct user { /* who the client is */
-	struct slice grant;
-	uint64_t account;
-	const char *address;
-	const char *mech;
-};
-struct auth;
 struct session {
 	struct list link;
 	struct stream *stream; /* NULL when closed; the session stays while the store is asked */
@@ -203,8 +197,8 @@ struct session {
 	uint64_t chunk_left;               /* ... octets that are still to come */
 	const struct reply *chunk_refused; /* ... and thrown away, for this reason */
 	char *helo;                        /* NULL before EHLO */
-	struct user *user;                 /* NULL: not authenticated */
-	struct auth *auth;                 /* an exchange under way */
+	struct login_user *user;           /* NULL: not authenticated */
+	struct login *login;               /* an exchange under way */
 	struct txn *txn;
 	char sid[ID_LEN + 1];
 	char ip[INET6_ADDRSTRLEN + 8];
@@ -225,8 +219,8 @@ void session_go_on(struct session *s);
 void session_starttls(struct session *s);
 /* Ends it after what was written. */
 void session_close(struct session *s);
-void session_set_user(struct session *s, struct user *u);
-void session_hold(struct session *s); /* a reference */
+void session_set_user(struct session *s, struct login_user *u); /* takes u */
+void session_hold(struct session *s);                           /* a reference */
 void session_drop(struct session *s);
 /* --- for main.c: */
 void session_drain(void);
@@ -246,12 +240,6 @@ cmd_fn cmd_helo, cmd_ehlo, cmd_lhlo, cmd_starttls;
 cmd_fn cmd_auth, cmd_auth_line;
 /* AUTH may be used now. */
 bool auth_allowed(const struct session *s);
-void auth_free(struct session *s);
-void user_free(struct user **u); /* *u may be NULL */
-/* backend.c answers by these; session_go_on() follows. */
-void auth_more(struct session *s, uint64_t auth, struct slice challenge);
-void auth_ok(struct session *s, const struct msg_auth_ok *m);
-void auth_failed(struct session *s, enum ipc_err e, struct slice text);
 /* cmd_mail.c */
 cmd_fn cmd_mail, cmd_rcpt;
 struct mail_params { /* of MAIL and RCPT */
@@ -288,19 +276,11 @@ void backend_sender(struct slot *slot);
 void backend_rcpt(struct slot *slot);
 void backend_author(struct session *s, struct slice addr); /* message_author() answers */
 void backend_deliver(struct session *s, const struct body *body);
-/* Answers by auth_more, auth_ok, auth_failed. initial: p NULL when there is none. */
-void backend_auth_start(struct session *s, struct slice mech, struct slice initial);
-void backend_auth_step(struct session *s, uint64_t auth, struct slice response);
-void backend_auth_cancel(uint64_t auth);
 /* The outcome of a deliver: one result a recipient, or an error for all. */
 void message_delivered(struct session *s, const struct msg_delivered *m);
 void message_refused(struct session *s, enum ipc_err e, struct slice text);
 /* Whether a submitted message's From may be used by the user. */
 void message_author(struct session *s, enum ipc_err e);
-/* For tests: what stands in for peer_call(). */
-typedef uint32_t backend_call_fn(struct peer *p, enum msg_type t, const void *msg,
-				 peer_reply_fn *fn, void *arg);
-void backend_use(backend_call_fn *call);
 
 /* --- stats.c ---------------------------------------------------------------------------------- */
 struct stats {

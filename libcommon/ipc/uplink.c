@@ -14,6 +14,7 @@ static struct {
 	struct timer late;
 	void (*on_store)(void);
 } up;
+static uplink_call_fn *call = peer_call;
 
 static void be_ready(void)
 {
@@ -64,6 +65,16 @@ void uplink_start(enum role role, const char *const *alpn, void (*on_store)(void
 	up.tls = tls_server_ctx(up.keys, alpn);
 	timer_set(&up.late, START_MS, on_late);
 	pool_free(&pool);
+}
+
+void uplink_use(uplink_call_fn *fn)
+{
+	call = fn;
+}
+
+uint32_t uplink_call(enum msg_type t, const void *msg, peer_reply_fn *fn, void *arg)
+{
+	return call(up.store, t, msg, fn, arg);
 }
 
 struct peer *uplink_store(void)

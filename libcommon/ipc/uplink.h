@@ -13,6 +13,12 @@
 void uplink_start(enum role role, const char *const *alpn, void (*on_store)(void));
 /* NULL before uplink_start(): unit tests have none. */
 struct peer *uplink_store(void);
+/* peer_call() to the store. */
+uint32_t uplink_call(enum msg_type t, const void *msg, peer_reply_fn *fn, void *arg);
+/* For tests: what stands in for peer_call(). */
+typedef uint32_t uplink_call_fn(struct peer *p, enum msg_type t, const void *msg, peer_reply_fn *fn,
+				void *arg);
+void uplink_use(uplink_call_fn *call);
 struct tls_ctx *uplink_tls(void);
 bool uplink_tls_ready(void); /* a certificate is here */
 /* The sandbox hook of a daemon that needs nothing else. */

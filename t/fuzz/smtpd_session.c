@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/ipc/uplink.h"
 #include "smtpd/smtpd.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -107,7 +108,7 @@ static void setup(void)
 				   .data_timeout = 300000,
 				   .message_timeout = 300000,
 				   .store_timeout = 1000};
-	backend_use(stub);
+	uplink_use(stub);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -9,6 +9,7 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/ipc/frame.h"
 #include "libcommon/ipc/store.h"
+#include "libcommon/ipc/uplink.h"
 #include "pop3d/pop3d.h"
 
 static struct {
@@ -219,7 +220,7 @@ static void stub_start(struct pool *pool)
 	if (conf_parse(pool, "test", text, sizeof(text) - 1, conf_table, &conf, conf_verify,
 		       stderr) != 0)
 		abort();
-	backend_use(stub_call);
+	uplink_use(stub_call);
 }
 
 /* A client's connection: the session has the one end, the other is returned. */

@@ -90,7 +90,8 @@ static const struct service SERVICE = {.name = "smtp"};
 static const struct service LMTP = {.name = "lmtp", .lmtp = true};
 static struct rcpt rcpts[2];
 static struct txn txn;
-static struct user user = {.address = "alice@a.test"};
+static char address[] = "alice@a.test";
+static struct login_user user = {.address = address};
 static struct session session;
 
 static const char *prefix(const char *head)
