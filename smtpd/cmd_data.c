@@ -85,7 +85,8 @@ static void deliver(struct session *s)
 /* Asks about each author that is not the sender, then goes on to deliver. */
 static void check_authors(struct session *s)
 {
-	static const struct reply MALFORMED = {550, "5.6.0", "a From address cannot be read"};
+	static const struct reply MALFORMED = {550, "5.6.0",
+					       "a From or Sender address cannot be read"};
 	struct txn *t = s->txn;
 	struct author *a = t->authors;
 	while (a && a->addr.len &&
@@ -105,7 +106,7 @@ static void check_authors(struct session *s)
 void message_author(struct session *s, enum ipc_err e)
 {
 	static const struct reply NOT_YOURS = {550, "5.7.1",
-					       "the From address is not one of yours"};
+					       "the From or Sender address is not one of yours"};
 	if (e == ERR_OK)
 		check_authors(s);
 	else if (e == ERR_DENIED)

@@ -24,7 +24,8 @@ static void unreadable_author(struct txn *t)
 	t->authors = author;
 }
 
-/* Remembers the authors of a submitted message: each must be the sender's own address. */
+/* Remembers who a submitted message says that it is from (From and Sender): each must be the
+ * user's own address. */
 static void keep_authors(struct session *s, struct slice raw, unsigned *n)
 {
 	struct pool *pool = s->txn->pool;
@@ -59,7 +60,7 @@ static struct have look(struct session *s, struct slice head)
 			h.date = true;
 		else if (slice_ieqs(f.name, "Message-ID"))
 			h.message_id = true;
-		else if (s->user && slice_ieqs(f.name, "From"))
+		else if (s->user && (slice_ieqs(f.name, "From") || slice_ieqs(f.name, "Sender")))
 			keep_authors(s, f.raw, &h.authors);
 	}
 	/* A header whose end is not here could hide a From field behind what was looked at. */

@@ -171,6 +171,17 @@ connect submissions tls
 < 250 {.*}
 > DATA
 < 354 {.*}
+> From: Alice <alice@a.test>
+> Sender: bob@a.test
+>
+> .
+< 550 5.7.1 {.*Sender.*}
+> MAIL FROM:<alice@a.test>
+< 250 {.*}
+> RCPT TO:<bob@a.test>
+< 250 {.*}
+> DATA
+< 354 {.*}
 > From: Alice <Alice@a.test>, Us <team@a.test>
 >
 > .
