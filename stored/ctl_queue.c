@@ -158,6 +158,12 @@ static const char *state_name(uint64_t state, bool leased)
 	return state < sizeof(NAME) / sizeof(NAME[0]) ? NAME[state] : "?";
 }
 
+static const char *notice_name(uint64_t kind)
+{
+	static const char *const NAME[] = {"", "failed", "delayed", "delivered", "relayed"};
+	return kind < sizeof(NAME) / sizeof(NAME[0]) ? NAME[kind] : "?";
+}
+
 static enum ipc_err rcpts(struct base *b, struct ctl *c, uint64_t item)
 {
 	enum db_result r;
@@ -172,7 +178,11 @@ static enum ipc_err rcpts(struct base *b, struct ctl *c, uint64_t item)
 		ctl_number(c, "attempts", db_col_u64(b->db, 4));
 		time_or_none(c, "next", due ? db_col_u64(b->db, 5) : 0);
 		ctl_text(c, "worker", db_col(b->db, 6));
+		ctl_number(c, "code", db_col_u64(b->db, 9));
+		ctl_text(c, "status", db_col(b->db, 10));
+		ctl_text(c, "host", db_col(b->db, 11));
 		ctl_text(c, "text", db_col(b->db, 7));
+		ctl_text(c, "owed", slice_of(notice_name(db_col_u64(b->db, 12))));
 		time_or_none(c, "changed", db_col_u64(b->db, 8));
 		ctl_next(c);
 	}
@@ -300,6 +310,7 @@ static enum ipc_err stats_run(struct base *b, struct ctl *c)
 	ctl_number(c, "messages", db_col_u64(b->db, 0));
 	ctl_size(c, "size", db_col_u64(b->db, 1));
 	time_or_none(c, "oldest", db_col_u64(b->db, 2));
+	ctl_number(c, "notices-owed", db_col_u64(b->db, 3));
 	db_start(b->db, SQL_QUEUE_STATES);
 	while ((r = db_step(b->db)) == DB_ROW)
 		n[db_col_u64(b->db, 0) & 1][db_col_u64(b->db, 1) & 7] = db_col_u64(b->db, 2);

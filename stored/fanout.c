@@ -105,12 +105,24 @@ static void outcome_done(struct op *op)
 static struct queue_outcome judge(const struct item *it, size_t i)
 {
 	const struct drop *d = &it->drop[i];
-	struct queue_outcome o = {.n = d->n, .state = QUEUE_DONE, .text = SLICE("delivered")};
+	struct queue_outcome o = {.n = d->n,
+				  .state = QUEUE_DONE,
+				  .code = 250,
+				  .status = SLICE("2.1.5"),
+				  .host = SLICE(""),
+				  .text = SLICE("delivered")};
 	if (d->err == ERR_OK)
 		return o;
-	o.text = slice_of(ipc_err_name(d->err));
+	bool full = d->err == ERR_QUOTA;
+	o.code = d->err == ERR_NOTFOUND ? 550 : full ? 452 : 451;
+	o.status = d->err == ERR_NOTFOUND ? SLICE("5.1.1") : full ? SLICE("4.2.2") : SLICE("4.3.0");
+	o.text = d->err == ERR_NOTFOUND ? SLICE("no such user here")
+		 : full                 ? SLICE("the mailbox is full")
+					: slice_of(ipc_err_name(d->err));
 	if (d->err == ERR_NOTFOUND || it->now_ms > it->created_ms + GIVE_UP_MS) {
 		o.state = QUEUE_FAILED;
+		if (d->err != ERR_NOTFOUND)
+			o.status = full ? SLICE("5.2.2") : SLICE("5.4.7");
 		log_event(LOG_LV_WARN, NULL, "delivery-failed", LSL("id", it->msgid),
 			  LU("account", d->account), LSL("reason", o.text));
 		return o;

@@ -163,17 +163,40 @@ struct queue_outcome {
 	uint64_t n;
 	enum queue_state state;
 	uint64_t next_ms; /* QUEUE_DUE */
-	struct slice text;
+	uint32_t code;    /* the last reply: 0 none; long texts are cut */
+	struct slice status, host, text;
 };
 /* Outcomes of a worker's recipients (worker given: those whose lease was lost are ERR_INUSE, then
  * nothing is changed) or of local ones (worker empty). Finishes the item after the last one. */
 enum ipc_err queue_outcomes(struct base *b, uint64_t item, struct slice worker,
 			    const struct queue_outcome *o, size_t n, uint64_t now_ms);
+/* Something of the sender's is due at due_ms for a domain (lower case): its turn comes. */
+enum ipc_err queue_due(struct base *b, uint64_t submitter, struct slice domain, uint64_t due_ms);
+/* Owes a notice of `kind` for recipient n, which is due, unless that was told or is not wanted. */
+enum ipc_err queue_owe(struct base *b, uint64_t item, uint64_t n, enum notice kind,
+		       uint64_t now_ms);
+/* Nobody waits for it any more: lets the body go. */
+enum ipc_err queue_finish(struct base *b, uint64_t item, uint64_t body, uint64_t now_ms);
 /* `closed` recipients are done with, `failures` of them without success. */
 enum ipc_err queue_closed(struct base *b, uint64_t item, uint64_t closed, uint64_t failures,
 			  uint64_t now_ms);
 /* Forgets up to `max` items finished at or before until_ms. */
 enum ipc_err queue_purge(struct base *b, uint64_t until_ms, unsigned max, unsigned *n);
+
+/* queue_claim.c: leases what is due, in turns. */
+struct queue_claim {
+	struct pool *pool; /* of the results */
+	struct slice worker;
+	uint64_t now_ms, until_ms;
+	uint32_t max, per_domain; /* as in queue_claim's message */
+	const struct row_domain_limit *limit;
+	uint32_t limits;
+	/* results */
+	struct row_queued *item; /* room for max */
+	uint32_t n;
+	uint64_t next_due_ms;
+};
+enum ipc_err queue_claim(struct base *b, struct queue_claim *c);
 
 /* queue_change.c: what an administrator does to many recipients at once, a slice a call, each a
  * small operation, so that no delivery waits long behind it. Recipients that a worker has leased

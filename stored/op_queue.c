@@ -6,7 +6,7 @@
 #include "stored/mail.h"
 #include "stored/sql.h"
 
-enum { CLAIM_MAX = 64, CLAIM_ROWS = 1024, WORKER_MAX = 128, RESULTS_MAX = 100000 };
+enum { CLAIM_MAX = 64, LIMITS_MAX = 10000, WORKER_MAX = 128, RESULTS_MAX = 100000 };
 #define LEASE_MIN_MS (UINT64_C(10) * 1000)
 #define LEASE_MAX_MS (UINT64_C(24) * 3600 * 1000)
 
@@ -15,11 +15,6 @@ struct task { /* a request under way, in its pool */
 	uint64_t now_ms;
 	/* claim */
 	struct msg_queue_items items;
-	struct pair {
-		uint64_t item;
-		struct slice domain;
-	} pair[CLAIM_MAX];
-	size_t pairs;
 	/* read */
 	struct msg_message_data data;
 };
@@ -62,84 +57,6 @@ static void done_ok(struct op *op)
 
 /* --- claim --------------------------------------------------------------- */
 
-static void add_pair(struct task *t, uint64_t item, struct slice domain)
-{
-	for (size_t i = 0; i < t->pairs; i++)
-		if (t->pair[i].item == item && slice_eq(t->pair[i].domain, domain))
-			return;
-	t->pair[t->pairs++] = (struct pair){item, slice_copy(t->rq->pool, domain)};
-}
-
-static enum ipc_err find_pairs(struct base *b, struct task *t, size_t max)
-{
-	enum db_result r = DB_DONE;
-	t->pairs = 0;
-	db_start(b->db, SQL_QUEUE_CLAIMABLE);
-	db_u64(b->db, t->now_ms);
-	db_u64(b->db, CLAIM_ROWS);
-	while (t->pairs < max && (r = db_step(b->db)) == DB_ROW)
-		add_pair(t, db_col_u64(b->db, 0), db_col(b->db, 1));
-	db_reset(b->db);
-	return r == DB_ROW || r == DB_DONE ? ERR_OK : work_err(b, r);
-}
-
-static enum ipc_err lease(struct base *b, struct task *t, const struct pair *p, uint64_t until,
-			  struct slice worker, struct row_queued *q)
-{
-	size_t cap = 0;
-	enum db_result r;
-	struct pool *pool = t->rq->pool;
-	db_start(b->db, SQL_QUEUE_LEASE);
-	db_u64(b->db, until);
-	db_bytes(b->db, worker);
-	db_u64(b->db, p->item);
-	db_bytes(b->db, p->domain);
-	db_u64(b->db, t->now_ms);
-	while ((r = db_step(b->db)) == DB_ROW) {
-		q->rcpts = pool_grow(pool, q->rcpts, q->rcpts_n, &cap, sizeof(*q->rcpts));
-		q->rcpts[q->rcpts_n++] =
-		    (struct row_queued_rcpt){.rcpt = db_col_u64(b->db, 0),
-					     .addr = slice_copy(pool, db_col(b->db, 1)),
-					     .notify = (uint32_t)db_col_u64(b->db, 2),
-					     .orcpt = slice_copy(pool, db_col(b->db, 3)),
-					     .attempts = (uint32_t)db_col_u64(b->db, 4)};
-	}
-	db_reset(b->db);
-	return r == DB_DONE ? ERR_OK : work_err(b, r);
-}
-
-static enum ipc_err describe(struct base *b, struct pool *pool, const struct pair *p,
-			     struct row_queued *q)
-{
-	db_start(b->db, SQL_QUEUE_ITEM);
-	db_u64(b->db, p->item);
-	enum db_result r = db_step(b->db);
-	if (r != DB_ROW)
-		return r == DB_DONE ? ERR_NOTFOUND : work_err(b, r);
-	q->item = p->item;
-	q->domain = p->domain;
-	q->id = slice_copy(pool, db_col(b->db, 0));
-	q->sender = slice_copy(pool, db_col(b->db, 2));
-	q->flags = (uint32_t)db_col_u64(b->db, 3);
-	q->envid = slice_copy(pool, db_col(b->db, 4));
-	q->created_ms = db_col_u64(b->db, 5);
-	q->size = db_col_u64(b->db, 7);
-	db_reset(b->db);
-	return ERR_OK;
-}
-
-static enum ipc_err next_due(struct base *b, struct task *t)
-{
-	db_start(b->db, SQL_QUEUE_OUTSIDE_NEXT);
-	db_u64(b->db, t->now_ms);
-	enum db_result r = db_step(b->db);
-	if (r != DB_ROW)
-		return work_err(b, r);
-	t->items.next_due_ms = db_col_null(b->db, 0) ? UINT64_MAX : db_col_u64(b->db, 0);
-	db_reset(b->db);
-	return ERR_OK;
-}
-
 static enum ipc_err claim_run(struct base *b, struct op *op)
 {
 	struct task *t = op->arg;
@@ -147,17 +64,19 @@ static enum ipc_err claim_run(struct base *b, struct op *op)
 	uint64_t ms = m->lease_ms < LEASE_MIN_MS   ? LEASE_MIN_MS
 		      : m->lease_ms > LEASE_MAX_MS ? LEASE_MAX_MS
 						   : m->lease_ms;
-	enum ipc_err e = find_pairs(b, t, m->max < CLAIM_MAX ? m->max : CLAIM_MAX);
-	t->items = (struct msg_queue_items){
-	    .items = pool_alloc(t->rq->pool, (t->pairs + 1) * sizeof(struct row_queued))};
-	for (size_t i = 0; i < t->pairs && e == ERR_OK; i++) {
-		struct row_queued *q = &t->items.items[i];
-		e = lease(b, t, &t->pair[i], t->now_ms + ms, m->worker, q);
-		if (e == ERR_OK)
-			e = describe(b, t->rq->pool, &t->pair[i], q);
-		t->items.items_n++;
-	}
-	return e == ERR_OK ? next_due(b, t) : e;
+	struct queue_claim c = {.pool = t->rq->pool,
+				.worker = m->worker,
+				.now_ms = t->now_ms,
+				.until_ms = t->now_ms + ms,
+				.max = m->max < CLAIM_MAX ? m->max : CLAIM_MAX,
+				.per_domain = m->per_domain,
+				.limit = m->limits,
+				.limits = m->limits_n};
+	c.item = pool_alloc(c.pool, (c.max + 1) * sizeof(*c.item));
+	enum ipc_err e = queue_claim(b, &c);
+	t->items =
+	    (struct msg_queue_items){.items = c.item, .items_n = c.n, .next_due_ms = c.next_due_ms};
+	return e;
 }
 
 static void claim_done(struct op *op)
@@ -174,7 +93,9 @@ static void claim_done(struct op *op)
 void op_queue_claim(struct request *rq)
 {
 	const struct msg_queue_claim *m = rq->msg;
-	if (worker_ok(rq, m->worker))
+	if (m->limits_n > LIMITS_MAX)
+		request_error(rq, ERR_BAD, "too many limits");
+	else if (worker_ok(rq, m->worker))
 		start(rq, true, claim_run, claim_done);
 }
 
@@ -186,6 +107,7 @@ static enum ipc_err read_run(struct base *b, struct op *op)
 	const struct msg_queue_read *m = t->rq->msg;
 	db_start(b->db, SQL_QUEUE_LEASED);
 	db_u64(b->db, m->item);
+	db_bytes(b->db, m->worker);
 	db_bytes(b->db, m->worker);
 	enum db_result r = db_step(b->db);
 	if (r != DB_ROW)
@@ -227,6 +149,9 @@ static enum ipc_err result_run(struct base *b, struct op *op)
 		o[i] = (struct queue_outcome){.n = m->rcpts[i].rcpt,
 					      .state = (enum queue_state)m->rcpts[i].state,
 					      .next_ms = m->rcpts[i].next_ms,
+					      .code = m->rcpts[i].code,
+					      .status = m->rcpts[i].status,
+					      .host = m->rcpts[i].host,
 					      .text = m->rcpts[i].text};
 	return queue_outcomes(b, m->item, m->worker, o, m->rcpts_n, t->now_ms);
 }
@@ -238,7 +163,7 @@ void op_queue_result(struct request *rq)
 		return;
 	bool ok = m->rcpts_n <= RESULTS_MAX;
 	for (uint32_t i = 0; i < m->rcpts_n && ok; i++)
-		ok = m->rcpts[i].state <= QUEUE_HELD && m->rcpts[i].rcpt <= INT64_MAX;
+		ok = m->rcpts[i].state <= QUEUE_PASSED && m->rcpts[i].rcpt <= INT64_MAX;
 	if (ok)
 		start(rq, true, result_run, done_ok);
 	else

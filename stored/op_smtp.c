@@ -334,6 +334,15 @@ static void to_queue(struct intake *j)
 
 /* --- */
 
+/* A notice of success is owed by the queue alone. */
+static bool wants_notice(const struct intake *j)
+{
+	bool any = false;
+	for (uint32_t i = 0; i < j->m->rcpts_n && j->m->sender.len; i++)
+		any = any || (j->m->rcpts[i].notify & NOTIFY_SUCCESS);
+	return any;
+}
+
 static void deliver_routed(struct route *r)
 {
 	struct intake *j = r->arg;
@@ -358,7 +367,7 @@ static void deliver_routed(struct route *r)
 	    j->grant.account ? dir_send_take(j->grant.account, (unsigned)r->n) : ERR_OK;
 	if (e != ERR_OK)
 		answer(j, e, "this account has sent too much for now");
-	else if (j->outside || j->several || j->m->hold_until_ms > j->now_ms)
+	else if (j->outside || j->several || j->m->hold_until_ms > j->now_ms || wants_notice(j))
 		to_queue(j);
 	else
 		to_shard(j);

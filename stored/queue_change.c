@@ -9,7 +9,7 @@
 enum { ITEMS = 500, RCPTS = 2000 }; /* a slice */
 
 struct found {
-	uint64_t id, hold_until_ms;
+	uint64_t id, submitter, hold_until_ms;
 };
 
 static const enum sql_dir STATEMENT[] = {[QUEUE_ACT_FLUSH] = SQL_QUEUE_FLUSH,
@@ -35,7 +35,7 @@ static enum ipc_err find(struct base *b, const struct queue_change *q, struct fo
 		if (q->item && id != q->item)
 			continue;
 		if (!q->by_sender || slice_ieq(db_col(b->db, 1), q->sender))
-			f[(*n)++] = (struct found){id, db_col_u64(b->db, 3)};
+			f[(*n)++] = (struct found){id, db_col_u64(b->db, 2), db_col_u64(b->db, 3)};
 	}
 	db_reset(b->db);
 	if (seen < (q->item ? 1 : ITEMS) || q->item)
@@ -60,6 +60,28 @@ static enum ipc_err under_way(struct base *b, struct queue_change *q, uint64_t i
 	return ERR_OK;
 }
 
+struct domains { /* of recipients outside that are due now */
+	struct pool *pool;
+	struct slice *name;
+	size_t n, cap;
+};
+
+static void add_domain(struct domains *d, struct slice name)
+{
+	if (d->n && slice_eq(d->name[d->n - 1], name)) /* most come together */
+		return;
+	d->name = pool_grow(d->pool, d->name, d->n, &d->cap, sizeof(*d->name));
+	d->name[d->n++] = slice_copy(d->pool, name);
+}
+
+static enum ipc_err turns(struct base *b, const struct domains *d, uint64_t submitter, uint64_t ms)
+{
+	enum ipc_err e = ERR_OK;
+	for (size_t i = 0; i < d->n && e == ERR_OK; i++)
+		e = queue_due(b, submitter, d->name[i], ms);
+	return e;
+}
+
 /* Recipients at_n to `to` of an item; *n: how many were changed. */
 static enum ipc_err change(struct base *b, struct queue_change *q, const struct found *f,
 			   uint64_t to, uint64_t *n)
@@ -77,12 +99,17 @@ static enum ipc_err change(struct base *b, struct queue_change *q, const struct 
 	db_bytes(b->db, q->domain);
 	if (q->action != QUEUE_ACT_RELEASE)
 		db_u64(b->db, at);
-	while ((r = db_step(b->db)) == DB_ROW)
+	struct domains d = {.pool = pool_new(0)};
+	while ((r = db_step(b->db)) == DB_ROW) {
 		++*n;
+		if (wakes && db_col_u64(b->db, 1))
+			add_domain(&d, db_col(b->db, 0));
+	}
 	db_reset(b->db);
-	if (r != DB_DONE)
-		return work_err(b, r);
-	enum ipc_err e = under_way(b, q, f->id, to);
+	enum ipc_err e = r == DB_DONE ? turns(b, &d, f->submitter, at) : work_err(b, r);
+	pool_free(&d.pool);
+	if (e == ERR_OK)
+		e = under_way(b, q, f->id, to);
 	if (e == ERR_OK && q->action == QUEUE_ACT_DELETE && *n)
 		e = queue_closed(b, f->id, *n, 0, q->now_ms);
 	q->changed += *n;

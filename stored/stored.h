@@ -25,6 +25,7 @@ struct stored_conf {
 	uint64_t send_window;       /* ms */
 	uint64_t small_body;        /* bodies up to this live in rows */
 	uint64_t segment_size;      /* bytes after which a new segment file starts */
+	uint64_t delay_notice;      /* ms after which a sender is told of a delay, 0: never */
 	const char *plus_separator; /* "+", "" for none */
 };
 extern struct stored_conf conf;

@@ -78,6 +78,8 @@ enum queue_state {
 	QUEUE_PASSED,  /* to a host that took the notice request along */
 	QUEUE_DELETED, /* by an administrator */
 };
+/* Of what a sender is to be told (RFC 3464's actions). */
+enum notice { NOTICE_NONE, NOTICE_FAILED, NOTICE_DELAYED, NOTICE_DELIVERED, NOTICE_RELAYED };
 enum cell_kind {
 	CELL_TEXT,
 	CELL_NUMBER,
@@ -95,6 +97,7 @@ enum watch_kind { WATCH_MAILBOX = 1, WATCH_QUEUE, WATCH_ZONE };
 #define DELIVER_RET_FULL   16u
 #define DELIVER_RET_HDRS   32u
 #define DELIVER_SUBMITTED  64u
+#define DELIVER_BY_NOTIFY  128u /* past deliver_by_ms: told, and still delivered (RFC 2852) */
 /* rcpt.notify (RFC 3461) */
 #define NOTIFY_NEVER   1u
 #define NOTIFY_SUCCESS 2u

@@ -2,12 +2,14 @@
 #include "t/unit/stored_bases.h"
 
 static struct base *dir;
+static struct pool *claimed;
 
 static int setup(void **state)
 {
 	(void)state;
 	bases_folder();
 	dir = base_new(0);
+	claimed = pool_new(0);
 	return 0;
 }
 
@@ -16,6 +18,7 @@ static int teardown(void **state)
 	(void)state;
 	is_sound(dir);
 	base_close(&dir);
+	pool_free(&claimed);
 	bases_remove();
 	return 0;
 }
@@ -50,19 +53,29 @@ static enum ipc_err outcome(uint64_t item, const char *worker, uint64_t n, enum 
 	return tx_end(dir, queue_outcomes(dir, item, slice_of(worker), &o, 1, 2000));
 }
 
-static void lease(uint64_t item, const char *worker, uint64_t until, uint64_t now)
+static struct queue_claim claim(const char *worker, uint32_t max, uint64_t until, uint64_t now)
+{
+	struct queue_claim c = {.pool = claimed,
+				.worker = slice_of(worker),
+				.now_ms = now,
+				.until_ms = until,
+				.max = max};
+	c.item = pool_alloc(claimed, (max + 1) * sizeof(*c.item));
+	return c;
+}
+
+static void claim_now(struct queue_claim *c)
 {
 	tx_begin(dir);
-	db_start(dir->db, SQL_QUEUE_LEASE);
-	db_u64(dir->db, until);
-	db_bytes(dir->db, slice_of(worker));
-	db_u64(dir->db, item);
-	db_bytes(dir->db, SLICE("out.example"));
-	db_u64(dir->db, now);
-	while (db_step(dir->db) == DB_ROW)
-		;
-	db_reset(dir->db);
-	assert_int_equal(tx_end(dir, ERR_OK), ERR_OK);
+	assert_int_equal(tx_end(dir, queue_claim(dir, c)), ERR_OK);
+}
+
+static void lease(uint64_t item, const char *worker, uint64_t until, uint64_t now)
+{
+	struct queue_claim c = claim(worker, 10, until, now);
+	claim_now(&c);
+	for (uint32_t i = 0; i < c.n; i++)
+		assert_int_equal(c.item[i].item, item);
 }
 
 static void a_message_is_queued_once(void **state)
@@ -105,7 +118,7 @@ static void an_outcome_counts_once(void **state)
 	assert_int_equal(number(dir, "SELECT open FROM queue_items"), 2);
 }
 
-static void the_body_of_a_failure_stays(void **state)
+static void the_body_of_a_failure_stays_until_told(void **state)
 {
 	(void)state;
 	uint64_t item;
@@ -115,7 +128,156 @@ static void the_body_of_a_failure_stays(void **state)
 	lease(item, "w", 9000, 2000);
 	assert_int_equal(outcome(item, "w", 2, QUEUE_DONE), ERR_OK);
 	assert_int_equal(number(dir, "SELECT failed FROM queue_items"), 1);
+	assert_int_equal(number(dir, "SELECT owed FROM queue_items"), 1);
+	assert_int_equal(number(dir, "SELECT finished_ms FROM queue_items"), 0);
 	assert_int_equal(number(dir, "SELECT COUNT(*) FROM bodies"), 1);
+}
+
+/* --- turns --- */
+
+static struct queue_to to_one = {.outside = true, .orcpt = SLICE("")};
+
+static void add_from(uint64_t account, const char *addr, uint64_t hold_until, uint64_t by,
+		     uint32_t flags)
+{
+	static unsigned n;
+	char id[32];
+	snprintf(id, sizeof(id), "t%u", n++);
+	to_one.addr = slice_of(addr);
+	struct queue_add q = {.id = slice_of(id),
+			      .sid = SLICE("s"),
+			      .sender = SLICE("me@a.test"),
+			      .envid = SLICE(""),
+			      .meta = SLICE("meta"),
+			      .account = account,
+			      .flags = flags,
+			      .now_ms = 1000,
+			      .hold_until_ms = hold_until,
+			      .deliver_by_ms = by,
+			      .body = {.bytes = SLICE("hello"), .fd = -1},
+			      .size = 5,
+			      .to = &to_one,
+			      .n = 1};
+	tx_begin(dir);
+	assert_int_equal(tx_end(dir, queue_add(dir, &q)), ERR_OK);
+}
+
+static unsigned count(const struct queue_claim *c, const char *domain)
+{
+	unsigned n = 0;
+	for (uint32_t i = 0; i < c->n; i++)
+		n += slice_eqs(c->item[i].domain, domain);
+	return n;
+}
+
+static void a_flood_takes_turns(void **state)
+{
+	(void)state;
+	char addr[64];
+	for (int i = 0; i < 300; i++) /* a sender who writes to everybody */
+		add_from(1, (snprintf(addr, sizeof(addr), "x@d%d.example", i), addr), 0, 0, 0);
+	for (int i = 0; i < 300; i++) /* one who writes to one place */
+		add_from(2, "x@flood.example", 0, 0, 0);
+	add_from(2, "x@small.example", 0, 0, 0);
+	add_from(3, "x@flood.example", 0, 0, 0);
+	struct queue_claim c = claim("w", 6, 90000, 2000);
+	claim_now(&c);
+	assert_int_equal(c.n, 6);
+	assert_int_equal(c.next_due_ms, 2000);
+	assert_int_equal(count(&c, "small.example"), 1);
+	assert_int_equal(count(&c, "flood.example"), 2); /* of 2 and 3 */
+	/* All of it comes, each once, though the clock stands. */
+	unsigned n = 6;
+	for (int i = 0; i < 200 && c.n; i++, n += c.n) {
+		c = claim("w", 6, 90000, 2000);
+		claim_now(&c);
+	}
+	assert_int_equal(n, 602);
+	assert_int_equal(c.next_due_ms, 90000);
+}
+
+static void few_at_a_time_leave_nobody_out(void **state)
+{
+	(void)state;
+	char addr[64];
+	bool had[101] = {false};
+	for (uint64_t a = 1; a <= 100; a++)
+		for (int i = 0; i < 3; i++) {
+			snprintf(addr, sizeof(addr), "x@d%llu.example", (unsigned long long)a);
+			add_from(a, addr, 0, 0, 0);
+		}
+	for (int i = 0; i < 50; i++) {
+		struct queue_claim c = claim("w", 2, 90000, 2000);
+		claim_now(&c);
+		for (uint32_t k = 0; k < c.n; k++)
+			had[atoi(c.item[k].domain.p + 1)] = true;
+	}
+	for (int a = 1; a <= 100; a++)
+		assert_true(had[a]);
+}
+
+static void domains_have_limits(void **state)
+{
+	(void)state;
+	char addr[64];
+	for (int i = 0; i < 5; i++) {
+		add_from(1, "x@one.example", 0, 0, 0);
+		add_from(1, "x@two.example", 0, 0, 0);
+		add_from(2, "x@three.example", 0, 0, 0);
+	}
+	struct row_domain_limit limit[300] = {{SLICE("one.example"), 0}, {SLICE("two.example"), 3}};
+	struct queue_claim c = claim("w", 60, 90000, 2000);
+	c.limit = limit;
+	c.limits = 2;
+	c.per_domain = 2;
+	claim_now(&c);
+	assert_int_equal(c.n, 5);
+	assert_int_equal(count(&c, "two.example"), 3);
+	assert_int_equal(count(&c, "three.example"), 2);
+	/* More that are left out than are looked at: the others come all the same. */
+	char *names = pool_alloc(claimed, 300 * 32);
+	for (int i = 0; i < 300; i++) {
+		snprintf(names + 32 * i, 32, "a%d.example", i);
+		snprintf(addr, sizeof(addr), "x@a%d.example", i);
+		add_from(7, addr, 0, 0, 0);
+		limit[i] = (struct row_domain_limit){slice_of(names + 32 * i), 0};
+	}
+	add_from(7, "x@zebra.example", 0, 0, 0);
+	unsigned zebra = 0;
+	for (int i = 0; i < 3; i++) {
+		c = claim("w", 60, 90000, 3000 + (uint64_t)i);
+		c.limit = limit;
+		c.limits = 300;
+		claim_now(&c);
+		zebra += count(&c, "zebra.example");
+	}
+	assert_int_equal(zebra, 1);
+}
+
+static void times_are_kept(void **state)
+{
+	(void)state;
+	add_from(1, "x@later.example", 50000, 0, 0);
+	add_from(1, "x@strict.example", 0, 3000, 0);
+	add_from(1, "x@told.example", 0, 3000, DELIVER_BY_NOTIFY);
+	struct queue_claim c = claim("w", 10, 2500, 2000);
+	claim_now(&c);
+	assert_int_equal(c.n, 2);
+	assert_int_equal(outcome(2, "w", 0, QUEUE_DUE), ERR_OK); /* until 5000: cut to 3000 */
+	assert_int_equal(number(dir, "SELECT due_ms FROM queue_rcpts WHERE item = 2"), 3000);
+	c = claim("w", 10, 9000, 3000);
+	claim_now(&c);
+	assert_int_equal(c.n, 1);
+	assert_true(slice_eqs(c.item[0].domain, "told.example"));
+	assert_int_equal(number(dir, "SELECT state FROM queue_rcpts WHERE item = 2"), QUEUE_FAILED);
+	assert_int_equal(number(dir, "SELECT COUNT(*) FROM queue_rcpts WHERE item = 2 AND"
+				     " status = CAST('5.4.7' AS BLOB) AND owed = 1"),
+			 1);
+	assert_int_equal(number(dir, "SELECT owed FROM queue_rcpts WHERE item = 3"),
+			 NOTICE_DELAYED);
+	c = claim("w", 10, 90000, 50000);
+	claim_now(&c);
+	assert_int_equal(count(&c, "later.example"), 1);
 }
 
 static void only_the_holder_of_the_lease_reports(void **state)
@@ -150,7 +312,7 @@ static void finished_items_are_forgotten(void **state)
 	uint64_t item;
 	unsigned n;
 	assert_int_equal(add("m1", &item), ERR_OK);
-	assert_int_equal(outcome(item, "", 0, QUEUE_FAILED), ERR_OK);
+	assert_int_equal(outcome(item, "", 0, QUEUE_DONE), ERR_OK);
 	assert_int_equal(outcome(item, "", 1, QUEUE_DONE), ERR_OK);
 	tx_begin(dir);
 	assert_int_equal(tx_end(dir, queue_purge(dir, 9000, 10, &n)), ERR_OK);
@@ -174,7 +336,11 @@ int main(void)
 	    T(a_message_is_queued_once),
 	    T(the_last_recipient_finishes_the_item),
 	    T(an_outcome_counts_once),
-	    T(the_body_of_a_failure_stays),
+	    T(the_body_of_a_failure_stays_until_told),
+	    T(a_flood_takes_turns),
+	    T(few_at_a_time_leave_nobody_out),
+	    T(domains_have_limits),
+	    T(times_are_kept),
 	    T(only_the_holder_of_the_lease_reports),
 	    T(a_lease_that_ran_out_is_the_next_ones),
 	    T(finished_items_are_forgotten),
