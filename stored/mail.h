@@ -63,6 +63,7 @@ struct route {
 	uint64_t submitter;  /* account of the grant; 0: none, who may not relay */
 	struct slice sender; /* when check_sender: must be the submitter's, or empty */
 	bool check_sender;
+	bool may_relay;   /* a notice of ours */
 	enum ipc_err err; /* of the whole: engine, sender */
 	const char *text;
 	void (*done)(struct route *r); /* perhaps before route_start() returns */
@@ -197,6 +198,34 @@ struct queue_claim {
 	uint64_t next_due_ms;
 };
 enum ipc_err queue_claim(struct base *b, struct queue_claim *c);
+
+/* queue_notice.c: what senders are owed. */
+struct queue_notices {
+	struct pool *pool; /* of the results */
+	struct slice worker;
+	uint64_t now_ms, until_ms;
+	uint32_t max;
+	/* results */
+	struct row_owed *item; /* room for max */
+	uint32_t n;
+	uint64_t next_due_ms;
+};
+/* Leases items whose senders are to be told. */
+enum ipc_err queue_notices(struct base *b, struct queue_notices *q);
+/* Reader or writer: the item's sender. ERR_INUSE: its notice is not this worker's. */
+enum ipc_err queue_notice_of(struct base *b, struct pool *pool, uint64_t item, struct slice worker,
+			     struct slice *sender);
+struct queue_told {
+	uint64_t item;
+	struct slice worker;
+	const struct row_told *rcpt;
+	uint32_t rcpts;
+	struct queue_add *add; /* the notice; NULL: nobody can be told */
+	uint64_t now_ms;
+};
+/* Stores the notice and marks the recipients told. ERR_INUSE as above; ERR_NOTFOUND: none of them
+ * owes that; ERR_EXISTS: the notice's id was used before. Then nothing is changed. */
+enum ipc_err queue_notice(struct base *b, struct pool *pool, struct queue_told *t);
 
 /* queue_change.c: what an administrator does to many recipients at once, a slice a call, each a
  * small operation, so that no delivery waits long behind it. Recipients that a worker has leased

@@ -64,7 +64,7 @@ static enum ipc_err run(struct base *b, struct op *op)
 /* An address outside is a target only for those who may relay. */
 static void judge(struct route *r, struct route_rcpt *rc)
 {
-	if (rc->err == ERR_NOTLOCAL && r->submitter) {
+	if (rc->err == ERR_NOTLOCAL && (r->submitter || r->may_relay)) {
 		rc->err = ERR_OK;
 		rc->to = (struct targets){.t = pool_alloc(r->pool, sizeof(struct target)),
 					  .n = 1,

@@ -19,6 +19,8 @@ static const struct {
     {MSG_queue_read, op_queue_read},
     {MSG_queue_result, op_queue_result},
     {MSG_queue_renew, op_queue_renew},
+    {MSG_notice_claim, op_notice_claim},
+    {MSG_queue_notice, op_queue_notice},
     {MSG_pop_open, op_pop_open},
     {MSG_pop_quit, op_pop_quit},
     {MSG_pop_close, op_pop_close},
