@@ -265,7 +265,7 @@ static enum ipc_err set_outcome(struct base *b, struct pool *pool, uint64_t item
 				const struct brief *i, struct slice worker,
 				const struct queue_outcome *o, uint64_t now_ms, struct sums *s)
 {
-	struct rcpt r;
+	struct rcpt r = {0};
 	enum ipc_err e = get_rcpt(b, pool, item, o->n, worker, &r);
 	if (e == ERR_INUSE && worker.len == 0)
 		return ERR_OK; /* a local one that was deleted or held meanwhile */
@@ -297,8 +297,8 @@ static enum ipc_err add_owed(struct base *b, uint64_t item, int64_t owed, uint64
 
 enum ipc_err queue_owe(struct base *b, uint64_t item, uint64_t n, enum notice kind, uint64_t now_ms)
 {
-	struct brief i;
-	struct rcpt r;
+	struct brief i = {0};
+	struct rcpt r = {0};
 	struct pool *pool = pool_new(0);
 	enum ipc_err e = get_brief(b, item, &i);
 	if (e == ERR_OK)
@@ -331,7 +331,7 @@ enum ipc_err queue_finish(struct base *b, uint64_t item, uint64_t body, uint64_t
 enum ipc_err queue_outcomes(struct base *b, uint64_t item, struct slice worker,
 			    const struct queue_outcome *o, size_t n, uint64_t now_ms)
 {
-	struct brief i;
+	struct brief i = {0};
 	struct sums s = {0};
 	enum ipc_err e = get_brief(b, item, &i);
 	struct pool *pool = pool_new(0);

@@ -6,7 +6,7 @@
 #include "stored/mail.h"
 #include "stored/sql.h"
 
-enum { ITEMS = 500, RCPTS = 2000 }; /* a slice */
+enum { ITEMS = 200, RCPTS = 1000 }; /* a slice */
 
 struct found {
 	uint64_t id, submitter, hold_until_ms;

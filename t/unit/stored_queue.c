@@ -329,6 +329,40 @@ static void finished_items_are_forgotten(void **state)
 	assert_int_equal(number(dir, "SELECT COUNT(*) FROM bodies"), 0);
 }
 
+/* A database as the first version left it. */
+static void old_rows_migrate(void **state)
+{
+	(void)state;
+	static const char ROWS[] =
+	    "INSERT INTO queue_items VALUES"
+	    " (1, 'm1', 's', 'me@a.test', 7, 0, '', 1, 0, 5, 0, '', 2, 0, 0),"
+	    " (2, 'm2', 's', 'me@a.test', 0, 0, '', 1, 0, 5, 9, '', 0, 1, 5),"
+	    " (3, 'm3', 's', '', 0, 0, '', 1, 0, 5, 0, '', 0, 1, 5);"
+	    "INSERT INTO queue_rcpts VALUES"
+	    " (1, 0, 'x@b.test', 0, '', 1, 0, 0, 'b.test', 0, 0, 50, NULL, '', 1),"
+	    " (1, 1, 'y@b.test', 0, '', 1, 0, 0, 'b.test', 0, 0, 40, NULL, '', 1),"
+	    " (2, 0, 'x@a.test', 0, '', 0, 4, 1, 'a.test', 2, 0, 50, NULL, '', 1),"
+	    " (3, 0, 'x@a.test', 0, '', 0, 4, 1, 'a.test', 2, 0, 50, NULL, '', 1);";
+	struct schema first = schema_queue;
+	const char *why = NULL;
+	char path[100];
+	first.n = 1;
+	snprintf(path, sizeof(path), "%s/old.db", bases_dir);
+	struct db *d = db_open(path, DB_WRITE, NULL, 0, &why);
+	assert_non_null(d);
+	assert_true(db_migrate(d, &first, &why));
+	assert_int_equal(db_exec(d, ROWS), DB_DONE);
+	assert_true(db_migrate(d, &schema_queue, &why));
+	assert_int_equal(db_number(d, "SELECT due_ms FROM queue_flows WHERE submitter = 7"), 40);
+	assert_int_equal(db_number(d, "SELECT due_ms FROM queue_senders WHERE submitter = 7"), 40);
+	assert_int_equal(db_number(d, "SELECT COUNT(*) FROM queue_senders"), 1);
+	assert_int_equal(db_number(d, "SELECT owed FROM queue_items WHERE id = 2"), 1);
+	assert_int_equal(db_number(d, "SELECT finished_ms FROM queue_items WHERE id = 2"), 0);
+	assert_int_equal(db_number(d, "SELECT finished_ms FROM queue_items WHERE id = 3"), 5);
+	assert_int_equal(db_number(d, "SELECT SUM(owed) FROM queue_rcpts"), NOTICE_FAILED);
+	db_close(&d);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -341,6 +375,7 @@ int main(void)
 	    T(few_at_a_time_leave_nobody_out),
 	    T(domains_have_limits),
 	    T(times_are_kept),
+	    T(old_rows_migrate),
 	    T(only_the_holder_of_the_lease_reports),
 	    T(a_lease_that_ran_out_is_the_next_ones),
 	    T(finished_items_are_forgotten),
