@@ -45,6 +45,7 @@ class Sender(threading.Thread):
     def __init__(self, port, name, recipients, stop, most=100000, pause=0.0):
         super().__init__(daemon=True)
         self.pause = pause  # seconds between messages
+        self.step = "banner"  # what the server is to answer: banner, greeting, mail, message
         self.port, self.label, self.recipients, self.stop = port, name, recipients, stop
         self.most = most
         self.acked, self.refused, self.broken = {}, 0, 0
@@ -81,16 +82,21 @@ class Sender(threading.Thread):
             sock.close()
 
     def open(self):
+        self.step = "banner"
         sock = socket.create_connection(("127.0.0.1", self.port), timeout=20)
         self.reply(sock, b"220")
+        self.step = "greeting"
         sock.sendall(b"EHLO load.test\r\n")
         self.reply(sock, b"250")
         return sock
 
     def send(self, sock, token, to):
         envelope = "MAIL FROM:<alice@a.test>\r\n" + "".join(f"RCPT TO:<{r}>\r\n" for r in to)
+        self.step = "mail"
         sock.sendall(envelope.encode() + b"DATA\r\n")
-        for _ in range(1 + len(to)):
+        self.reply(sock, b"250")
+        self.step = "message"
+        for _ in to:
             self.reply(sock, b"250")
         self.reply(sock, b"354")
         text = re.sub(rb"(?m)^\.", b"..", message(token))

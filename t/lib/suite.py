@@ -122,7 +122,8 @@ class Suite:
             raise RuntimeError(f"{name} did not end:\n{self.log(name)}") from None
 
     def log(self, name):
-        text = (self.dir / f"{name}.log").read_text(errors="replace")
+        path = self.dir / f"{name}.log"
+        text = path.read_text(errors="replace") if path.exists() else f"no {path.name}"
         return "\n".join(text.splitlines()[-40:])
 
     def sanitizer_reports(self):

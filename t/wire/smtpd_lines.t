@@ -1,7 +1,7 @@
 #!/usr/bin/env t/tool/dialogue
 # Line ends are CRLF, and lines have limits: in commands, in messages, and where SMTP smuggling
 # would begin.
-daemon smtpd
+daemon smtpd pop3d
 account bob@a.test secret-bob
 
 test a bare LF in a command ends the connection
@@ -202,6 +202,59 @@ connect smtp
 >- a\0b\n.\nMAIL FROM:<>\r\nRCPT TO:<bob@a.test>\r\nDATA\r\nx\r\n.\r\n
 < 521 5.5.2 bad end of data{.*}
 <close
+
+test smuggling in chunks: BDAT counts octets, and a bare LF is refused there too
+connect smtp
+<? 220 {.*}
+>- EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<bob@a.test>\r\n
+<? 250 2.1.5 {.*}
+>- BDAT 56 LAST\r\na\r\n.\nMAIL FROM:<>\r\nRCPT TO:<bob@a.test>\r\nDATA\r\nx\r\n.\r\nend
+< 550 5.6.0 bare LF {.*}
+> NOOP
+< 250 2.0.0 {.*}
+
+test smuggling in a command: a bare LF or CR in an address ends the connection
+connect smtp
+<? 220 {.*}
+>- EHLO c\r\nMAIL FROM:<a@else.test>\nRCPT TO:<bob@a.test>\r\nDATA\r\n
+<? 500 5.5.2 bare LF {.*}
+<close
+connect smtp
+<? 220 {.*}
+>- EHLO c\r\nMAIL FROM:<a@else.test\rx>\r\n
+<? 500 5.5.2 bare CR {.*}
+<close
+
+test the one end of data works when it comes in pieces, and what only looks like it is text
+connect smtp
+<? 220 {.*}
+>- EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<bob@a.test>\r\nDATA\r\n
+<? 354 {.*}
+>- Subject: whole\r\n\r\n..\r\n. \r\n.x\r
+sleep 0.1
+>- \n.
+sleep 0.1
+>- \r
+<nothing 0.2
+>- \n
+< 250 2.0.0 {.*}
+
+test nothing of all that was smuggled arrived, only the whole message
+connect pop3
+< +OK {.*}
+> USER bob@a.test
+< +OK {.*}
+> PASS secret-bob
+< +OK 1 messages ({[0-9]+} octets)
+> RETR 1
+<? Subject: whole
+< 
+< ..
+<  
+< x
+< .
+> QUIT
+< +OK {.*}
 
 test a terminal's controls are escaped in the log, those of UTF-8 too
 connect smtp
