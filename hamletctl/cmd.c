@@ -34,7 +34,7 @@ const struct cmd cmd_table[] = {
     STORED("account", "password", "ADDRESS", 1, 1, SHAPE_RECORD, CMD_PASSWORD | CMD_NEW,
 	   "changes the password; ends what is logged in"),
     STORED("account", "enable", "ADDRESS", 1, 1, SHAPE_RECORD, 0, "lets the account log in again"),
-    STORED("account", "disable", "ADDRESS", 1, 1, SHAPE_RECORD, 0, "lets the account not log in"),
+    STORED("account", "disable", "ADDRESS", 1, 1, SHAPE_RECORD, 0, "no logins, no new mail"),
     STORED("account", "delete", "ADDRESS", 1, 1, SHAPE_RECORD, 0,
 	   "removes an account and its mail"),
     STORED("account", "app-password", "ADDRESS add NAME | list | delete NAME", 2, 3, SHAPE_TABLE, 0,

@@ -68,6 +68,7 @@ static const struct reply ERROR_REPLY[ERR_COUNT][ASK_COUNT] = {
     [ERR_FULL] = {{452, "4.3.1", "insufficient storage, try again later"}},
     [ERR_LIMIT] = {{451, "4.7.1", "too many messages, try again later"}},
     [ERR_SIZE] = {{552, "5.3.4", "the message is too large"}},
+    [ERR_DISABLED] = {{550, "5.2.1", "the mailbox is disabled"}},
 };
 
 struct reply reply_of(struct pool *pool, enum question q, enum ipc_err e, struct slice text)

@@ -124,7 +124,10 @@ static bool manifest_write(struct pool *pool, const char *dir, struct buf *m, co
 	buf_printf(m, "end %08x\n", crc32c(0, m->p, m->len));
 	const char *path = pool_printf(pool, "%s/" MANIFEST, dir);
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	bool ok = fd >= 0 && write(fd, m->p, m->len) == (ssize_t)m->len && fsync(fd) == 0;
+	if (fd >= 0)
+		errno = EFBIG; /* over the limit (readers have the same), or written in part */
+	bool ok =
+	    !m->failed && fd >= 0 && write(fd, m->p, m->len) == (ssize_t)m->len && fsync(fd) == 0;
 	if (!ok)
 		failed(pool, why, path);
 	if (fd >= 0)

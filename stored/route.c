@@ -61,6 +61,24 @@ static enum ipc_err run(struct base *b, struct op *op)
 	return ERR_OK;
 }
 
+/* Disabled accounts get no mail: of several targets they are passed over, and when all are
+ * disabled the sender is told. The cache keeps them, as they were found. */
+static void pass_over_disabled(struct route_rcpt *rc)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < rc->to.n; i++) {
+		if (rc->account[i].id && !rc->account[i].enabled)
+			continue;
+		rc->to.t[kept] = rc->to.t[i];
+		rc->account[kept++] = rc->account[i];
+	}
+	if (rc->to.n && !kept) {
+		rc->err = ERR_DISABLED;
+		rc->text = "the mailbox is disabled";
+	}
+	rc->to.n = kept;
+}
+
 /* An address outside is a target only for those who may relay. */
 static void judge(struct route *r, struct route_rcpt *rc)
 {
@@ -77,6 +95,8 @@ static void judge(struct route *r, struct route_rcpt *rc)
 	} else if (rc->err == ERR_NOTFOUND || (rc->err == ERR_OK && rc->to.n == 0)) {
 		rc->err = ERR_NOTFOUND;
 		rc->text = "no such user here";
+	} else if (rc->err == ERR_OK) {
+		pass_over_disabled(rc);
 	}
 }
 

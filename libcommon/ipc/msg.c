@@ -103,7 +103,7 @@ static const char *const ERR_NAME[] = {
     [ERR_GRANT] = "grant",     [ERR_NOTFOUND] = "not-found", [ERR_NOTLOCAL] = "not-local",
     [ERR_EXISTS] = "exists",   [ERR_INUSE] = "in-use",       [ERR_DELAY] = "delay",
     [ERR_QUOTA] = "quota",     [ERR_FULL] = "full",          [ERR_LIMIT] = "limit",
-    [ERR_SIZE] = "size",
+    [ERR_SIZE] = "size",       [ERR_DISABLED] = "disabled",
 };
 
 const char *role_name(enum role r)

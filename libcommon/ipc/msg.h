@@ -63,6 +63,7 @@ enum ipc_err {
 	ERR_FULL,  /* disk full or failing: nothing was stored */
 	ERR_LIMIT, /* too many: sending limit, login limit */
 	ERR_SIZE,
+	ERR_DISABLED, /* the mailbox takes no mail: its account is disabled */
 	ERR_COUNT
 };
 const char *ipc_err_name(enum ipc_err e);

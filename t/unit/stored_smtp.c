@@ -60,6 +60,33 @@ static void a_full_mailbox_is_said_at_rcpt(void **state)
 	assert_int_equal(send_it(&m), ERR_QUOTA);
 }
 
+static void a_disabled_account_gets_no_mail(void **state)
+{
+	(void)state;
+	struct row_rcpt to[] = {TO("alice@a.test")};
+	struct msg_deliver m = message("m1", to, 1, "hello");
+	assert_int_equal(rcpt("alice@a.test", SLICE(""), 0, NULL), ERR_OK);
+	change_sql(0, "UPDATE account SET enabled = 0 WHERE id = 1");
+	dir_changed();
+	for (int i = 0; i < 2; i++) { /* from the directory, then from its cache */
+		assert_int_equal(rcpt("alice@a.test", SLICE(""), 0, NULL), ERR_DISABLED);
+		assert_int_equal(rcpt("alice+x@a.test", SLICE(""), 0, NULL), ERR_DISABLED);
+		assert_int_equal(rcpt("team@a.test", SLICE(""), 0, NULL),
+				 ERR_OK); /* carol is not */
+	}
+	assert_int_equal(send_it(&m), ERR_DISABLED);
+	to[0].addr = SLICE("team@a.test");
+	m.id = SLICE("m2");
+	assert_int_equal(send_it(&m), ERR_OK);
+	change_sql(0, "UPDATE account SET enabled = 0");
+	dir_changed();
+	assert_int_equal(rcpt("team@a.test", SLICE(""), 0, NULL), ERR_DISABLED);
+	assert_int_equal(rcpt("nobody@a.test", SLICE(""), 0, NULL), ERR_NOTFOUND);
+	change_sql(0, "UPDATE account SET enabled = 1");
+	dir_changed();
+	assert_int_equal(rcpt("alice@a.test", SLICE(""), 0, NULL), ERR_OK);
+}
+
 static void senders_are_the_accounts_own(void **state)
 {
 	(void)state;
@@ -395,6 +422,7 @@ int main(void)
 	    T(recipients_are_ours_or_refused),
 	    T(only_a_grant_relays),
 	    T(a_full_mailbox_is_said_at_rcpt),
+	    T(a_disabled_account_gets_no_mail),
 	    T(senders_are_the_accounts_own),
 	    T(one_shard_takes_it_at_once),
 	    T(again_is_answered_as_before),
