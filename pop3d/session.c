@@ -20,6 +20,7 @@ enum {
 	FINISH_MS = 5000,
 	SLOW_MS = 60000,
 	DRAIN_MS = 10000,
+	FRESH_MS = 3000, /* to log in, of a session that a drain meets before that */
 	LEAVE_MS = 2000,
 	BUSY_MS = 1000,
 	READ_MAX = AUTH_MAX + 4096
@@ -94,11 +95,27 @@ void session_close(struct session *s, const char *why)
 
 /* --- time ------------------------------------------------------------------------------- */
 
+/* Nothing is lost when it is sent home now. */
+static bool idle(const struct session *s)
+{
+	return !s->busy && s->state == STATE_AUTH && !s->login && !s->name && s->greeted;
+}
+
+static void say_goodbye(struct session *s)
+{
+	reply_err(s, "SYS/TEMP", "%s is being restarted, connect again", conf.hostname);
+	session_close(s, "restart");
+}
+
 static void on_timer(struct timer *t)
 {
 	struct session *s = list_entry(t, struct session, timer);
 	if (s->busy) { /* the store has its own time-out */
 		timer_set(t, BUSY_MS, on_timer);
+		return;
+	}
+	if (daemon_draining() && idle(s)) {
+		say_goodbye(s);
 		return;
 	}
 	if (s->greeted && !s->choked)
@@ -217,18 +234,6 @@ static bool step(struct session *s)
 	return in.len && take_line(s, in);
 }
 
-static void say_goodbye(struct session *s)
-{
-	reply_err(s, "SYS/TEMP", "%s is being restarted, connect again", conf.hostname);
-	session_close(s, "restart");
-}
-
-/* Nothing is lost when it is sent home now. */
-static bool idle(const struct session *s)
-{
-	return !s->busy && s->state == STATE_AUTH && !s->login && !s->name && s->greeted;
-}
-
 void session_pump(struct session *s)
 {
 	if (s->pumping)
@@ -238,12 +243,8 @@ void session_pump(struct session *s)
 	while (step(s))
 		;
 	s->pumping = false;
-	if (s->stream && !s->closing) {
-		if (s->eof && !s->busy && !s->choked)
-			session_close(s, "closed by the client");
-		else if (daemon_draining() && idle(s))
-			say_goodbye(s);
-	}
+	if (s->stream && !s->closing && s->eof && !s->busy && !s->choked)
+		session_close(s, "closed by the client");
 	session_drop(s);
 }
 
@@ -363,7 +364,7 @@ static void on_refuse(int fd, const struct listen_spec *spec, const char *why)
 
 const struct listen_ops session_listen_ops = {.on_accept = on_accept, .on_refuse = on_refuse};
 
-/* Whoever has a mailbox open may go on; but not rest. */
+/* Whoever has a mailbox open may go on, but not rest; whoever has just come may log in. */
 void session_drain(void)
 {
 	list_each_safe(it, nx, &sessions)
@@ -373,10 +374,8 @@ void session_drain(void)
 			stream_timeout(s->stream, LEAVE_MS);
 		else if (s->closing)
 			continue;
-		else if (idle(s))
-			say_goodbye(s);
 		else
-			timer_set(&s->timer, DRAIN_MS, on_timer);
+			timer_set(&s->timer, idle(s) ? FRESH_MS : DRAIN_MS, on_timer);
 	}
 	drained();
 }

@@ -17,7 +17,7 @@
 #include "libcommon/net/daemon.h"
 #include "libcommon/net/line.h"
 
-enum { FINISH_MS = 10000, REFUSE_MAX = 256 };
+enum { FINISH_MS = 10000, FRESH_MS = 3000, REFUSE_MAX = 256 };
 
 static struct list sessions = {&sessions, &sessions};
 static const struct stream_ops stream_ops;
@@ -113,6 +113,18 @@ static uint64_t time_left(const struct session *s)
 	return until > now ? until - now : 0;
 }
 
+/* Nothing of the peer's is under way: it may be sent home. */
+static bool idle(const struct session *s)
+{
+	return !s->busy && !s->txn && !s->login && s->input == INPUT_COMMAND;
+}
+
+static void say_goodbye(struct session *s)
+{
+	reply(s, 421, "4.3.2", "%s is being restarted, connect again", conf.hostname);
+	session_close(s);
+}
+
 static void on_timer(struct timer *t)
 {
 	struct session *s = list_entry(t, struct session, timer);
@@ -122,14 +134,12 @@ static void on_timer(struct timer *t)
 		timer_set(t, left, on_timer);
 		return;
 	}
+	if (daemon_draining() && idle(s)) {
+		say_goodbye(s);
+		return;
+	}
 	log_event(LOG_LV_INFO, s->txn ? s->txn->id : s->sid, "timeout", LS("peer", s->ip));
 	reply(s, 421, "4.4.2", "%s you were silent for too long", conf.hostname);
-	session_close(s);
-}
-
-static void say_goodbye(struct session *s)
-{
-	reply(s, 421, "4.3.2", "%s is being restarted, connect again", conf.hostname);
 	session_close(s);
 }
 
@@ -357,10 +367,16 @@ static bool step(struct session *s)
 	return true;
 }
 
-/* Nothing of the peer's is under way: it may be sent home. */
-static bool idle(const struct session *s)
+/* Between two transactions a session can end; one that has had none yet has come in vain then, so
+ * it may begin, if it does so soon. */
+static void drain(struct session *s)
 {
-	return !s->busy && !s->txn && !s->login && s->input == INPUT_COMMAND;
+	if (s->closing || !s->greeted || !idle(s))
+		return;
+	if (s->messages)
+		say_goodbye(s);
+	else
+		timer_set(&s->timer, FRESH_MS, on_timer);
 }
 
 static void pump(struct session *s)
@@ -376,8 +392,8 @@ static void pump(struct session *s)
 		bool waits = s->busy || s->choked || answers_pending(s);
 		if (s->eof && !waits)
 			session_close(s);
-		else if (daemon_draining() && idle(s) && s->greeted)
-			say_goodbye(s);
+		else if (daemon_draining())
+			drain(s);
 	}
 	session_drop(s);
 }
@@ -427,12 +443,8 @@ static void on_drain(struct stream *st, void *arg)
 static void greet(struct session *s)
 {
 	s->greeted = true;
-	if (daemon_draining()) {
-		say_goodbye(s);
-		return;
-	}
 	reply(s, 220, NULL, "%s %s hamlet", conf.hostname, s->service->lmtp ? "LMTP" : "ESMTP");
-	timer_set(&s->timer, conf.command_timeout, on_timer);
+	timer_set(&s->timer, daemon_draining() ? FRESH_MS : conf.command_timeout, on_timer);
 }
 
 static void on_tls(struct stream *st, void *arg)
@@ -524,11 +536,6 @@ const struct listen_ops session_listen_ops = {.on_accept = on_accept, .on_refuse
 
 void session_drain(void)
 {
-	list_each_safe(it, nx, &sessions)
-	{
-		struct session *s = list_entry(it, struct session, link);
-		if (!s->closing && idle(s) && s->greeted)
-			say_goodbye(s);
-	}
+	list_each_safe(it, nx, &sessions) drain(list_entry(it, struct session, link));
 	drained();
 }
