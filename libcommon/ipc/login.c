@@ -174,6 +174,7 @@ static void on_answer(void *arg, enum msg_type t, const void *msg)
 		unheard(l, t, msg);
 		return;
 	}
+	ops->wait(owner, false); /* a repeated question waits anew */
 	if (e == ERR_LOST && l->starting && !l->repeated) {
 		l->repeated = true;
 		++*ops->retries;
@@ -182,7 +183,6 @@ static void on_answer(void *arg, enum msg_type t, const void *msg)
 	}
 	l->starting = false;
 	forget_initial(l);
-	ops->wait(owner, false);
 	if (t == MSG_auth_more)
 		more(l, msg);
 	else if (t == MSG_auth_ok)
