@@ -174,15 +174,15 @@ static void on_answer(void *arg, enum msg_type t, const void *msg)
 		unheard(l, t, msg);
 		return;
 	}
-	ops->wait(owner, false); /* a repeated question waits anew */
 	if (e == ERR_LOST && l->starting && !l->repeated) {
 		l->repeated = true;
 		++*ops->retries;
-		ask_start(l); /* waits in the queue for the new store */
+		ask_start(l); /* in the queue for the new store; the owner waits already */
 		return;
 	}
 	l->starting = false;
 	forget_initial(l);
+	ops->wait(owner, false);
 	if (t == MSG_auth_more)
 		more(l, msg);
 	else if (t == MSG_auth_ok)
@@ -204,7 +204,6 @@ static void on_full(void *arg)
 static void ask(struct login *l, enum msg_type t, const void *msg)
 {
 	l->asked = true;
-	l->ops->wait(l->arg, true);
 	if (!uplink_call(t, msg, on_answer, l))
 		loop_defer(on_full, l);
 }
@@ -244,6 +243,7 @@ void login_start(struct login **at, const struct login_from *from, const struct 
 	    (struct slice){mem_strndup(initial.p ? initial.p : "", initial.len), initial.len};
 	l->starting = true;
 	*at = l;
+	ops->wait(arg, true);
 	ask_start(l);
 }
 
@@ -289,6 +289,7 @@ enum login_step login_line(struct login **at, struct slice line)
 	} else {
 		struct msg_auth_step m = {.auth = l->id, .response = {bytes, len}};
 		l->id = 0;
+		l->ops->wait(l->arg, true);
 		ask(l, MSG_auth_step, &m);
 	}
 	mem_wipe(bytes, line.len + 1);

@@ -42,7 +42,8 @@ struct login_from {
 struct login_ops {
 	const char *service;              /* "smtp" ... */
 	uint64_t *retries;                /* counts the starts that were sent once more */
-	void (*wait)(void *arg, bool on); /* the store is asked; it has answered */
+	void (*wait)(void *arg, bool on); /* the store is asked; it has answered. Once a
+					   * line of the client's, repeated or not */
 	void (*go_on)(void *arg);         /* after the answer had its effect */
 	/* NULL-terminated, valid during the call. */
 	void (*challenge)(void *arg, const char *base64);

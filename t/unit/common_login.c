@@ -83,7 +83,8 @@ static void answer_error(enum ipc_err e)
 static struct {
 	struct login *login;
 	struct login_user *user;
-	int waits; /* as often as it was told, less the ends */
+	int waits;     /* as often as it was told, less the ends */
+	unsigned told; /* to wait */
 	unsigned goes, failures;
 	enum ipc_err error;
 	char challenge[64];
@@ -94,6 +95,7 @@ static void on_wait(void *arg, bool on)
 {
 	(void)arg;
 	client.waits += on ? 1 : -1;
+	client.told += on;
 }
 
 static void on_go_on(void *arg)
@@ -251,6 +253,7 @@ static void lost(void **state)
 	begin("PLAIN", "secret", false);
 	answer_error(ERR_LOST);
 	assert_int_equal(client.waits, 1);
+	assert_int_equal(client.told, 1); /* an owner may count: it goes on once, too */
 	assert_int_equal(store.starts, 2);
 	assert_int_equal(retries, 1);
 	assert_memory_equal(store.said, "secret", 6);
