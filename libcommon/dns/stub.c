@@ -237,9 +237,11 @@ struct stub_ask *stub_ask(struct stub *s, struct slice name, uint16_t type, stub
 {
 	struct stub_ask *k = mem_alloc(sizeof(*k));
 	*k = (struct stub_ask){.stub = s, .fn = fn, .arg = arg};
-	uint8_t wire[DNS_NAME_MAX] = {0};
+	uint8_t wire[DNS_NAME_MAX];
 	size_t len = may_be_asked(name) ? dns_name_from_text(name, wire) : 0;
 	struct key key;
+	if (!len)
+		wire[0] = 0; /* a bad name leaves half a name behind: the root stands for it */
 	make_key(&key, wire, len ? len : 1, type);
 	s->stats.asked++;
 	if (!len) {
