@@ -219,6 +219,8 @@ void backend_deliver(struct session *s, const struct body *body)
 	    .flags = t->flags,
 	    .each = s->service->lmtp,
 	    .envid = t->envid,
+	    .hold_until_ms = t->hold_until_ms,
+	    .deliver_by_ms = t->deliver_by_ms,
 	    .rcpts = pool_alloc(t->pool, t->rcpt_n * sizeof(*m->rcpts)),
 	    .rcpts_n = t->rcpt_n,
 	    .meta = make_meta(t, body),

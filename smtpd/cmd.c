@@ -23,7 +23,8 @@ static const struct command COMMANDS[] = {
     {"LHLO", cmd_lhlo, C_LMTP | C_IDLE, "LHLO domain"},
     {"MAIL", cmd_mail, C_BOTH,
      "MAIL FROM:<address> [SIZE=n] [BODY=7BIT|8BITMIME|BINARYMIME] [SMTPUTF8] [RET=FULL|HDRS] "
-     "[ENVID=id] [AUTH=address]"},
+     "[ENVID=id] [AUTH=address] [HOLDFOR=seconds|HOLDUNTIL=date-time] [BY=seconds;R|N[T]] "
+     "[REQUIRETLS]"},
     {"RCPT", cmd_rcpt, C_BOTH | C_PIPES,
      "RCPT TO:<address> [NOTIFY=NEVER|SUCCESS,FAILURE,DELAY] [ORCPT=type;address]"},
     {"DATA", cmd_data, C_BOTH | C_NOARG, "DATA"},

@@ -1,5 +1,6 @@
 /* EHLO, HELO, LHLO, STARTTLS. */
 #include "smtpd/smtpd.h"
+#include "libcommon/base/clock.h"
 #include "libcommon/ipc/uplink.h"
 
 enum { NAME_MAX_OCTETS = 255 };
@@ -29,6 +30,27 @@ static bool hello(struct session *s, struct slice args, bool esmtp)
 	return true;
 }
 
+bool hold_allowed(const struct session *s)
+{
+	return s->service->submission && conf.max_hold;
+}
+
+/* What says until when, and by when, mail is delivered. */
+static void extensions_time(struct session *s)
+{
+	char until[32];
+	if (hold_allowed(s)) {
+		clock_iso(until, sizeof(until), clock_ms() + conf.max_hold);
+		reply_line(s, 250, false, "FUTURERELEASE %llu %.19sZ",
+			   (unsigned long long)conf.max_hold / 1000, until);
+	}
+	if (conf.min_deliver_by)
+		reply_line(s, 250, false, "DELIVERBY %llu",
+			   (unsigned long long)(conf.min_deliver_by + 999) / 1000);
+	else
+		reply_line(s, 250, false, "DELIVERBY");
+}
+
 static void extensions(struct session *s)
 {
 	bool starttls = !s->tls && uplink_tls_ready();
@@ -40,8 +62,11 @@ static void extensions(struct session *s)
 	reply_line(s, 250, false, "DSN");
 	reply_line(s, 250, false, "CHUNKING");
 	reply_line(s, 250, false, "BINARYMIME");
+	extensions_time(s);
 	if (starttls)
 		reply_line(s, 250, false, "STARTTLS");
+	if (s->tls)
+		reply_line(s, 250, false, "REQUIRETLS");
 	if (auth_allowed(s))
 		reply_line(s, 250, false, "AUTH %sSCRAM-SHA-256 PLAIN LOGIN",
 			   s->tls ? "SCRAM-SHA-256-PLUS " : "");

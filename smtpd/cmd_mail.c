@@ -1,155 +1,7 @@
-/* MAIL and RCPT with their parameters: SIZE (RFC 1870), BODY (RFC 6152, 3030), SMTPUTF8 (RFC
- * 6531), RET ENVID NOTIFY ORCPT (RFC 3461), AUTH (RFC 4954 5). */
+/* MAIL and RCPT. */
 #include "smtpd/smtpd.h"
+#include "libcommon/base/clock.h"
 #include "libcommon/mail/addr.h"
-
-enum { ENVID_MAX = 100, ORCPT_MAX = 500, AUTH_PARAM_MAX = 500, SIZE_DIGITS = 20 };
-
-/* --- parameters ---------------------------------------------------------------------------- */
-
-/* Reads one value; false when it is malformed. */
-typedef bool param_fn(struct slice value, struct mail_params *p);
-
-static bool par_size(struct slice v, struct mail_params *p)
-{
-	return v.len <= SIZE_DIGITS && str_u64(v, &p->size);
-}
-
-static bool par_body(struct slice v, struct mail_params *p)
-{
-	if (slice_ieqs(v, "7BIT"))
-		return true;
-	if (slice_ieqs(v, "8BITMIME"))
-		p->flags |= DELIVER_8BIT;
-	else if (slice_ieqs(v, "BINARYMIME"))
-		p->flags |= DELIVER_8BIT | DELIVER_BINARY;
-	else
-		return false;
-	p->binary = p->flags & DELIVER_BINARY;
-	return true;
-}
-
-static bool par_utf8(struct slice v, struct mail_params *p)
-{
-	(void)v;
-	p->utf8 = true;
-	p->flags |= DELIVER_SMTPUTF8 | DELIVER_8BIT;
-	return true;
-}
-
-static bool par_ret(struct slice v, struct mail_params *p)
-{
-	if (slice_ieqs(v, "FULL"))
-		p->flags |= DELIVER_RET_FULL;
-	else if (slice_ieqs(v, "HDRS"))
-		p->flags |= DELIVER_RET_HDRS;
-	else
-		return false;
-	return true;
-}
-
-static bool xtext_ok(struct slice v, size_t max)
-{
-	char out[ORCPT_MAX];
-	return v.len && v.len <= max && xtext_decode(out, v) >= 0;
-}
-
-static bool par_envid(struct slice v, struct mail_params *p)
-{
-	p->envid = v;
-	return xtext_ok(v, ENVID_MAX);
-}
-
-/* Who submitted it elsewhere: read, not believed (RFC 4954 5). */
-static bool par_auth(struct slice v, struct mail_params *p)
-{
-	(void)p;
-	return slice_eqs(v, "<>") || xtext_ok(v, AUTH_PARAM_MAX);
-}
-
-static bool par_notify(struct slice v, struct mail_params *p)
-{
-	static const struct {
-		const char *name;
-		uint32_t bit;
-	} WORDS[] = {
-	    {"SUCCESS", NOTIFY_SUCCESS}, {"FAILURE", NOTIFY_FAILURE}, {"DELAY", NOTIFY_DELAY}};
-	if (slice_ieqs(v, "NEVER")) {
-		p->notify = NOTIFY_NEVER;
-		return true;
-	}
-	if (!v.len || v.p[v.len - 1] == ',')
-		return false;
-	while (v.len) {
-		struct slice word = slice_cut(&v, ',');
-		uint32_t bit = 0;
-		for (size_t i = 0; i < 3; i++)
-			if (slice_ieqs(word, WORDS[i].name))
-				bit = WORDS[i].bit;
-		if (!bit)
-			return false;
-		p->notify |= bit;
-	}
-	return true;
-}
-
-/* "rfc822;xtext", "utf-8;..." (RFC 6533 3). */
-static bool par_orcpt(struct slice v, struct mail_params *p)
-{
-	struct slice rest = v;
-	struct slice type = slice_cut(&rest, ';');
-	p->orcpt = v;
-	if (v.len > ORCPT_MAX || !type.len || !rest.len || type.len + 1 + rest.len != v.len)
-		return false;
-	for (size_t i = 0; i < type.len; i++) {
-		char c = str_lower(type.p[i]);
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.'))
-			return false;
-	}
-	if (slice_ieqs(type, "utf-8"))
-		return str_print(rest) && str_utf8(rest);
-	return xtext_ok(rest, ORCPT_MAX);
-}
-
-static const struct param {
-	const char *name;
-	unsigned where; /* PARAM_* */
-	bool has_value;
-	param_fn *fn;
-} PARAMS[] = {
-    {"SIZE", PARAM_MAIL, true, par_size},      {"BODY", PARAM_MAIL, true, par_body},
-    {"SMTPUTF8", PARAM_MAIL, false, par_utf8}, {"RET", PARAM_MAIL, true, par_ret},
-    {"ENVID", PARAM_MAIL, true, par_envid},    {"AUTH", PARAM_MAIL, true, par_auth},
-    {"NOTIFY", PARAM_RCPT, true, par_notify},  {"ORCPT", PARAM_RCPT, true, par_orcpt},
-};
-#define PARAM_COUNT (sizeof(PARAMS) / sizeof(PARAMS[0]))
-
-const struct reply *params_parse(struct slice args, unsigned which, struct mail_params *out)
-{
-	static const struct reply UNKNOWN = {555, "5.5.4", "unknown parameter"};
-	static const struct reply TWICE = {501, "5.5.4", "the same parameter twice"};
-	static const struct reply MALFORMED = {501, "5.5.4", "malformed parameter"};
-	*out = (struct mail_params){0};
-	for (;;) {
-		struct slice word = slice_word(&args);
-		if (!word.len)
-			return NULL;
-		const char *eq = memchr(word.p, '=', word.len);
-		struct slice name = {word.p, eq ? (size_t)(eq - word.p) : word.len};
-		struct slice value = {eq ? eq + 1 : "", eq ? word.len - name.len - 1 : 0};
-		size_t i = 0;
-		while (i < PARAM_COUNT &&
-		       !((PARAMS[i].where & which) && slice_ieqs(name, PARAMS[i].name)))
-			i++;
-		if (i == PARAM_COUNT)
-			return &UNKNOWN;
-		if (out->seen & (1u << i))
-			return &TWICE;
-		out->seen |= 1u << i;
-		if ((eq != NULL) != PARAMS[i].has_value || !PARAMS[i].fn(value, out))
-			return &MALFORMED;
-	}
-}
 
 /* --- paths --------------------------------------------------------------------------------- */
 
@@ -212,6 +64,36 @@ static const struct reply *mail_limits(const struct addr *a, const struct mail_p
 	return a->utf8 && !p->utf8 ? &UTF8 : NULL;
 }
 
+/* Parameters of extensions that are not offered here or now. */
+static const struct reply *mail_offered(const struct session *s, const struct mail_params *p)
+{
+	static const struct reply HOLD = {555, "5.5.4", "FUTURERELEASE is not offered here"};
+	static const struct reply TLS = {530, "5.7.0", "REQUIRETLS needs STARTTLS first"};
+	if ((p->hold_for_ms || p->hold_until_ms) && !hold_allowed(s))
+		return &HOLD;
+	return (p->flags & DELIVER_REQUIRETLS) && !s->tls ? &TLS : NULL;
+}
+
+/* When it is to be released and delivered (RFC 4865, RFC 2852), from now on. */
+static const struct reply *mail_times(struct mail_params *p, uint64_t now_ms)
+{
+	static const struct reply LONG = {501, "5.5.4",
+					  "the message cannot be held that long (see EHLO)"};
+	static const struct reply SOON = {555, "5.5.4", "BY is too short a time (see EHLO)"};
+	static const struct reply ORDER = {501, "5.5.4",
+					   "BY is before the time that the message is held until"};
+	if (p->hold_for_ms)
+		p->hold_until_ms = now_ms + p->hold_for_ms;
+	if (p->hold_until_ms > now_ms + conf.max_hold)
+		return &LONG;
+	if (!p->has_by)
+		return NULL;
+	p->deliver_by_ms = (uint64_t)((int64_t)now_ms + p->by_ms);
+	if (!(p->flags & DELIVER_BY_NOTIFY) && p->by_ms < (int64_t)conf.min_deliver_by)
+		return &SOON;
+	return p->hold_until_ms && p->deliver_by_ms <= p->hold_until_ms ? &ORDER : NULL;
+}
+
 static void mail_begin(struct session *s, const struct addr *a, const struct mail_params *p)
 {
 	static const struct reply OK = {250, "2.1.0", "sender OK"};
@@ -222,6 +104,8 @@ static void mail_begin(struct session *s, const struct addr *a, const struct mai
 	t->flags = p->flags | (s->user ? DELIVER_SUBMITTED : 0);
 	t->utf8 = p->utf8;
 	t->binary = p->binary;
+	t->hold_until_ms = p->hold_until_ms;
+	t->deliver_by_ms = p->deliver_by_ms;
 	if (!s->user) {
 		reply_send(s, &OK);
 		return;
@@ -243,6 +127,10 @@ enum cmd_result cmd_mail(struct session *s, struct slice args)
 		no = read_params(s, rest, PARAM_MAIL, &p);
 	if (!no)
 		no = mail_limits(&a, &p);
+	if (!no)
+		no = mail_offered(s, &p);
+	if (!no)
+		no = mail_times(&p, clock_ms());
 	if (!no) {
 		mail_begin(s, &a, &p);
 		return CMD_DONE;
@@ -286,14 +174,14 @@ enum cmd_result cmd_rcpt(struct session *s, struct slice args)
 {
 	static const struct reply UTF8 = {553, "5.6.7", "a UTF-8 address needs SMTPUTF8"};
 	struct addr a = {0};
-	struct mail_params p;
+	struct mail_params p = {0};
 	struct slice rest = args;
 	const struct reply *no = rcpt_order(s);
 	if (!no)
 		no = read_path(&rest, "TO:", ADDR_POSTMASTER, &a);
 	if (!no)
 		no = read_params(s, rest, PARAM_RCPT, &p);
-	if (!no && a.utf8 && !s->txn->utf8)
+	if (!no && (a.utf8 || !str_ascii(p.orcpt)) && !s->txn->utf8)
 		no = &UTF8;
 	if (no) {
 		rcpt_refuse(s, no, args);

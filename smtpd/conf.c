@@ -55,6 +55,11 @@ const struct conf_directive conf_table[] = {
      "is answered 452."},
     {"max-hops", CONF_INT, F(max_hops), 0, "100", 10, 1000, NULL, NULL, 0, NULL,
      "Received fields of a message that is taken for one in a loop."},
+    {"max-hold", CONF_DURATION, F(max_hold), 0, "30d", 0, 366 * 24ull * HOUR, NULL, NULL, 0, NULL,
+     "How long users may have the mail that they submit held back (FUTURERELEASE); 0: not "
+     "offered."},
+    {"min-deliver-by", CONF_DURATION, F(min_deliver_by), 0, "0", 0, 7 * 24ull * HOUR, NULL, NULL, 0,
+     NULL, "The shortest time in which mail may be asked to be delivered or returned (DELIVERBY)."},
     {"connections", CONF_INT, F(connections), 0, "10000", 1, 1000000, NULL, NULL, 0, NULL,
      "Most connections of a listener and process."},
     {"connections-per-address", CONF_INT, F(connections_per_address), 0, "250", 0, 1000000, NULL,

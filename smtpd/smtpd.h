@@ -37,6 +37,8 @@ struct smtpd_conf {
 	uint64_t max_line;
 	uint64_t message_memory; /* octets of large messages under way, of all sessions */
 	uint64_t max_hops;
+	uint64_t max_hold;       /* ms that submitted mail may be held; 0: not offered */
+	uint64_t min_deliver_by; /* ms */
 	uint64_t connections;
 	uint64_t connections_per_address;
 	uint64_t command_timeout, data_timeout, message_timeout, store_timeout; /* ms */
@@ -150,10 +152,11 @@ struct author { /* of a From field */
 struct txn { /* a mail transaction: from MAIL to its end */
 	struct pool *pool;
 	char id[ID_LEN + 1];
-	struct slice sender; /* canonical; empty: <> */
-	struct slice envid;  /* xtext as it came */
-	uint64_t size;       /* of the SIZE parameter */
-	uint32_t flags;      /* DELIVER_* */
+	struct slice sender;                   /* canonical; empty: <> */
+	struct slice envid;                    /* xtext as it came */
+	uint64_t size;                         /* of the SIZE parameter */
+	uint32_t flags;                        /* DELIVER_* */
+	uint64_t hold_until_ms, deliver_by_ms; /* clock_ms(); 0: none */
 	bool utf8, binary;
 	bool refused;              /* MAIL was: so is what was pipelined behind it */
 	bool chunked;              /* BDAT was used */
@@ -236,19 +239,25 @@ enum cmd_result cmd_run(struct session *s, struct slice line);
 cmd_fn cmd_help, cmd_noop, cmd_rset, cmd_quit, cmd_vrfy, cmd_expn, cmd_foreign;
 /* cmd_hello.c */
 cmd_fn cmd_helo, cmd_ehlo, cmd_lhlo, cmd_starttls;
+/* FUTURERELEASE is offered: to users who submit mail. */
+bool hold_allowed(const struct session *s);
 /* cmd_auth.c */
 cmd_fn cmd_auth, cmd_auth_line;
 /* AUTH may be used now. */
 bool auth_allowed(const struct session *s);
 /* cmd_mail.c */
 cmd_fn cmd_mail, cmd_rcpt;
+/* params.c */
 struct mail_params { /* of MAIL and RCPT */
 	unsigned seen;
 	uint64_t size;
 	uint32_t flags; /* DELIVER_* */
 	uint32_t notify;
-	bool utf8, binary;
-	struct slice envid, orcpt; /* into the command line */
+	bool utf8, binary, has_by;
+	uint64_t hold_for_ms, hold_until_ms; /* one of both, or 0 and 0 */
+	int64_t by_ms;                       /* with has_by: from now on */
+	uint64_t deliver_by_ms;              /* ... clock_ms() */
+	struct slice envid, orcpt;           /* into the command line */
 };
 #define PARAM_MAIL 1u
 #define PARAM_RCPT 2u

@@ -27,6 +27,7 @@ enum {
 struct item {
 	struct pool *pool;
 	uint64_t id, created_ms, now_ms;
+	bool too_late; /* its sender wants it back then (RFC 2852) */
 	struct slice msgid, sid, meta;
 	struct body body;
 	uint64_t size;
@@ -115,7 +116,7 @@ static struct queue_outcome judge(const struct item *it, size_t i)
 				  .status = SLICE("2.1.5"),
 				  .host = SLICE(""),
 				  .text = SLICE("delivered")};
-	if (d->err == ERR_OK)
+	if (d->err == ERR_OK && !it->too_late)
 		return o;
 	bool full = d->err == ERR_QUOTA;
 	o.code = d->err == ERR_NOTFOUND ? 550 : full ? 452 : 451;
@@ -123,7 +124,9 @@ static struct queue_outcome judge(const struct item *it, size_t i)
 	o.text = d->err == ERR_NOTFOUND ? SLICE("no such user here")
 		 : full                 ? SLICE("the mailbox is full")
 					: slice_of(ipc_err_name(d->err));
-	if (d->err == ERR_NOTFOUND || it->now_ms > it->created_ms + GIVE_UP_MS) {
+	if (d->err == ERR_OK)
+		o.text = SLICE("not delivered in the time that was asked for");
+	if (d->err == ERR_NOTFOUND || it->too_late || it->now_ms > it->created_ms + GIVE_UP_MS) {
 		o.state = QUEUE_FAILED;
 		if (d->err != ERR_NOTFOUND)
 			o.status = full ? SLICE("5.2.2") : SLICE("5.4.7");
@@ -177,8 +180,8 @@ static void to_shards(struct item *it)
 	it->shards_open = 1; /* this function's own */
 	for (size_t at = 0, to; at < it->n; at = to) {
 		to = one_shard(it, at);
-		if (it->drop[at].shard == 0)
-			continue; /* err is set */
+		if (it->drop[at].shard == 0 || it->too_late)
+			continue; /* judged without a shard */
 		struct delivery *d = pool_alloc(it->pool, sizeof(*d));
 		*d = (struct delivery){.id = it->msgid,
 				       .body = it->body,
@@ -242,6 +245,8 @@ static enum ipc_err load_run(struct base *b, struct op *op)
 	it->msgid = slice_copy(it->pool, db_col(b->db, 0));
 	it->sid = slice_copy(it->pool, db_col(b->db, 1));
 	it->created_ms = db_col_u64(b->db, 5);
+	it->too_late = !(db_col_u64(b->db, 3) & DELIVER_BY_NOTIFY) && db_col_u64(b->db, 6) &&
+		       db_col_u64(b->db, 6) <= it->now_ms;
 	it->size = db_col_u64(b->db, 7);
 	uint64_t body = db_col_u64(b->db, 8);
 	it->meta = slice_copy(it->pool, db_col(b->db, 9));

@@ -376,7 +376,8 @@ static void deliver_routed(struct route *r)
 static bool well_formed(const struct msg_deliver *m)
 {
 	bool ok = m->id.len > 0 && m->id.len <= DELIVERY_ID_MAX && str_print(m->id) &&
-		  m->rcpts_n > 0 && m->rcpts_n <= RCPTS_MAX && m->sender.len <= ADDR_MAX;
+		  m->rcpts_n > 0 && m->rcpts_n <= RCPTS_MAX && m->sender.len <= ADDR_MAX &&
+		  m->hold_until_ms <= INT64_MAX && m->deliver_by_ms <= INT64_MAX;
 	for (uint32_t i = 0; i < m->rcpts_n && ok; i++)
 		ok = m->rcpts[i].addr.len > 0 && m->rcpts[i].addr.len <= ADDR_MAX;
 	return ok;

@@ -137,7 +137,7 @@ enum ipc_err queue_add(struct base *b, struct queue_add *q)
 enum { TEXT_MAX = 1000, HOST_MAX = 255, STATUS_MAX = 16, GATHER_MS = 2000 };
 
 struct brief { /* of the item */
-	bool has_sender;
+	bool has_sender, traced;
 	uint64_t created_ms, deliver_by_ms;
 };
 struct rcpt {
@@ -158,7 +158,10 @@ static enum ipc_err get_brief(struct base *b, uint64_t item, struct brief *out)
 	enum db_result r = db_step(b->db);
 	if (r != DB_ROW)
 		return r == DB_DONE ? ERR_NOTFOUND : work_err(b, r);
-	*out = (struct brief){db_col_u64(b->db, 0) > 0, db_col_u64(b->db, 1), db_col_u64(b->db, 2)};
+	*out = (struct brief){.has_sender = db_col_u64(b->db, 0) > 0,
+			      .traced = db_col_u64(b->db, 3) & DELIVER_BY_TRACE,
+			      .created_ms = db_col_u64(b->db, 1),
+			      .deliver_by_ms = db_col_u64(b->db, 2)};
 	db_reset(b->db);
 	return ERR_OK;
 }
@@ -184,15 +187,18 @@ static enum ipc_err get_rcpt(struct base *b, struct pool *pool, uint64_t item, u
 	return mine ? ERR_OK : ERR_INUSE;
 }
 
-static bool wanted(uint32_t notify, enum notice kind)
+static bool wanted(const struct brief *i, uint32_t notify, enum notice kind)
 {
 	switch (kind) {
 	case NOTICE_FAILED: /* without NOTIFY: failures, and delays if we like (RFC 3461 4.1) */
 		return notify == 0 || (notify & NOTIFY_FAILURE);
 	case NOTICE_DELAYED:
 		return notify == 0 || (notify & NOTIFY_DELAY);
-	case NOTICE_DELIVERED:
 	case NOTICE_RELAYED:
+		if (i->traced && !(notify & NOTIFY_NEVER))
+			return true;
+		return notify & NOTIFY_SUCCESS;
+	case NOTICE_DELIVERED:
 		return notify & NOTIFY_SUCCESS;
 	case NOTICE_NONE:
 		break;
@@ -204,7 +210,7 @@ static bool wanted(uint32_t notify, enum notice kind)
 static void owe(const struct brief *i, struct rcpt *r, enum notice kind)
 {
 	uint64_t bit = UINT64_C(1) << kind;
-	if (!wanted(r->notify, kind) || (r->told & bit))
+	if (!wanted(i, r->notify, kind) || (r->told & bit))
 		return;
 	if (i->has_sender)
 		r->owed = kind;
@@ -214,6 +220,7 @@ static void owe(const struct brief *i, struct rcpt *r, enum notice kind)
 
 static enum notice notice_of(const struct brief *i, const struct queue_outcome *o, uint64_t now_ms)
 {
+	bool late = i->deliver_by_ms && now_ms >= i->deliver_by_ms;
 	switch (o->state) {
 	case QUEUE_FAILED:
 		return NOTICE_FAILED;
@@ -221,10 +228,12 @@ static enum notice notice_of(const struct brief *i, const struct queue_outcome *
 		return NOTICE_DELIVERED;
 	case QUEUE_RELAYED:
 		return NOTICE_RELAYED;
+	case QUEUE_PASSED:
+		return i->traced ? NOTICE_RELAYED : NOTICE_NONE;
 	case QUEUE_DUE:
-		return conf.delay_notice && now_ms >= i->created_ms + conf.delay_notice
-			   ? NOTICE_DELAYED
-			   : NOTICE_NONE;
+		if (conf.delay_notice && now_ms >= i->created_ms + conf.delay_notice)
+			late = true;
+		return late ? NOTICE_DELAYED : NOTICE_NONE;
 	default:
 		return NOTICE_NONE;
 	}

@@ -99,6 +99,7 @@ enum watch_kind { WATCH_MAILBOX = 1, WATCH_QUEUE, WATCH_ZONE };
 #define DELIVER_RET_HDRS   32u
 #define DELIVER_SUBMITTED  64u
 #define DELIVER_BY_NOTIFY  128u /* past deliver_by_ms: told, and still delivered (RFC 2852) */
+#define DELIVER_BY_TRACE   256u /* told when it is passed on, too */
 /* rcpt.notify (RFC 3461) */
 #define NOTIFY_NEVER   1u
 #define NOTIFY_SUCCESS 2u

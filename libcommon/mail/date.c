@@ -206,3 +206,57 @@ bool date_parse(struct slice s, struct date *out)
 	out->zone = d.zone;
 	return true;
 }
+
+/* The digits at those places; -1 when one is none. */
+static int digits(struct slice s, size_t at, size_t n)
+{
+	int v = 0;
+	for (size_t i = at; i < at + n; i++) {
+		if (!digit(s.p[i]))
+			return -1;
+		v = v * 10 + (s.p[i] - '0');
+	}
+	return v;
+}
+
+/* "Z" or "+hh:mm". */
+static bool strict_zone(struct slice s, int *minutes)
+{
+	*minutes = 0;
+	if (slice_ieqs(s, "Z"))
+		return true;
+	if (s.len != 6 || (s.p[0] != '+' && s.p[0] != '-') || s.p[3] != ':')
+		return false;
+	int h = digits(s, 1, 2), m = digits(s, 4, 2);
+	*minutes = (s.p[0] == '-' ? -1 : 1) * (h * 60 + m);
+	return h >= 0 && h <= 23 && m >= 0 && m <= 59;
+}
+
+bool date_rfc3339(struct slice s, struct date *out)
+{
+	enum { SECONDS_END = 19 };
+	if (s.len <= SECONDS_END || s.p[4] != '-' || s.p[7] != '-' || str_lower(s.p[10]) != 't' ||
+	    s.p[13] != ':' || s.p[16] != ':')
+		return false;
+	struct parts d = {.year = digits(s, 0, 4),
+			  .month = digits(s, 5, 2),
+			  .day = digits(s, 8, 2),
+			  .hour = digits(s, 11, 2),
+			  .min = digits(s, 14, 2),
+			  .sec = digits(s, 17, 2)};
+	if (!sane(&d) || d.hour < 0 || d.hour > 23 || d.min < 0 || d.sec < 0)
+		return false;
+	size_t at = SECONDS_END;
+	if (s.p[at] == '.') {
+		size_t first = ++at;
+		while (at < s.len && digit(s.p[at]))
+			at++;
+		if (at == first)
+			return false;
+	}
+	if (!strict_zone((struct slice){s.p + at, s.len - at}, &out->zone))
+		return false;
+	int64_t day = date_days(d.year, (unsigned)d.month, (unsigned)d.day);
+	out->sec = day * 86400 + d.hour * 3600 + d.min * 60 + d.sec - out->zone * 60;
+	return true;
+}

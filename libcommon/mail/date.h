@@ -12,5 +12,8 @@ struct date {
 /* Reads a Date field's value (folded or not). Unknown zones count as UTC. False when no date can
  * be made of it. */
 bool date_parse(struct slice s, struct date *out);
+/* Reads "2026-11-24T12:00:00Z" and just that form: RFC 3339's date-time, with a fraction of the
+ * second (passed over) and "+01:00" for the Z if it likes. False when it is anything else. */
+bool date_rfc3339(struct slice s, struct date *out);
 
 #endif

@@ -239,6 +239,47 @@ static void dates_of_all_kinds_are_read(void **state)
 			fail_msg("%s", bad[i]);
 }
 
+static void dates_of_the_net(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *in;
+		int64_t sec;
+		int zone;
+	} row[] = {
+	    {"2026-11-23T21:07:00Z", 1795468020, 0},
+	    {"2026-11-23t21:07:00.25z", 1795468020, 0},
+	    {"2026-11-23T22:07:00+01:00", 1795468020, 60},
+	    {"2026-11-23T13:37:00.1-07:30", 1795468020, -450},
+	    {"2020-02-29T00:00:00Z", 1582934400, 0},
+	};
+	static const char *const bad[] = {"",
+					  "2026-11-23",
+					  "2026-11-23T21:07:00",
+					  "2026-11-23 21:07:00Z",
+					  "2026-11-23T21:07Z",
+					  "2026-11-23T24:00:00Z",
+					  "2026-13-23T21:07:00Z",
+					  "2026-11-31T21:07:00Z",
+					  "2026-11-23T21:60:00Z",
+					  "2026-11-23T21:07:00.Z",
+					  "2026-11-23T21:07:00.5",
+					  "2026-11-23T21:07:00+0100",
+					  "2026-11-23T21:07:00+24:00",
+					  "2026-11-23T21:07:00Z ",
+					  "2026-1a-23T21:07:00Z"};
+	struct date d;
+	for (size_t i = 0; i < COUNT(row); i++) {
+		if (!date_rfc3339(slice_of(row[i].in), &d))
+			fail_msg("%s", row[i].in);
+		if (d.sec != row[i].sec || d.zone != row[i].zone)
+			fail_msg("%s: %lld %d", row[i].in, (long long)d.sec, d.zone);
+	}
+	for (size_t i = 0; i < COUNT(bad); i++)
+		if (date_rfc3339(slice_of(bad[i]), &d))
+			fail_msg("%s", bad[i]);
+}
+
 /* "name|route|local|domain" per mailbox, "{name" and "}" around groups, one space between. */
 static char *list_text(struct pool *pool, const char *raw)
 {
@@ -347,6 +388,7 @@ int main(void)
 	    cmocka_unit_test(parameters_are_found),
 	    cmocka_unit_test(parameters_come_in_order),
 	    cmocka_unit_test(dates_of_all_kinds_are_read),
+	    cmocka_unit_test(dates_of_the_net),
 	    cmocka_unit_test(address_lists_of_all_kinds_are_read),
 	    cmocka_unit_test(long_lists_are_cut_and_cheap),
 	};

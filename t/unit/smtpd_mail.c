@@ -32,6 +32,24 @@ static void mail_parameters(void **state)
 	assert_int_equal(p.flags, DELIVER_8BIT | DELIVER_BINARY | DELIVER_RET_FULL);
 }
 
+static void times(void **state)
+{
+	struct mail_params p;
+	(void)state;
+	assert_int_equal(code("HOLDFOR=3600 by=+7200;rt", PARAM_MAIL, &p), 0);
+	assert_int_equal(p.hold_for_ms, 3600000);
+	assert_int_equal(p.hold_until_ms, 0);
+	assert_true(p.has_by);
+	assert_int_equal(p.by_ms, 7200000);
+	assert_int_equal(p.flags, DELIVER_BY_TRACE);
+	assert_int_equal(code("HOLDUNTIL=2026-11-24T13:00:00+01:00 BY=-5;N", PARAM_MAIL, &p), 0);
+	assert_int_equal(p.hold_until_ms, 1795521600000);
+	assert_int_equal(p.by_ms, -5000);
+	assert_int_equal(p.flags, DELIVER_BY_NOTIFY);
+	assert_int_equal(code("REQUIRETLS", PARAM_MAIL, &p), 0);
+	assert_int_equal(p.flags, DELIVER_REQUIRETLS);
+}
+
 static void bad_mail_parameters(void **state)
 {
 	struct mail_params p;
@@ -51,6 +69,30 @@ static void bad_mail_parameters(void **state)
 	    "AUTH=",
 	    "SIZE=1 SIZE=1",
 	    "RET=FULL RET=FULL",
+	    "ENVID=a+0D+0Ab",
+	    "ENVID=a+C3+A4",
+	    "HOLDFOR=",
+	    "HOLDFOR=0",
+	    "HOLDFOR=-1",
+	    "HOLDFOR=1000000000",
+	    "HOLDFOR=60 HOLDFOR=60",
+	    "HOLDFOR=60 HOLDUNTIL=2026-11-24T12:00:00Z",
+	    "HOLDUNTIL=2026-11-24T12:00:00Z HOLDFOR=60",
+	    "HOLDUNTIL=tomorrow",
+	    "HOLDUNTIL=2026-11-24",
+	    "HOLDUNTIL=1960-11-24T12:00:00Z",
+	    "BY=60",
+	    "BY=;R",
+	    "BY=60;",
+	    "BY=60;X",
+	    "BY=60;T",
+	    "BY=60;RX",
+	    "BY=60;RTT",
+	    "BY=0;R",
+	    "BY=-1;R",
+	    "BY=+-1;N",
+	    "BY=1000000000;N",
+	    "REQUIRETLS=",
 	};
 	for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++)
 		assert_int_equal(code(BAD[i], PARAM_MAIL, &p), 501);
@@ -77,7 +119,7 @@ static void bad_rcpt_parameters(void **state)
 	static const char *const BAD[] = {
 	    "NOTIFY=",       "NOTIFY=NEVER,SUCCESS", "NOTIFY=,",         "NOTIFY=SUCCESS,",
 	    "NOTIFY=SOME",   "ORCPT=rfc822",         "ORCPT=;a@b",       "ORCPT=rfc822;",
-	    "ORCPT=r_c;a@b", "ORCPT=rfc822;a+",      "ORCPT=utf-8;\xff",
+	    "ORCPT=r_c;a@b", "ORCPT=rfc822;a+",      "ORCPT=utf-8;\xff", "ORCPT=rfc822;a+0D+0Ab",
 	};
 	for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++)
 		assert_int_equal(code(BAD[i], PARAM_RCPT, &p), 501);
@@ -215,6 +257,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(mail_parameters),
+	    cmocka_unit_test(times),
 	    cmocka_unit_test(bad_mail_parameters),
 	    cmocka_unit_test(rcpt_parameters),
 	    cmocka_unit_test(bad_rcpt_parameters),

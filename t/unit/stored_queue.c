@@ -280,6 +280,42 @@ static void times_are_kept(void **state)
 	assert_int_equal(count(&c, "later.example"), 1);
 }
 
+static void traced_mail_is_told_of_when_it_is_passed_on(void **state)
+{
+	(void)state;
+	add_from(1, "x@one.example", 0, 90000, DELIVER_BY_NOTIFY | DELIVER_BY_TRACE);
+	add_from(1, "x@two.example", 0, 90000, DELIVER_BY_NOTIFY);
+	struct queue_claim c = claim("w", 10, 9000, 2000);
+	claim_now(&c);
+	assert_int_equal(outcome(1, "w", 0, QUEUE_PASSED), ERR_OK);
+	assert_int_equal(number(dir, "SELECT owed FROM queue_rcpts WHERE item = 1"),
+			 NOTICE_RELAYED);
+	assert_int_equal(outcome(2, "w", 0, QUEUE_PASSED), ERR_OK);
+	assert_int_equal(number(dir, "SELECT owed FROM queue_rcpts WHERE item = 2"), NOTICE_NONE);
+}
+
+static void a_local_recipient_that_is_late(void **state)
+{
+	(void)state;
+	places[0].notify = 0;
+	struct queue_add q = {.id = SLICE("late"),
+			      .sid = SLICE("s"),
+			      .sender = SLICE("me@a.test"),
+			      .envid = SLICE(""),
+			      .meta = SLICE("meta"),
+			      .now_ms = 1000,
+			      .deliver_by_ms = 1500,
+			      .flags = DELIVER_BY_NOTIFY,
+			      .body = {.bytes = SLICE("hello"), .fd = -1},
+			      .size = 5,
+			      .to = places,
+			      .n = 1};
+	tx_begin(dir);
+	assert_int_equal(tx_end(dir, queue_add(dir, &q)), ERR_OK);
+	assert_int_equal(outcome(q.item, "", 0, QUEUE_DUE), ERR_OK);
+	assert_int_equal(number(dir, "SELECT owed FROM queue_rcpts"), NOTICE_DELAYED);
+}
+
 static void only_the_holder_of_the_lease_reports(void **state)
 {
 	(void)state;
@@ -375,6 +411,8 @@ int main(void)
 	    T(few_at_a_time_leave_nobody_out),
 	    T(domains_have_limits),
 	    T(times_are_kept),
+	    T(traced_mail_is_told_of_when_it_is_passed_on),
+	    T(a_local_recipient_that_is_late),
 	    T(old_rows_migrate),
 	    T(only_the_holder_of_the_lease_reports),
 	    T(a_lease_that_ran_out_is_the_next_ones),
