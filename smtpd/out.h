@@ -105,6 +105,7 @@ enum out_state {
 struct out_verdict {
 	enum out_state state;
 	bool maybe;       /* OUT_LOST: all of the message was sent, the server may have it */
+	bool dsn;         /* OUT_DELIVERED: the server was told of the notices that are wanted */
 	unsigned code;    /* 0: not the server's words but ours */
 	char status[12];  /* enhanced status code, never empty */
 	const char *at;   /* what was answered: "RCPT TO", "end of DATA" ... */

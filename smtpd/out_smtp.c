@@ -44,6 +44,7 @@ struct out_verdict out_verdict_of(struct out *o, struct pool *pool)
 					 : class == 5 ? OUT_PERM
 						      : OUT_TEMP,
 				.code = o->reply.code,
+				.dsn = (o->caps.flags & OUT_CAP_DSN) != 0,
 				.at = out_step_name(o->step),
 				.host = o->opt.host};
 	if (text.len > KEEP)

@@ -95,6 +95,7 @@ void dial_cancel(struct dial **d);
 
 /* --- relay_dest.c: destinations ---------------------------------------------------------------
  * A letter is a queued message with its recipients of one domain. */
+#define LETTER_UNTRIED UINT64_C(1)
 struct letter {
 	struct list link;  /* the destination's */
 	struct pool *pool; /* of the letter and what it points to */
@@ -103,13 +104,15 @@ struct letter {
 	struct out_mail mail; /* mail.body is set by the fetch */
 	struct body body;
 	uint64_t size;
-	uint64_t created_ms, deliver_by_ms; /* clock_wall(); deliver_by_ms 0: none */
+	uint64_t created_ms, deliver_by_ms; /* clock_ms(); deliver_by_ms 0: none */
 	uint64_t *rcpt;                     /* the store's number of each recipient */
 	uint32_t *attempts;                 /* ... before this one */
 	bool fetched;                       /* the body is here */
 	/* The outcome: a verdict for each recipient of mail.rcpt, copied into the pool. */
 	struct out_verdict *verdict;
-	uint64_t wait_ms; /* do not try this destination again before; 0: as the back-off says */
+	/* Do not try this destination again before; 0: as the back-off says. LETTER_UNTRIED: no
+	 * attempt was made, and none counts. */
+	uint64_t wait_ms;
 };
 /* The destination needs the content of a letter: answers by dest_fetched(). Begun for the letters
  * at the head before a connection is free, so that it need not wait. */
@@ -128,7 +131,7 @@ unsigned dest_room(struct slice domain);
 /* Calls fn for each destination that is not idle: for the claim's limits. */
 void dest_each(void (*fn)(struct slice domain, unsigned room, void *arg), void *arg);
 /* No new transactions; connections close when their letter is over; letters that wait come back
- * with OUT_TEMP and wait_ms 1 (due at once). */
+ * with OUT_TEMP and LETTER_UNTRIED (due at once). */
 void dest_drain(void);
 struct dest_stats { /* since the start, and now */
 	uint64_t connects, connect_failures, transactions, tls, reused, delivered, deferred, failed;
@@ -137,11 +140,22 @@ struct dest_stats { /* since the start, and now */
 void dest_stats(struct dest_stats *out);
 
 /* --- relay_retry.c: what a verdict is to the queue; pure ------------------------------------- */
-/* Delivered: QUEUE_DONE over LMTP, else QUEUE_PASSED when the server does DSN and was asked, else
- * QUEUE_RELAYED. OUT_PERM: QUEUE_FAILED. OUT_TEMP and OUT_LOST: QUEUE_DUE after the back-off of the
- * route (doubling from first to longest, spread by a fifth so that not all come at once), or
- * QUEUE_FAILED when that is past give_up (4.4.7 becomes 5.4.7), or past deliver_by without
- * DELIVER_BY_NOTIFY. now_ms and the letter's times: clock_wall(). random: any number. */
+/* Delivered: QUEUE_DONE over LMTP; QUEUE_PASSED when the server was told which notices are wanted
+ * (out_verdict.dsn; RFC 3461 5.2.2), else QUEUE_RELAYED. OUT_PERM: QUEUE_FAILED.
+ *
+ * OUT_TEMP and OUT_LOST: QUEUE_DUE, the back-off of the route later (doubling from first to
+ * longest, spread by a fifth so that not all come at once; not before wait_ms). When that is past
+ * the limit, nine tenths of what is left of it later, so that a last attempt is made, unless even
+ * that is not retry_first away: then QUEUE_FAILED. The limit is created_ms and give_up, or
+ * deliver_by_ms if that is earlier and without DELIVER_BY_NOTIFY (RFC 2852 4.1: by-mode R; with N
+ * the sender is told and the attempts go on). created_ms is when the message came, or up to when
+ * its sender held it (FUTURERELEASE): that time does not count; the time that an administrator held
+ * it does.
+ *
+ * The reply stays the last one, with its code and text; the class of the status of what is given up
+ * becomes 5 (RFC 3464 2.3.4 wants that of a failure; 4.4.1 -> 5.4.1), and that of a reply which
+ * says nothing (4.0.0) 5.4.7. now_ms and the letter's times: clock_ms(). random: any number. Texts
+ * are the letter's, in its pool. */
 void retry_result(const struct letter *l, size_t rcpt, const struct route *r, uint64_t now_ms,
 		  uint32_t random, struct row_rcpt_done *out);
 
