@@ -1,0 +1,205 @@
+"""Companies for tests: a whole suite on a host of its own (netns.py), with the real ports, and the
+DNS that they find each other by (nsd, unpacked, never installed)."""
+import os
+import pathlib
+import poplib
+import signal
+import smtplib
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+
+import peers
+from suite import Supervised
+
+PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "pop3": 110, "pop3s": 995}
+LISTENS = {"smtpd": ["smtp", "submission", "submissions"], "pop3d": ["pop3", "pop3s"]}
+PASSWORD = "secret-secret"
+WAIT_SECONDS = 60
+
+
+def wait_for(what, fn, seconds=WAIT_SECONDS):
+    """The first true value of fn()."""
+    end = time.monotonic() + seconds
+    while True:
+        value = fn()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"timed out: {what}")
+        time.sleep(0.05)
+
+
+class Names:
+    """An nsd on a host, with zones that are text."""
+
+    def __init__(self, host, address, zones):
+        """zones: {"a.test": "records"}; each gets its SOA and NS. RuntimeError: it cannot be had."""
+        self.host, self.address = host, address
+        binary = peers.nsd()
+        self.dir = tempfile.TemporaryDirectory(prefix="hamlet-names-")
+        folder = pathlib.Path(self.dir.name)
+        rows = []
+        for name, records in zones.items():
+            (folder / f"{name}.zone").write_text(
+                f"$ORIGIN {name}.\n$TTL 300\n"
+                f"@ SOA ns.test. hostmaster 1 3600 600 86400 60\n@ NS ns.test.\n{records}\n")
+            rows.append(f'zone:\n    name: {name}\n    zonefile: "{name}.zone"')
+        (folder / "nsd.conf").write_text(f"""
+server:
+    ip-address: {address}
+    server-count: 1
+    username: ""
+    database: ""
+    zonesdir: "{folder}"
+    pidfile: "{folder}/pid"
+    xfrdfile: "{folder}/xfrd"
+    zonelistfile: "{folder}/zonelist"
+    logfile: "{folder}/log"
+    rrl-ratelimit: 0
+remote-control:
+    control-enable: no
+""" + "\n".join(rows) + "\n")
+        with host:
+            self.process = subprocess.Popen([binary, "-d", "-c", folder / "nsd.conf"],
+                                            env=peers.environment(), stdin=subprocess.DEVNULL)
+            try:
+                wait_for("nsd", self.answers)
+            except AssertionError:
+                why = (folder / "log").read_text()
+                self.close()
+                raise RuntimeError(f"nsd does not start: {why}") from None
+
+    def answers(self):
+        try:
+            socket.create_connection((self.address, 53), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(20)
+        self.dir.cleanup()
+
+
+class Company(Supervised):
+    """The suite of a domain on a host: mail.DOMAIN, listening on every address there."""
+
+    def __init__(self, host, domain, conf=None, processes=None):
+        self.host, self.domain = host, domain
+        super().__init__(["smtpd", "pop3d"], conf=conf, processes=processes)
+        self.mailboxes = []
+
+    # --- configuration: real ports and names instead of Suite's
+    def write_conf(self, name):
+        lines = ["version 1"]
+        if name == "stored":
+            lines += [f"state-dir {self.dir}/store", "scram-iterations 4096"]
+        elif name == "keyd":
+            lines += [f"state-dir {self.dir}/keys",
+                      f"certificate main {{ names {self.domain} *.{self.domain} }}"]
+        else:
+            lines += [f"hostname mail.{self.domain}"]
+        for kind in LISTENS.get(name, []):
+            self.ports[kind] = PORTS[kind]
+            lines.append(f"{kind} *:{PORTS[kind]}")
+        lines.append(self.extra.get(name, ""))
+        (self.dir / f"{name}.conf").write_text("\n".join(lines) + "\n")
+
+    def start_all(self):
+        with self.host:
+            super().start_all()
+
+    # --- the whole company goes and comes
+    def down(self, how=signal.SIGTERM):
+        """Ends hamletd and with it every daemon. SIGKILL: at once, all of them."""
+        if how == signal.SIGKILL:
+            for pid in [p["pid"] for p in self.status() if p["pid"]]:
+                os.kill(pid, how)
+        self.hamletd.send_signal(how)
+        self.hamletd.wait(30)
+
+    def up(self):
+        with self.host:
+            self.start_hamletd()
+
+    # --- its people
+    def people(self, *names):
+        """Accounts NAME@DOMAIN with the password PASSWORD."""
+        for name in names:
+            self.account(f"{name}@{self.domain}", PASSWORD)
+
+    def trust(self):
+        return ssl.create_default_context(cafile=str(self.ca))
+
+    def submit(self, sender, to, text, options=(), rcpt_options=()):
+        """Port 587 as the user: STARTTLS, AUTH. Returns the reply's text; smtplib's exceptions."""
+        with self.host:
+            s = smtplib.SMTP("127.0.0.1", 587, local_hostname="client.test", timeout=60)
+        try:
+            s._host = f"mail.{self.domain}"  # the name that the certificate has to have
+            s.starttls(context=self.trust())
+            s.login(sender, PASSWORD)
+            return submit_on(s, sender, to, text, options, rcpt_options)
+        finally:
+            s.close()
+
+    def pop(self, name):
+        """POP3S, logged in."""
+        with self.host:
+            sock = socket.create_connection(("127.0.0.1", 995), timeout=60)
+        pop = Pop3s(sock, self.trust(), f"mail.{self.domain}")
+        pop.user(f"{name}@{self.domain}")
+        pop.pass_(PASSWORD)
+        return pop
+
+    def held(self, name):
+        pop = self.pop(name)
+        n, _ = pop.stat()
+        pop.quit()
+        return n
+
+    def fetch(self, name, delete=True):
+        """The messages of a mailbox, as bytes with CRLF."""
+        pop = self.pop(name)
+        out = []
+        for i in range(1, pop.stat()[0] + 1):
+            out.append(b"".join(line + b"\r\n" for line in pop.retr(i)[1]))
+            if delete:
+                pop.dele(i)
+        pop.quit()
+        return out
+
+    def arrives(self, name, n=1, seconds=WAIT_SECONDS):
+        """Waits for the first n messages of a mailbox and fetches all that are there."""
+        wait_for(f"{n} messages for {name}@{self.domain}", lambda: self.held(name) >= n, seconds)
+        return self.fetch(name)
+
+
+class Pop3s(poplib.POP3):
+    """poplib over a connection that exists."""
+
+    def __init__(self, sock, context, name):
+        self.made = context.wrap_socket(sock, server_hostname=name)
+        super().__init__(name, 995, 60)
+
+    def _create_socket(self, timeout):
+        return self.made
+
+
+def submit_on(s, sender, to, text, options, rcpt_options):
+    code, said = s.mail(sender, options)
+    if code != 250:
+        raise smtplib.SMTPSenderRefused(code, said, sender)
+    for rcpt in to:
+        code, said = s.rcpt(rcpt, rcpt_options)
+        if code != 250:
+            raise smtplib.SMTPRecipientsRefused({rcpt: (code, said)})
+    code, said = s.data(text)
+    if code != 250:
+        raise smtplib.SMTPDataError(code, said)
+    s.quit()
+    return said.decode()
