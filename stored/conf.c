@@ -1,5 +1,5 @@
 /* The directives of stored.conf. */
-#include "stored/stored.h"
+#include "stored/dir.h"
 
 struct stored_conf conf;
 
@@ -128,5 +128,35 @@ const struct conf_directive conf_table[] = {
      .offset = AT(plus_separator),
      .def = "+",
      .help = "What stands between an account's name and a detail in its addresses; \"\": nothing."},
+    {.name = "srs-domain",
+     .type = CONF_STRING,
+     .offset = AT(srs_domain),
+     .help =
+	 "Domain of the sender that mail gets when an alias sends it to another host, so that it "
+	 "can be checked there; its mail must come here; unless given, the sender stays."},
+    {.name = "srs-lifetime",
+     .type = CONF_DURATION,
+     .offset = AT(srs_lifetime),
+     .def = "21d",
+     .min = 86400000,
+     .max = 365ull * 86400000,
+     .help = "How long what other hosts return to such a sender is sent on."},
     {.name = NULL},
 };
+
+/* Lives as long as conf. */
+static char srs_domain[256];
+
+void conf_verify(struct conf_errors *e, void *root)
+{
+	struct pool *pool = pool_new(0);
+	struct slice name;
+	(void)root;
+	if (conf.srs_domain && dir_domain_name(pool, slice_of(conf.srs_domain), &name)) {
+		str_fmt(srs_domain, sizeof(srs_domain), "%.*s", SLICE_FMT(name));
+		conf.srs_domain = srs_domain;
+	} else if (conf.srs_domain) {
+		conf_error(e, NULL, "srs-domain: \"%s\" is not a domain", conf.srs_domain);
+	}
+	pool_free(&pool);
+}

@@ -249,6 +249,10 @@ static enum ipc_err alias_add_run(struct base *b, struct ctl *c)
 		e = dir_alias_add(b, d.id, a.full, target, c->n - 1);
 	if (e == ERR_EXISTS)
 		ctl_err(c, e, "%.*s exists already (alias show, account show)", SLICE_FMT(a.full));
+	/* Its targets led somewhere before it was there: by the domain's catch-all, perhaps. */
+	struct targets t;
+	if (e == ERR_OK && dir_resolve(b, c->pool, a.full, &t) == ERR_NOTFOUND)
+		e = ctl_err(c, ERR_BAD, "%.*s would lead to itself only", SLICE_FMT(a.full));
 	return e;
 }
 

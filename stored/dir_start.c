@@ -4,6 +4,7 @@
 #include "stored/auth.h"
 #include "stored/grant.h"
 #include "stored/sql.h"
+#include "stored/srs.h"
 
 struct epoch {
 	uint64_t account, epoch;
@@ -71,6 +72,8 @@ static void start_done(struct op *op)
 		grant_key(key);
 		derive(s, "unknown users", key);
 		verifier_fake_key(key);
+		derive(s, "srs", key);
+		srs_key(key);
 		for (size_t i = 0; i < s->n; i++)
 			grant_epoch(s->epochs[i].account, s->epochs[i].epoch);
 	}

@@ -55,6 +55,8 @@ struct route_rcpt {
 	struct targets to;
 	struct account *account; /* one a target; id 0: outside */
 	bool known;
+	struct slice look; /* where it is looked for: addr, or the sender that mail returns to */
+	bool returned;     /* ... who may be outside (srs.h) */
 };
 struct route {
 	struct pool *pool; /* lives until done() */
@@ -64,6 +66,7 @@ struct route {
 	struct slice sender; /* when check_sender: must be the submitter's, or empty */
 	bool check_sender;
 	bool may_relay;   /* a notice of ours */
+	bool bounce;      /* from the null sender */
 	enum ipc_err err; /* of the whole: engine, sender */
 	const char *text;
 	void (*done)(struct route *r); /* perhaps before route_start() returns */
@@ -149,6 +152,7 @@ struct queue_to { /* one place of delivery */
 };
 struct queue_add {
 	struct slice id, sid, sender, envid, meta;
+	struct slice relay_sender; /* of what goes outside; empty: sender */
 	uint64_t account;
 	uint32_t flags;
 	uint64_t now_ms, hold_until_ms, deliver_by_ms;

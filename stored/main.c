@@ -180,6 +180,7 @@ int main(int argc, char **argv)
 	    .conf_file = "/etc/hamlet/stored.conf",
 	    .table = conf_table,
 	    .conf = &conf,
+	    .check = conf_verify,
 	    .listeners = listeners,
 	    .start = start,
 	    .sandbox = sandbox,

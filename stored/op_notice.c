@@ -182,6 +182,7 @@ static void sender_done(struct op *op)
 				  .rcpt = &t->rcpt,
 				  .n = 1,
 				  .may_relay = true,
+				  .bounce = true,
 				  .done = routed,
 				  .arg = t};
 	route_start(&t->route);

@@ -7,6 +7,7 @@
 #include "stored/dir.h"
 #include "stored/mail.h"
 #include "stored/sql.h"
+#include "stored/srs.h"
 
 enum { RCPTS_MAX = 10000, TARGETS_MAX = 100000, ADDR_MAX = 1024 };
 
@@ -114,6 +115,7 @@ void op_rcpt_check(struct request *rq)
 				  .rcpt = &k->rcpt,
 				  .n = 1,
 				  .submitter = g.account,
+				  .bounce = m->sender.len == 0,
 				  .done = check_routed,
 				  .arg = k};
 	route_start(&k->route);
@@ -297,9 +299,32 @@ static void to_shard(struct intake *j)
 
 /* --- any other: to the queue --- */
 
+/* A stranger's mail that an alias sends outside leaves from an address of ours (srs.h): the host
+ * that takes it need not believe that we may send for the stranger. */
+static enum ipc_err forward(struct base *b, struct intake *j, struct pool *pool)
+{
+	struct addr a;
+	struct domain d;
+	struct slice ours = slice_of(conf.srs_domain), sender = j->m->sender;
+	j->add.relay_sender = SLICE("");
+	if (!dir_addr(pool, sender, &a) || slice_eq(a.domain, ours))
+		return ERR_OK;
+	enum ipc_err e = dir_domain_get(b, pool, a.domain, &d);
+	if (e != ERR_NOTFOUND)
+		return e;
+	if (!srs_forward(j->rq->pool, sender, ours, j->now_ms, &j->add.relay_sender))
+		log_event(LOG_LV_INFO, NULL, "srs-not-possible", LSL("id", j->m->id),
+			  LSL("sender", sender));
+	return ERR_OK;
+}
+
 static enum ipc_err queue_run(struct base *b, struct op *op)
 {
-	return queue_add(b, &((struct intake *)op->arg)->add);
+	struct intake *j = op->arg;
+	enum ipc_err e = ERR_OK;
+	if (j->outside && !j->grant.account && j->m->sender.len && conf.srs_domain)
+		e = forward(b, j, op->pool);
+	return e == ERR_OK ? queue_add(b, &j->add) : e;
 }
 
 static void queued(struct op *op)
@@ -418,6 +443,7 @@ void op_deliver(struct request *rq)
 			   .submitter = g.account,
 			   .sender = m->sender,
 			   .check_sender = submitted,
+			   .bounce = m->sender.len == 0,
 			   .done = deliver_routed,
 			   .arg = j};
 	for (uint32_t i = 0; i < m->rcpts_n; i++)

@@ -25,6 +25,8 @@
  *   administrator while no lease on it is running. Any other result is refused (ERR_INUSE) and
  *   changes nothing. A worker that dies is the one way to a second delivery: the remote host took
  *   the message and the result was not committed (RFC 5321 4.5.4.1 prefers that to a loss).
+ * - The sender is who is told of what becomes of the message. Other hosts are told relay_sender,
+ * when there is one: made once, when the message is taken, so that every attempt has the same.
  * - Leases, holds, attempts, replies and what was told are rows: they survive everything.
  * - A notice is stored in the transaction that marks its recipients told: never twice, never lost.
  *   A message without a sender (a notice) owes none: its recipients are marked told at once.
@@ -120,6 +122,10 @@ enum ipc_err queue_add(struct base *b, struct queue_add *q)
 	db_bytes(b->db, q->meta);
 	db_u64(b->db, q->n);
 	db_u64(b->db, q->hold_until_ms);
+	if (q->relay_sender.len)
+		db_bytes(b->db, q->relay_sender);
+	else
+		db_null(b->db);
 	r = db_run(b->db);
 	if (r == DB_CONFLICT)
 		return ERR_EXISTS;

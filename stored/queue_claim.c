@@ -14,9 +14,10 @@
 enum {
 	SENDERS = 64, /* at a time */
 	BATCHES = 4,
-	FLOWS = 256,     /* looked at in one turn */
-	RCPTS = 1000,    /* of an item in one claim */
-	EXPIRED_MAX = 64 /* messages too late for their time, in one claim */
+	FLOWS = 256,       /* looked at in one turn */
+	RCPTS = 1000,      /* of an item in one claim */
+	RELAY_SENDER = 14, /* the column of QUEUE_ITEM */
+	EXPIRED_MAX = 64   /* messages too late for their time, in one claim */
 };
 #define ANSWER_MAX (IPC_FRAME_MAX / 2) /* bytes of addresses in one claim */
 
@@ -148,7 +149,7 @@ static enum ipc_err describe(struct claim *c, struct row_queued *q)
 	if (r != DB_ROW)
 		return r == DB_DONE ? ERR_NOTFOUND : work_err(c->b, r);
 	q->id = slice_copy(pool, db_col(db, 0));
-	q->sender = slice_copy(pool, db_col(db, 2));
+	q->sender = slice_copy(pool, db_col(db, db_col_null(db, RELAY_SENDER) ? 2 : RELAY_SENDER));
 	q->flags = (uint32_t)db_col_u64(db, 3);
 	q->envid = slice_copy(pool, db_col(db, 4));
 	q->created_ms = db_col_u64(db, 5);

@@ -1,7 +1,35 @@
 /* Where the recipients of a message lead: answered from the directory's cache on the loop's
  * thread when all is known there, else by one read of the directory for all of them. */
+#include "libcommon/base/clock.h"
 #include "stored/dir.h"
 #include "stored/mail.h"
+#include "stored/srs.h"
+
+/* What is returned to a sender that we made (srs.h) goes to the one that it was made of. */
+static void unwrap(struct route *r, struct route_rcpt *rc)
+{
+	struct slice to;
+	rc->err = ERR_OK;
+	rc->look = rc->addr;
+	enum srs found = conf.srs_domain ? srs_back(r->pool, rc->addr, slice_of(conf.srs_domain),
+						    clock_ms(), conf.srs_lifetime, &to)
+					 : SRS_NONE;
+	if (found == SRS_NONE)
+		return;
+	if (found == SRS_FORGED) {
+		rc->err = ERR_NOTFOUND;
+		rc->text = "no such return address";
+	} else if (found == SRS_OLD) {
+		rc->err = ERR_DENIED;
+		rc->text = "the return address is no longer valid";
+	} else if (!r->bounce) {
+		rc->err = ERR_DENIED;
+		rc->text = "a return address takes notices only";
+	} else {
+		rc->look = to;
+		rc->returned = true;
+	}
+}
 
 static bool accounts_cached(struct pool *pool, struct route_rcpt *r)
 {
@@ -18,8 +46,8 @@ static bool all_cached(struct route *r)
 	bool all = true;
 	for (size_t i = 0; i < r->n; i++) {
 		struct route_rcpt *rc = &r->rcpt[i];
-		rc->known =
-		    dir_cache_resolve(rc->addr, r->pool, &rc->to) && accounts_cached(r->pool, rc);
+		rc->known = rc->err != ERR_OK || (dir_cache_resolve(rc->look, r->pool, &rc->to) &&
+						  accounts_cached(r->pool, rc));
 		all = all && rc->known;
 	}
 	return all;
@@ -32,7 +60,7 @@ static bool is_answer(enum ipc_err e)
 
 static enum ipc_err look_up(struct base *b, struct pool *pool, struct route_rcpt *rc)
 {
-	enum ipc_err e = dir_resolve(b, pool, rc->addr, &rc->to);
+	enum ipc_err e = dir_resolve(b, pool, rc->look, &rc->to);
 	if (e != ERR_OK)
 		return e;
 	rc->account = pool_alloc(pool, (rc->to.n + 1) * sizeof(*rc->account));
@@ -79,16 +107,18 @@ static void pass_over_disabled(struct route_rcpt *rc)
 	rc->to.n = kept;
 }
 
-/* An address outside is a target only for those who may relay. */
+/* An address outside is a target only for those who may relay, and for what is returned to it. */
 static void judge(struct route *r, struct route_rcpt *rc)
 {
-	if (rc->err == ERR_NOTLOCAL && (r->submitter || r->may_relay)) {
+	if (rc->text)
+		return; /* by unwrap() */
+	if (rc->err == ERR_NOTLOCAL && (r->submitter || r->may_relay || rc->returned)) {
 		rc->err = ERR_OK;
 		rc->to = (struct targets){.t = pool_alloc(r->pool, sizeof(struct target)),
 					  .n = 1,
 					  .kind = RCPT_RELAY,
 					  .canonical = rc->addr};
-		rc->to.t[0].address = rc->addr;
+		rc->to.t[0].address = rc->look;
 		rc->account = pool_alloc(r->pool, sizeof(*rc->account));
 	} else if (rc->err == ERR_NOTLOCAL) {
 		rc->text = "relaying is not permitted";
@@ -120,7 +150,7 @@ static void on_loop(struct op *op)
 		struct route_rcpt *rc = &r->rcpt[i];
 		if (rc->known || rc->err != ERR_OK)
 			continue;
-		dir_cache_put_resolve(rc->addr, r->generation, &rc->to);
+		dir_cache_put_resolve(rc->look, r->generation, &rc->to);
 		for (size_t k = 0; k < rc->to.n; k++)
 			if (rc->to.t[k].account)
 				dir_cache_put_account(r->generation, &rc->account[k]);
@@ -135,6 +165,8 @@ void route_start(struct route *r)
 {
 	r->err = ERR_OK;
 	r->generation = dir_generation();
+	for (size_t i = 0; i < r->n; i++)
+		unwrap(r, &r->rcpt[i]);
 	if (all_cached(r) && !(r->check_sender && r->sender.len)) {
 		finish(r);
 		return;

@@ -4,6 +4,7 @@
  *              msgid is unique: it is stored once however often it is handed in. open: recipients
  *              not finished; owed: recipients of which the sender is to be told. With both at 0
  *              finished_ms is set and the body let go. Finished items stay for traces.
+ *              relay_sender: the sender that other hosts are told (srs.h).
  *              notice_ms: when the notice is due, or a lease on it (notice_worker) runs out.
  * queue_rcpts  one row a place of delivery. outside 0: an account in a shard. state: enum
  *              queue_state; due ones are taken from due_ms on. A lease is a due_ms in the future
@@ -96,5 +97,7 @@ static const char *const versions[] = {
     " GROUP BY submitter, domain;"
     "INSERT INTO queue_senders (submitter, due_ms, turn)"
     " SELECT submitter, MIN(due_ms), 0 FROM queue_flows GROUP BY submitter;",
+    /* 4: forwarded mail leaves from an address of ours */
+    "ALTER TABLE queue_items ADD COLUMN relay_sender BYTEA;", /* NULL: sender */
 };
 const struct schema schema_queue = {"queue", versions, sizeof(versions) / sizeof(versions[0])};

@@ -27,9 +27,12 @@ struct stored_conf {
 	uint64_t segment_size;      /* bytes after which a new segment file starts */
 	uint64_t delay_notice;      /* ms after which a sender is told of a delay, 0: never */
 	const char *plus_separator; /* "+", "" for none */
+	const char *srs_domain;     /* lower case; NULL: forwarded mail keeps its sender */
+	uint64_t srs_lifetime;      /* ms */
 };
 extern struct stored_conf conf;
 extern const struct conf_directive conf_table[];
+conf_check conf_verify;
 
 /* Set by main.c: answers what is being worked on, then leaves to be started again. */
 extern void (*stored_restart)(void);

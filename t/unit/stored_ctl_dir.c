@@ -137,6 +137,11 @@ static void aliases_lead_somewhere(void **state)
 	FAILS("alias add x@c.test alice@a.test", NULL, ERR_NOTFOUND, "no domain");
 	OK("alias delete info@a.test", NULL);
 	FAILS("alias delete info@a.test", NULL, ERR_NOTFOUND, "no alias");
+	OK("domain set a.test catch-all=alice@a.test", NULL);
+	OK("alias add one@a.test two@a.test", NULL);
+	FAILS("alias add two@a.test one@a.test", NULL, ERR_BAD, "would lead to itself only");
+	FAILS("alias show two@a.test", NULL, ERR_NOTFOUND, "no alias");
+	OK("alias add two@a.test one@a.test ext@outside.example", NULL);
 }
 
 static void a_catch_all_leads_somewhere(void **state)

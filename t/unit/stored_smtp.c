@@ -166,6 +166,102 @@ static void the_outside_stays_due(void **state)
 	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM bodies"), 1);
 }
 
+/* --- the sender of forwarded mail --- */
+
+static void forwards_from_us(void)
+{
+	conf.srs_domain = "a.test";
+	conf.srs_lifetime = UINT64_C(21) * 86400000;
+}
+
+/* What the next host is told of the one message that waits. */
+static struct slice sender_outside(void)
+{
+	struct msg_queue_claim m = {.worker = SLICE("w"), .max = 10, .lease_ms = 60000};
+	const struct msg_queue_items *q = ask(smtpd, MSG_queue_claim, &m, MSG_queue_items);
+	assert_int_equal(q->items_n, 1);
+	return q->items[0].sender;
+}
+
+static enum ipc_err returned(struct slice addr, const char *sender)
+{
+	struct msg_rcpt_check m = {
+	    .grant = SLICE(""), .sender = slice_of(sender), .rcpt = addr, .size = 5};
+	struct answer a = {0};
+	assert_true(peer_call(smtpd, MSG_rcpt_check, &m, on_answer, &a) != 0);
+	turn(&a.here);
+	if (a.type == MSG_error)
+		return (enum ipc_err)((const struct msg_error *)a.msg)->code;
+	assert_int_equal(((const struct msg_rcpt_ok *)a.msg)->kind, RCPT_RELAY);
+	return ERR_OK;
+}
+
+static void forwarded_mail_leaves_from_us_and_returns(void **state)
+{
+	(void)state;
+	forwards_from_us();
+	struct row_rcpt to[] = {TO("away@a.test"), TO("alice@a.test")};
+	struct msg_deliver m = message("m1", to, 2, "hello");
+	assert_int_equal(send_it(&m), ERR_OK);
+	assert_int_equal(send_it(&m), ERR_OK); /* again: the same one */
+	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM queue_items WHERE sender ="
+				     " CAST('who@elsewhere.example' AS BLOB)"),
+			 1);
+	struct slice srs = sender_outside();
+	assert_true(slice_starts(srs, "SRS0="));
+	assert_non_null(memmem(srs.p, srs.len, "=elsewhere.example=who@a.test", 29));
+
+	for (int i = 0; i < 2; i++) { /* from the directory, then from its cache */
+		assert_int_equal(returned(srs, ""), ERR_OK);
+		assert_int_equal(returned(srs, "x@elsewhere.example"), ERR_DENIED);
+	}
+	char *forged = pool_strndup(run_pool, srs.p, srs.len);
+	forged[srs.len - 8] ^= 2;
+	assert_int_equal(returned(slice_of(forged), ""), ERR_NOTFOUND);
+	assert_int_equal(returned(SLICE("someone@elsewhere.example"), ""), ERR_NOTLOCAL);
+
+	to[0].addr = srs;
+	struct msg_deliver back = message("m2", to, 1, "undeliverable");
+	assert_int_equal(send_it(&back), ERR_DENIED);
+	back.sender = SLICE("");
+	assert_int_equal(send_it(&back), ERR_OK);
+	assert_int_equal(
+	    read_sql(0, "SELECT COUNT(*) FROM queue_rcpts JOIN queue_items ON id = item"
+			" WHERE outside = 1 AND addr = CAST('who@elsewhere.example' AS BLOB)"
+			" AND relay_sender IS NULL AND LENGTH(sender) = 0"),
+	    1);
+	move_clock(INT64_C(22) * 86400000);
+	assert_int_equal(returned(srs, ""), ERR_DENIED);
+	move_clock(-INT64_C(22) * 86400000);
+}
+
+static void other_senders_stay(void **state)
+{
+	(void)state;
+	static const char *const senders[] = {"carol@a.test", "", "who@elsewhere.example"};
+	char id[] = "m0";
+	for (size_t i = 0; i < 3; i++) {
+		struct row_rcpt to[] = {TO("away@a.test")};
+		if (i < 2)
+			forwards_from_us();
+		else
+			conf.srs_domain = NULL;
+		id[1]++;
+		struct msg_deliver m = message(id, to, 1, "hello");
+		m.sender = slice_of(senders[i]);
+		assert_int_equal(send_it(&m), ERR_OK);
+		assert_true(slice_eqs(sender_outside(), senders[i]));
+	}
+	/* Without srs-domain such an address is one like any other. */
+	assert_int_equal(returned(SLICE("SRS0=AAAAAA=AA=y.example=x@a.test"), ""), ERR_NOTFOUND);
+}
+
+static int running_teardown_srs(void **state)
+{
+	conf.srs_domain = NULL;
+	return running_teardown(state);
+}
+
 static void without_a_grant_nothing_is_relayed(void **state)
 {
 	(void)state;
@@ -415,7 +511,8 @@ static void malformed_requests_are_refused(void **state)
 	assert_int_equal(ask_error(smtpd, MSG_deliver, &m), ERR_BAD);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, running_setup, running_teardown)
+#define T(f)   cmocka_unit_test_setup_teardown(f, running_setup, running_teardown)
+#define SRS(f) cmocka_unit_test_setup_teardown(f, running_setup, running_teardown_srs)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +525,8 @@ int main(void)
 	    T(again_is_answered_as_before),
 	    T(several_shards_go_by_the_queue),
 	    T(the_outside_stays_due),
+	    SRS(forwarded_mail_leaves_from_us_and_returns),
+	    SRS(other_senders_stay),
 	    T(without_a_grant_nothing_is_relayed),
 	    T(lmtp_answers_for_each),
 	    T(a_large_body_comes_as_a_descriptor),
