@@ -72,6 +72,13 @@ const struct conf_directive conf_table[] = {
      0, NULL, "How long a whole message may take."},
     {"store-timeout", CONF_DURATION, F(store_timeout), 0, "2m", SECOND, HOUR, NULL, NULL, 0, NULL,
      "How long a command waits for a store that restarts before it is answered 451."},
+    {"relay", CONF_BLOCK, F(out.relay), 0, NULL, 0, 0, NULL, relay_table,
+     sizeof(struct relay_block), NULL, "Mail that goes out."},
+    {"dns", CONF_BLOCK, F(out.dns), 0, NULL, 0, 0, NULL, dns_table, sizeof(struct dns_block), NULL,
+     "How the hosts that take mail are looked up."},
+    {"route", CONF_BLOCK, F(out.routes), CONF_MULTI | CONF_ARGS, NULL, 0, 0, NULL, route_table,
+     sizeof(struct route_block), "DOMAIN ...",
+     "How mail for some domains goes: a domain, .domain for what is below it, * for all others."},
     {NULL, CONF_BOOL, 0, 0, NULL, 0, 0, NULL, NULL, 0, NULL, NULL},
 };
 
@@ -112,6 +119,7 @@ void conf_verify(struct conf_errors *e, void *root)
 	if (conf.banner_delay && conf.early_talkers != EARLY_REFUSE)
 		conf_error(e, NULL, "banner-delay: needs early-talkers refuse");
 	default_names();
+	relay_conf_check(e, &conf.out);
 }
 
 static void add(struct pool *pool, struct listen_spec *at, size_t *n, const struct conf_list *l,

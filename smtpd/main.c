@@ -3,6 +3,12 @@
 #include "libcommon/net/daemon.h"
 #include "smtpd/smtpd.h"
 
+static void start(void)
+{
+	relay_conf_start();
+	backend_start();
+}
+
 static void run(void)
 {
 	/* backend_start() reports readiness when the store and a certificate are there. */
@@ -24,7 +30,7 @@ int main(int argc, char **argv)
 	    .check = conf_verify,
 	    .listeners = conf_listeners,
 	    .listen_ops = &session_listen_ops,
-	    .start = backend_start,
+	    .start = start,
 	    .sandbox = sandbox,
 	    .run = run,
 	    .drain = session_drain,

@@ -18,6 +18,7 @@
 #include "libcommon/net/listen.h"
 #include "libcommon/net/loop.h"
 #include "libcommon/net/stream.h"
+#include "smtpd/relay_conf.h"
 
 /* --- conf.c ---------------------------------------------------------------------------- */
 struct smtpd_conf {
@@ -42,6 +43,7 @@ struct smtpd_conf {
 	uint64_t connections;
 	uint64_t connections_per_address;
 	uint64_t command_timeout, data_timeout, message_timeout, store_timeout; /* ms */
+	struct relay_blocks out;
 };
 enum early { EARLY_ACCEPT, EARLY_REFUSE };
 extern struct smtpd_conf conf;

@@ -122,22 +122,25 @@ static void block_read(struct apply *a, const struct conf_directive *table,
 	size_t count = 0;
 	for (const struct conf_directive *d = table; d->name; d++)
 		count++;
-	bool *seen = pool_alloc(a->pool, count + 1);
+	struct conf_where *given = pool_alloc(a->pool, (count + 1) * sizeof(*given));
+	if (name) /* the file itself is no block */
+		((struct conf_block *)out)->given = given;
 	for (const struct conf_node *n = nodes; n; n = n->next) {
 		const struct conf_directive *d = directive_find(table, n->word[0]);
 		if (!d) {
 			unknown(a, table, n);
 			continue;
 		}
-		if (seen[d - table] && !(d->flags & CONF_MULTI)) {
+		if (given[d - table].line && !(d->flags & CONF_MULTI)) {
 			conf_error(a->e, &n->where, "%s: is given twice", d->name);
 			continue;
 		}
-		seen[d - table] = true;
+		if (!given[d - table].line)
+			given[d - table] = n->where;
 		node_apply(a, d, n, (char *)out + d->offset);
 	}
 	for (const struct conf_directive *d = table; d->name; d++) {
-		if (seen[d - table])
+		if (given[d - table].line)
 			continue;
 		/* A block that is not there needs nothing inside it. */
 		if ((d->flags & CONF_NEEDED) && !name)
@@ -145,6 +148,38 @@ static void block_read(struct apply *a, const struct conf_directive *table,
 		else if ((d->flags & CONF_NEEDED) && where)
 			conf_error(a->e, where, "%s: %s is missing", name, d->name);
 		default_apply(a, d, (char *)out + d->offset);
+	}
+}
+
+const struct conf_where *conf_given(const struct conf_block *b, const struct conf_directive *table,
+				    const char *name)
+{
+	const struct conf_where *w = &b->given[directive_find(table, name) - table];
+	return w->line ? w : NULL;
+}
+
+static size_t field_size(const struct conf_directive *d)
+{
+	if (d->flags & CONF_MULTI)
+		return sizeof(struct conf_list);
+	return d->type == CONF_BLOCK ? d->block_size : conf_value_size(d->type);
+}
+
+void conf_inherit(const struct conf_directive *table, void *to, const void *from)
+{
+	struct conf_where *have = ((struct conf_block *)to)->given;
+	const struct conf_where *said = ((const struct conf_block *)from)->given;
+	for (size_t i = 0; table[i].name; i++) {
+		void *field = (char *)to + table[i].offset;
+		const void *source = (const char *)from + table[i].offset;
+		if (!said[i].line)
+			continue;
+		if (!have[i].line) {
+			memcpy(field, source, field_size(&table[i]));
+			have[i] = said[i];
+		} else if (table[i].type == CONF_BLOCK && !(table[i].flags & CONF_MULTI)) {
+			conf_inherit(table[i].block, field, source);
+		}
 	}
 }
 

@@ -36,9 +36,14 @@ enum conf_type {
 #define CONF_OPTBLK  16u /* CONF_BLOCK: the { } may be left out */
 #define CONF_EXISTS  32u /* CONF_PATH: must exist and be readable */
 
+struct conf_where {
+	const char *file;
+	unsigned line, col;
+};
 struct conf_words {
 	const char **w; /* NULL-terminated as well */
 	size_t n;
+	struct conf_where where; /* of the first word, of a CONF_WORDS */
 };
 struct conf_addr {
 	struct sockaddr_storage sa;
@@ -49,12 +54,8 @@ struct conf_net {
 	struct sockaddr_storage sa;
 	unsigned bits;
 };
-struct conf_where {
-	const char *file;
-	unsigned line, col;
-};
 /* The field of a CONF_MULTI directive: items of the type, in file order. For CONF_BLOCK each
- * item is the block's struct, whose first member must be struct conf_block. */
+ * item is the block's struct. The first member of any block's struct is struct conf_block. */
 struct conf_list {
 	void **item;
 	size_t n;
@@ -63,6 +64,7 @@ struct conf_block {
 	struct conf_words args;
 	struct conf_where where;
 	bool present;
+	struct conf_where *given; /* of each directive of the block's table; line 0: not given */
 };
 
 struct conf_directive {
@@ -75,7 +77,7 @@ struct conf_directive {
 	const char *const *names;           /* CONF_ENUM: NULL-terminated */
 	const struct conf_directive *block; /* CONF_BLOCK: its table ... */
 	size_t block_size;                  /* ... and the size of its struct */
-	const char *arg;                    /* CONF_BLOCK: what its words are called, for docs */
+	const char *arg;                    /* what its words are called, for docs */
 	const char *help;                   /* one sentence, goes to the man page */
 };
 
@@ -93,6 +95,14 @@ int conf_parse(struct pool *pool, const char *name, const char *text, size_t len
 	       const struct conf_directive *table, void *out, conf_check *check, FILE *err);
 void conf_error(struct conf_errors *e, const struct conf_where *w, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Where the directive stands in the block (the first, of several); NULL: it is not given. */
+const struct conf_where *conf_given(const struct conf_block *b, const struct conf_directive *table,
+				    const char *name);
+/* What `to` does not give and `from`, a block of the same table, does is copied, and counts as
+ * given there. Blocks inside are taken directive by directive. */
+void conf_inherit(const struct conf_directive *table, void *to, const void *from);
+/* A path as CONF_PATH takes it: a relative one starts at the folder of the file `where`. */
+const char *conf_path(struct pool *pool, const struct conf_where *where, const char *path);
 /* -nn: prints what was understood, as config text that reads back the same. */
 void conf_dump(FILE *f, const struct conf_directive *table, const void *conf);
 /* The directive table as mdoc list items, for the man page. */

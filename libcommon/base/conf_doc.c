@@ -71,10 +71,12 @@ static void mdoc_args(FILE *f, const struct conf_directive *d)
 	    [CONF_BOOL] = "on | off",     [CONF_INT] = "number",  [CONF_SIZE] = "size",
 	    [CONF_DURATION] = "duration", [CONF_STRING] = "text", [CONF_WORDS] = "word ...",
 	    [CONF_ADDR] = "address:port", [CONF_NET] = "network", [CONF_PATH] = "file"};
+	if (d->arg)
+		fprintf(f, " Ar %s", d->arg);
 	if (d->type == CONF_BLOCK) {
-		if (d->arg)
-			fprintf(f, " Ar %s", d->arg);
 		fputs(" { ... }", f);
+	} else if (d->arg) {
+		return;
 	} else if (d->type == CONF_ENUM) {
 		for (int i = 0; d->names[i]; i++)
 			fprintf(f, "%s Cm %s", i ? " |" : "", d->names[i]);

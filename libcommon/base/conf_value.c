@@ -199,15 +199,19 @@ bool conf_net_has(const struct conf_net *n, const struct sockaddr *sa)
 	return rest == 0 || ((want[whole] ^ have[whole]) >> (8 - rest)) == 0;
 }
 
+const char *conf_path(struct pool *pool, const struct conf_where *where, const char *path)
+{
+	const char *slash = where->file ? strrchr(where->file, '/') : NULL;
+	if (path[0] == '/' || !slash)
+		return path;
+	return pool_printf(pool, "%.*s/%s", (int)(slash - where->file), where->file, path);
+}
+
 static bool read_path(struct pool *pool, struct conf_errors *e, const struct conf_directive *d,
 		      const struct conf_node *n, const char **out)
 {
 	struct conf_where w;
-	const char *slash = n->where.file ? strrchr(n->where.file, '/') : NULL;
-	*out = n->word[1];
-	if (n->word[1][0] != '/' && slash)
-		*out = pool_printf(pool, "%.*s/%s", (int)(slash - n->where.file), n->where.file,
-				   n->word[1]);
+	*out = conf_path(pool, &n->where, n->word[1]);
 	if ((d->flags & CONF_EXISTS) && access(*out, R_OK) != 0) {
 		conf_error(e, at(n, 1, &w), "%s: %s: cannot be read", d->name, *out);
 		return false;
@@ -253,6 +257,7 @@ bool conf_value_read(struct pool *pool, struct conf_errors *e, const struct conf
 		return i >= 0;
 	case CONF_WORDS:
 		((struct conf_words *)field)->n = n->n - 1;
+		((struct conf_words *)field)->where = *at(n, 1, &w);
 		((struct conf_words *)field)->w = pool_alloc(pool, n->n * sizeof(char *));
 		memcpy(((struct conf_words *)field)->w, n->word + 1, (n->n - 1) * sizeof(char *));
 		return true;

@@ -20,6 +20,7 @@ struct tls_ctx {
 	gnutls_datum_t ticket; /* of a context over files */
 	gnutls_datum_t alpn[ALPN_MAX];
 	unsigned alpn_n;
+	unsigned trusted;
 };
 
 /* Gives the certificate back that a session holds. It stands in the session's database pointer,
@@ -101,11 +102,16 @@ struct tls_ctx *tls_server_ctx_files(const char *cert, const char *key, const ch
 struct tls_ctx *tls_client_ctx(const char *ca_file, const char *const *alpn)
 {
 	struct tls_ctx *c = ctx_new(false, alpn);
-	if (ca_file)
-		gnutls_certificate_set_x509_trust_file(c->cred, ca_file, GNUTLS_X509_FMT_PEM);
-	else
-		gnutls_certificate_set_x509_system_trust(c->cred);
+	int n = ca_file
+		    ? gnutls_certificate_set_x509_trust_file(c->cred, ca_file, GNUTLS_X509_FMT_PEM)
+		    : gnutls_certificate_set_x509_system_trust(c->cred);
+	c->trusted = n > 0 ? (unsigned)n : 0;
 	return c;
+}
+
+unsigned tls_ctx_trusted(const struct tls_ctx *c)
+{
+	return c->trusted;
 }
 
 void tls_ctx_free(struct tls_ctx **p)

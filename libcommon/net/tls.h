@@ -36,8 +36,10 @@ struct tls_ctx *tls_server_ctx(struct tls_keys *keys, const char *const *alpn);
  * on failure. */
 struct tls_ctx *tls_server_ctx_files(const char *cert, const char *key, const char *const *alpn,
 				     const char **why);
-/* ca_file NULL: system trust. */
+/* ca_file NULL: system trust. The files are read now. */
 struct tls_ctx *tls_client_ctx(const char *ca_file, const char *const *alpn);
+/* How many authorities a client context trusts; 0: the file could not be read or has none. */
+unsigned tls_ctx_trusted(const struct tls_ctx *c);
 void tls_ctx_free(struct tls_ctx **c);
 /* True when a handshake can be offered now (a certificate is there). */
 bool tls_ctx_ready(struct tls_ctx *c);
