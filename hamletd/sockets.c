@@ -93,6 +93,13 @@ static int unix_clear(const struct sockaddr_un *un)
 	return unlink(un->sun_path) == 0 ? 0 : errno;
 }
 
+/* CAP_CHOWN: the role's user, and nobody else, may connect. The descriptor gets the same owner, so
+ * that the server knows whom to expect in a jail where the file cannot be seen. */
+static bool unix_own(int fd, const char *path, uid_t uid, gid_t gid)
+{
+	return !jail_can_ids() || (chown(path, uid, gid) == 0 && fchown(fd, uid, gid) == 0);
+}
+
 int sockets_unix(const char *path, uid_t uid, gid_t gid, mode_t mode)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -107,8 +114,7 @@ int sockets_unix(const char *path, uid_t uid, gid_t gid, mode_t mode)
 		bool ok = fd >= 0 && bind(fd, (struct sockaddr *)&un, sizeof(un)) == 0;
 		err = errno;
 		umask(old);
-		/* CAP_CHOWN: the role's user, and nobody else, may connect. */
-		if (ok && jail_can_ids() && chown(path, uid, gid) != 0)
+		if (ok && !unix_own(fd, path, uid, gid))
 			ok = false, err = errno;
 		if (ok && (chmod(path, mode) != 0 || listen(fd, BACKLOG) != 0))
 			ok = false, err = errno;
@@ -166,8 +172,8 @@ int sockets_bind(struct sockets *s, const struct hamlet_conf *c, const struct co
 			continue;
 		if (k->fd >= 0) {
 			/* Kept; the user of the role may be another one now. */
-			if (k->proto == PROTO_UNIX && k->owner && jail_can_ids() &&
-			    chown(unix_path(k), conf_role_uid(c, k->owner), (gid_t)-1) != 0)
+			if (k->proto == PROTO_UNIX && k->owner &&
+			    !unix_own(k->fd, unix_path(k), conf_role_uid(c, k->owner), (gid_t)-1))
 				return errno;
 			continue;
 		}

@@ -60,13 +60,14 @@ struct conn_ops {
 	void (*on_close)(struct conn *c);
 };
 struct conn_kept; /* a request's memory, kept beyond on_request */
-/* Starts serving connections on the listening fd; the role is the socket's. allow_uid: -1 any,
- * else SO_PEERCRED must match (root always does). Credit: request bytes that one connection
- * may have unanswered. */
+/* Starts serving connections on the listening fd; the role is the socket's. allow_uid: what
+ * SO_PEERCRED must say (root always may; -1: nobody else). Credit: request bytes that one
+ * connection may have unanswered. */
 void conn_serve(int listen_fd, enum role role, long allow_uid, uint64_t credit, uint64_t epoch,
 		const struct conn_ops *ops);
-/* The user that owns the file of a listening Unix socket; -1 when it cannot be seen (in a jail,
- * where the file's mode alone has to keep others out). */
+/* The user that may connect to a listening Unix socket: the owner of its file, or, where that
+ * cannot be seen (in a jail), of the descriptor itself, to which hamletd gives the same owner.
+ * -1: not a socket. */
 long conn_socket_owner(int listen_fd);
 /* Closes all listening sockets and connections (on_close is called for each, from the loop). */
 void conn_serve_end(void);

@@ -298,10 +298,11 @@ static bool allowed(const struct server *s, int fd, int *pid)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
 		return false;
 	*pid = cred.pid;
-	if (s->allow_uid < 0 || cred.uid == 0 || (long)cred.uid == s->allow_uid)
+	if (cred.uid == 0 || (long)cred.uid == s->allow_uid)
 		return true;
 	log_event(LOG_LV_WARN, NULL, "ipc-refused", LS("role", role_name(s->role)),
-		  LI("pid", cred.pid), LU("uid", cred.uid), LS("reason", "another user's socket"));
+		  LI("pid", cred.pid), LU("uid", cred.uid), LI("owner", s->allow_uid),
+		  LS("reason", "another user's socket"));
 	return false;
 }
 
@@ -394,10 +395,10 @@ long conn_socket_owner(int listen_fd)
 	struct sockaddr_un sa = {0};
 	socklen_t len = sizeof(sa);
 	struct stat st;
-	if (getsockname(listen_fd, (struct sockaddr *)&sa, &len) != 0 || !sa.sun_path[0] ||
-	    lstat(sa.sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
-		return -1;
-	return (long)st.st_uid;
+	if (getsockname(listen_fd, (struct sockaddr *)&sa, &len) == 0 && sa.sun_path[0] &&
+	    lstat(sa.sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
+		return (long)st.st_uid;
+	return fstat(listen_fd, &st) == 0 && S_ISSOCK(st.st_mode) ? (long)st.st_uid : -1;
 }
 
 static void on_server_closed(uv_handle_t *h)

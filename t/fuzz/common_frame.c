@@ -46,7 +46,7 @@ static void start(void)
 	if (bind(fd, (struct sockaddr *)&where, sizeof(sa_family_t)) != 0 || listen(fd, 8) != 0 ||
 	    getsockname(fd, (struct sockaddr *)&where, &where_len) != 0)
 		abort();
-	conn_serve(fd, ROLE_SMTPD, -1, 4096, 1, &OPS);
+	conn_serve(fd, ROLE_SMTPD, (long)getuid(), 4096, 1, &OPS);
 }
 
 static int dial(void)

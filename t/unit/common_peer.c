@@ -19,7 +19,7 @@
 #include "libcommon/ipc/store.h"
 #include "libcommon/net/loop.h"
 
-enum { CREDIT = 100000, HELD_MAX = 64, BIG = 3 << 20 };
+enum { CREDIT = 100000, HELD_MAX = 64, BIG = 3 << 20, PATIENCE_MS = 30000 };
 
 static char dir[64], path[96];
 static int backlog; /* a second fd of the listening socket, as hamletd has one */
@@ -87,9 +87,14 @@ static void on_conn_close(struct conn *c)
 }
 static const struct conn_ops SERVICE = {on_request, on_conn_close};
 
-static void serve(long uid)
+static void serve_for(long uid)
 {
 	conn_serve(fcntl(backlog, F_DUPFD_CLOEXEC, 3), ROLE_SMTPD, uid, CREDIT, 7, &SERVICE);
+}
+
+static void serve(void)
+{
+	serve_for((long)getuid());
 }
 
 static void answer_held(void)
@@ -149,14 +154,14 @@ static void on_guard(struct timer *t)
 	late = true;
 }
 
-#define RUN_UNTIL(cond)                                  \
-	do {                                             \
-		late = false;                            \
-		timer_set(&guard, 8000, on_guard);       \
-		while (!(cond) && !late)                 \
-			uv_run(loop_get(), UV_RUN_ONCE); \
-		timer_clear(&guard);                     \
-		assert_true(cond);                       \
+#define RUN_UNTIL(cond)                                   \
+	do {                                              \
+		late = false;                             \
+		timer_set(&guard, PATIENCE_MS, on_guard); \
+		while (!(cond) && !late)                  \
+			uv_run(loop_get(), UV_RUN_ONCE);  \
+		timer_clear(&guard);                      \
+		assert_true(cond);                        \
 	} while (0)
 
 static void turns(unsigned n)
@@ -201,7 +206,7 @@ static void calls_are_pipelined_and_answered(void **state)
 	for (unsigned i = 1; i <= 100; i++)
 		assert_int_not_equal(ask(p, i), 0); /* before there is a service: they wait */
 	assert_false(peer_up(p));
-	serve(-1);
+	serve();
 	RUN_UNTIL(answers == 100);
 	assert_true(peer_up(p));
 	assert_int_equal(ups, 1);
@@ -218,7 +223,7 @@ static void calls_are_pipelined_and_answered(void **state)
 static void a_broken_link_loses_those_in_flight_and_reconnects(void **state)
 {
 	(void)state;
-	serve(-1);
+	serve();
 	hold = true;
 	struct peer *p = peer_connect(path, ROLE_SMTPD, on_up, NULL);
 	for (unsigned i = 1; i <= 3; i++)
@@ -233,7 +238,7 @@ static void a_broken_link_loses_those_in_flight_and_reconnects(void **state)
 	ask(p, 9); /* waits for the next service */
 	turns(5);
 	assert_int_equal(answers, 3);
-	serve(-1);
+	serve();
 	RUN_UNTIL(answers == 4);
 	assert_int_equal(last_value, 9);
 	assert_int_equal(ups, 2);
@@ -243,7 +248,7 @@ static void a_broken_link_loses_those_in_flight_and_reconnects(void **state)
 static void cancelled_calls_are_not_answered(void **state)
 {
 	(void)state;
-	serve(-1);
+	serve();
 	hold = true;
 	struct peer *p = peer_connect(path, ROLE_SMTPD, on_up, NULL);
 	peer_cancel(p, ask(p, 7)); /* while it waits: never sent */
@@ -263,7 +268,7 @@ static void cancelled_calls_are_not_answered(void **state)
 static void watches_are_pushed_until_cancelled(void **state)
 {
 	(void)state;
-	serve(-1);
+	serve();
 	struct peer *p = peer_connect(path, ROLE_SMTPD, on_up, NULL);
 	struct msg_watch m = {.kind = WATCH_QUEUE};
 	uint32_t id = peer_call(p, MSG_watch, &m, on_answer, NULL);
@@ -287,7 +292,7 @@ static void watches_are_pushed_until_cancelled(void **state)
 static void a_broken_watch_is_told(void **state)
 {
 	(void)state;
-	serve(-1);
+	serve();
 	struct peer *p = peer_connect(path, ROLE_SMTPD, on_up, NULL);
 	struct msg_watch m = {.kind = WATCH_QUEUE};
 	peer_call(p, MSG_watch, &m, on_answer, NULL);
@@ -300,7 +305,7 @@ static void a_broken_watch_is_told(void **state)
 static void large_bodies_go_by_memfd(void **state)
 {
 	(void)state;
-	serve(-1);
+	serve();
 	struct peer *p = peer_connect(path, ROLE_SMTPD, on_up, NULL);
 	int fd = body_memfd("test");
 	char *bytes = calloc(1, BIG);
@@ -336,7 +341,7 @@ static void bodies_that_can_change_are_not_mapped(void **state)
 static void credit_bounds_what_is_unanswered(void **state)
 {
 	(void)state;
-	serve(-1);
+	serve();
 	hold = true;
 	struct peer *p = peer_connect(path, ROLE_SMTPD, on_up, NULL);
 	for (int i = 0; i < 10; i++)
@@ -373,7 +378,7 @@ static void free_in_callback(void *arg, enum msg_type type, const void *msg)
 static void a_client_may_end_in_its_callback(void **state)
 {
 	(void)state;
-	serve(-1);
+	serve();
 	struct peer *p = peer_connect(path, ROLE_SMTPD, on_up, NULL);
 	struct msg_sender_check m = {.sender = SLICE("abc")};
 	peer_call(p, MSG_sender_check, &m, free_in_callback, &p);
@@ -431,7 +436,7 @@ static void expect_end(int fd)
 static void another_role_is_refused(void **state)
 {
 	(void)state;
-	serve(-1);
+	serve();
 	struct msg_hello m = {.version = IPC_VERSION, .role = ROLE_CTL};
 	int fd = dial();
 	say(fd, MSG_hello, 0, &m, 0);
@@ -442,7 +447,7 @@ static void another_role_is_refused(void **state)
 static void another_version_is_refused(void **state)
 {
 	(void)state;
-	serve(-1);
+	serve();
 	struct msg_hello m = {.version = IPC_VERSION + 1, .role = ROLE_SMTPD};
 	int fd = dial();
 	say(fd, MSG_hello, 0, &m, 0);
@@ -452,7 +457,7 @@ static void another_version_is_refused(void **state)
 static void requests_before_the_hello_are_refused(void **state)
 {
 	(void)state;
-	serve(-1);
+	serve();
 	struct msg_watch m = {0};
 	int fd = dial();
 	say(fd, MSG_watch, 1, &m, 0);
@@ -462,7 +467,7 @@ static void requests_before_the_hello_are_refused(void **state)
 static void forbidden_messages_end_it(void **state)
 {
 	(void)state;
-	serve(-1);
+	serve();
 	struct msg_pop_open m = {0};
 	int fd = dial();
 	say(fd, MSG_hello, 0, &RIGHT, 0);
@@ -474,7 +479,7 @@ static void forbidden_messages_end_it(void **state)
 static void malformed_messages_end_it(void **state)
 {
 	(void)state;
-	serve(-1);
+	serve();
 	struct msg_watch m = {0};
 	int fd = dial();
 	say(fd, MSG_hello, 0, &RIGHT, 0);
@@ -485,7 +490,7 @@ static void malformed_messages_end_it(void **state)
 static void a_request_id_in_use_ends_it(void **state)
 {
 	(void)state;
-	serve(-1);
+	serve();
 	hold = true;
 	struct msg_sender_check m = {0};
 	int fd = dial();
@@ -509,7 +514,7 @@ static void unread_answers_stop_requests(void **state)
 	(void)state;
 	enum { MANY = 100000 };
 	const struct msg_sender_check m = {.sender = SLICE("abc")};
-	serve(-1);
+	serve();
 	int fd = dial();
 	say(fd, MSG_hello, 1, &RIGHT, 0);
 	struct buf wire = {0};
@@ -529,6 +534,22 @@ static void unread_answers_stop_requests(void **state)
 	buf_free(&wire);
 }
 
+/* Whether a process of that user is let in. */
+static bool lets_in(uid_t uid)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		const char *why;
+		if (setuid(uid) != 0)
+			_exit(9);
+		_exit(peer_sync_open(path, ROLE_SMTPD, PATIENCE_MS, &why) ? 0 : 1);
+	}
+	int status = -1;
+	RUN_UNTIL(exited(pid, &status));
+	assert_true(WEXITSTATUS(status) <= 1);
+	return WEXITSTATUS(status) == 0;
+}
+
 static void another_user_is_refused(void **state)
 {
 	(void)state;
@@ -536,20 +557,35 @@ static void another_user_is_refused(void **state)
 		skip();
 	chmod(dir, 0755);
 	chmod(path, 0777);
-	serve(4711);
-	for (uid_t uid = 4711; uid <= 4712; uid++) {
-		pid_t pid = fork();
-		if (pid == 0) {
-			if (setuid(uid) != 0)
-				_exit(9);
-			const char *why;
-			struct peer_sync *p = peer_sync_open(path, ROLE_SMTPD, 5000, &why);
-			_exit(p ? 0 : 1);
-		}
-		int status = -1;
-		RUN_UNTIL(exited(pid, &status));
-		assert_int_equal(WEXITSTATUS(status), uid == 4711 ? 0 : 1);
-	}
+	serve_for(4711);
+	assert_true(lets_in(4711));
+	assert_false(lets_in(4712));
+	assert_true(lets_in(0));
+}
+
+static void an_unknown_owner_lets_nobody_in(void **state)
+{
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	chmod(dir, 0755);
+	chmod(path, 0777);
+	serve_for(-1);
+	assert_false(lets_in(4711));
+}
+
+/* As in a jail: the file cannot be seen, the descriptor tells. */
+static void the_owner_is_known_without_the_file(void **state)
+{
+	(void)state;
+	assert_int_equal(conn_socket_owner(backlog), getuid());
+	unlink(path);
+	assert_int_equal(conn_socket_owner(backlog), getuid());
+	if (getuid() == 0 && fchown(backlog, 4711, (gid_t)-1) == 0)
+		assert_int_equal(conn_socket_owner(backlog), 4711);
+	int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(conn_socket_owner(file), -1);
+	close(file);
 }
 
 /* --- the blocking client --------------------------------------------------------------- */
@@ -558,7 +594,7 @@ static int sync_child(void)
 {
 	const char *why;
 	struct pool *pool = pool_new(0);
-	struct peer_sync *p = peer_sync_open(path, ROLE_SMTPD, 500, &why);
+	struct peer_sync *p = peer_sync_open(path, ROLE_SMTPD, PATIENCE_MS, &why);
 	enum msg_type t;
 	if (!p)
 		return 1;
@@ -573,6 +609,7 @@ static int sync_child(void)
 	if (peer_error(t, e, NULL) != ERR_NOTFOUND)
 		return 3;
 	m.sender = SLICE("hold");
+	peer_sync_limit(p, 200);
 	e = peer_sync_call(p, pool, MSG_sender_check, &m, &t, NULL);
 	if (peer_error(t, e, NULL) != ERR_TEMP)
 		return 4;
@@ -587,7 +624,7 @@ static int sync_child(void)
 static void blocking_calls_have_a_deadline(void **state)
 {
 	(void)state;
-	serve(-1);
+	serve();
 	pid_t pid = fork();
 	if (pid == 0)
 		_exit(sync_child());
@@ -621,6 +658,8 @@ int main(void)
 	    T(a_request_id_in_use_ends_it),
 	    T(unread_answers_stop_requests),
 	    T(another_user_is_refused),
+	    T(an_unknown_owner_lets_nobody_in),
+	    T(the_owner_is_known_without_the_file),
 	    T(blocking_calls_have_a_deadline),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
