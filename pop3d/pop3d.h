@@ -221,8 +221,8 @@ void backend_store_up(void);
 
 /* --- stats.c ---------------------------------------------------------------------------------- */
 struct stats {
-	uint64_t sessions, connections, tls, logins, logins_failed, refused_clear, delayed, in_use,
-	    retrieved, retrieved_bytes, read_ahead, deleted, store_retries;
+	uint64_t sessions, connections, tls, tls_failed, logins, logins_failed, refused_clear,
+	    delayed, in_use, retrieved, retrieved_bytes, read_ahead, deleted, store_retries;
 };
 extern struct stats stats;
 void stats_write(struct buf *out);

@@ -107,15 +107,41 @@ static void say_goodbye(struct session *s)
 	session_close(s, "restart");
 }
 
+/* Ends it where it stands, nothing more is said. */
+static void end(struct session *s, const char *why)
+{
+	s->closing = true;
+	s->why = s->why ? s->why : why;
+	timer_clear(&s->timer);
+	stream_close(s->stream);
+}
+
+static void tls_failed(struct session *s, const char *why)
+{
+	log_event(LOG_LV_INFO, s->sid, "tls-failed", LS("peer", stream_peer_ip(s->stream)),
+		  LS("reason", why));
+	stats.tls_failed++;
+	end(s, "TLS failed");
+}
+
 static void on_timer(struct timer *t)
 {
 	struct session *s = list_entry(t, struct session, timer);
+	if (stream_in_handshake(s->stream)) {
+		tls_failed(s, "the handshake took too long");
+		return;
+	}
 	if (s->busy) { /* the store has its own time-out */
 		timer_set(t, BUSY_MS, on_timer);
 		return;
 	}
 	if (daemon_draining() && idle(s)) {
 		say_goodbye(s);
+		return;
+	}
+	if (s->choked && !daemon_draining()) {
+		/* It took nothing in all that time: its mailbox is not kept any longer. */
+		end(s, "timeout");
 		return;
 	}
 	if (s->greeted && !s->choked)
@@ -265,12 +291,9 @@ static void on_end(struct stream *st, void *arg, enum stream_end why)
 		return;
 	}
 	if (why == STREAM_TLS_FAIL)
-		log_event(LOG_LV_INFO, s->sid, "tls-failed", LS("peer", stream_peer_ip(st)),
-			  LS("reason", stream_why(st)));
-	s->closing = true;
-	if (!s->why)
-		s->why = why == STREAM_TLS_FAIL ? "TLS failed" : "connection lost";
-	stream_close(st);
+		tls_failed(s, stream_why(st));
+	else
+		end(s, "connection lost");
 }
 
 static void on_drain(struct stream *st, void *arg)

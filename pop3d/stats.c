@@ -13,6 +13,7 @@ void stats_write(struct buf *out)
 	put(out, "sessions", stats.sessions);
 	put(out, "connections_total", stats.connections);
 	put(out, "tls_total", stats.tls);
+	put(out, "tls_failed_total", stats.tls_failed);
 	put(out, "logins_total", stats.logins);
 	put(out, "logins_failed_total", stats.logins_failed);
 	put(out, "logins_in_the_clear_total", stats.refused_clear);

@@ -125,9 +125,22 @@ static void say_goodbye(struct session *s)
 	session_close(s);
 }
 
+/* Nothing can be said to the client: it would be taken for a broken handshake. */
+static void tls_failed(struct session *s, const char *why)
+{
+	log_event(LOG_LV_INFO, s->sid, "tls-failed", LS("peer", s->ip), LS("reason", why));
+	stats.tls_failed++;
+	s->closing = true;
+	stream_close(s->stream);
+}
+
 static void on_timer(struct timer *t)
 {
 	struct session *s = list_entry(t, struct session, timer);
+	if (stream_in_handshake(s->stream)) {
+		tls_failed(s, "the handshake took too long");
+		return;
+	}
 	bool waits = s->busy || answers_pending(s); /* the store has its own time-out */
 	uint64_t left = waits ? conf.command_timeout : time_left(s);
 	if (left) {
@@ -425,9 +438,10 @@ static void on_end(struct stream *st, void *arg, enum stream_end why)
 		pump(s);
 		return;
 	}
-	if (why == STREAM_TLS_FAIL)
-		log_event(LOG_LV_INFO, s->sid, "tls-failed", LS("peer", s->ip),
-			  LS("reason", stream_why(st)));
+	if (why == STREAM_TLS_FAIL) {
+		tls_failed(s, stream_why(st));
+		return;
+	}
 	s->closing = true;
 	stream_close(st);
 }

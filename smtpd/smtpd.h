@@ -295,8 +295,8 @@ void message_author(struct session *s, enum ipc_err e);
 
 /* --- stats.c ---------------------------------------------------------------------------------- */
 struct stats {
-	uint64_t sessions, connections, tls, accepted, accepted_bytes, recipients, refused,
-	    refused_rcpts, auth_ok, auth_failed, retries;
+	uint64_t sessions, connections, tls, tls_failed, accepted, accepted_bytes, recipients,
+	    refused, refused_rcpts, auth_ok, auth_failed, retries;
 };
 extern struct stats stats;
 void stats_deliver(uint64_t ns); /* how long the store took */

@@ -27,6 +27,7 @@ void stats_write(struct buf *out)
 	put(out, "sessions", stats.sessions);
 	put(out, "connections_total", stats.connections);
 	put(out, "tls_total", stats.tls);
+	put(out, "tls_failed_total", stats.tls_failed);
 	put(out, "messages_accepted_total", stats.accepted);
 	put(out, "messages_accepted_bytes_total", stats.accepted_bytes);
 	put(out, "recipients_accepted_total", stats.recipients);

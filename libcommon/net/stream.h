@@ -81,6 +81,9 @@ void stream_shutdown(struct stream *s);
  * after the go-ahead reply was written: it is flushed first. For an implicit-TLS port call it
  * at once. */
 void stream_starttls(struct stream *s, struct tls_ctx *ctx, const char *name, bool verify);
+/* A handshake has begun, or waits for the queue, and is not done. It has 30 s from its beginning;
+ * who bounds the wait before it as well needs a timer of their own. */
+bool stream_in_handshake(const struct stream *s);
 /* NULL without TLS. For ALPN, cipher names, channel bindings. */
 gnutls_session_t stream_tls(struct stream *s);
 /* tls-exporter channel binding (RFC 9266) or tls-unique for TLS 1.2 (RFC 5929): 32 bytes at

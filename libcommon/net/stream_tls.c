@@ -20,8 +20,13 @@ void stream_starttls(struct stream *s, struct tls_ctx *ctx, const char *name, bo
 static void on_deadline(struct timer *t)
 {
 	struct tls_layer *l = list_entry(t, struct tls_layer, deadline);
-	stream_fail(gnutls_transport_get_ptr(l->session), STREAM_TIMEOUT,
-		    "TLS handshake took too long");
+	stream_fail(gnutls_transport_get_ptr(l->session), STREAM_TLS_FAIL,
+		    "the handshake took too long");
+}
+
+bool stream_in_handshake(const struct stream *s)
+{
+	return s->tls_ctx || (s->tls && !s->tls->up);
 }
 
 /* The transport pointer is the stream: pull and push work on its fd. */
