@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <unistd.h>
 #include "libcommon/mail/addr.h"
+#include "smtpd/notice.h"
 
 struct smtpd_conf conf;
 
@@ -29,6 +30,8 @@ const struct conf_directive conf_table[] = {
     {"postmaster", CONF_STRING, F(postmaster), 0, NULL, 0, 0, NULL, NULL, 0, NULL,
      "Where mail to postmaster without a domain goes; unless given, to postmaster at the hostname "
      "without its first label."},
+    {"notices", CONF_BLOCK, F(notices), 0, NULL, 0, 0, NULL, notice_table,
+     sizeof(struct notice_conf), NULL, "What senders are told of mail that was not delivered."},
     {"smtp-auth", CONF_BOOL, F(smtp_auth), 0, "off", 0, 0, NULL, NULL, 0, NULL,
      "Offers AUTH on the smtp listeners too, not on the submission ones alone."},
     {"early-talkers", CONF_ENUM, F(early_talkers), 0, "accept", 0, 0, EARLY_NAMES, NULL, 0, NULL,
@@ -120,6 +123,7 @@ void conf_verify(struct conf_errors *e, void *root)
 		conf_error(e, NULL, "banner-delay: needs early-talkers refuse");
 	default_names();
 	relay_conf_check(e, &conf.out);
+	notice_conf_check(e);
 }
 
 static void add(struct pool *pool, struct listen_spec *at, size_t *n, const struct conf_list *l,

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "libcommon/base/buf.h"
+#include "libcommon/base/conf.h"
 #include "libcommon/base/pool.h"
 #include "libcommon/base/str.h"
 #include "libcommon/ipc/msg.h"
@@ -23,6 +24,24 @@ struct notice_item {
 	uint64_t full_size;    /* octets of the original that are returned; more: its header only */
 	struct slice original; /* empty: it could not be read */
 };
+
+/* --- notice.c: the driver ----------------------------------------------------------------------
+ */
+/* How long, in ms from its arrival on, mail for a domain (lower case) is tried. */
+typedef uint64_t notice_tried_fn(struct slice domain);
+/* From now on what the store owes is written: a few messages at a time are leased, and one is
+ * written at a time. There is no event for it: asks when something will be owed as the store says,
+ * and every few seconds. When uplink_start() was called. */
+void notice_start(notice_tried_fn *tried);
+/* Leases nothing more; done() is called when what was leased is written, or cannot be (at once when
+ * there is nothing, or notice_start() was not called). */
+void notice_drain(void (*done)(void));
+
+/* --- notice_conf.c: `notices { }` of smtpd.conf --------------------------------------------------
+ */
+extern const struct conf_directive notice_table[];
+/* From conf_verify(), when the hostname is known: its mistakes, and the default From. */
+void notice_conf_check(struct conf_errors *e);
 
 /* --- notice_text.c: the whole, and its part for people ---------------------------------------- */
 /* Appends a multipart/report (RFC 6522) with three parts: a text, the status of each recipient, and

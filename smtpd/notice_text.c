@@ -64,13 +64,14 @@ static void answer(struct text *t, const struct row_owed_rcpt *r)
 static void deliver_by(struct text *t, const struct row_owed_rcpt *r)
 {
 	uint64_t by = t->n->item->deliver_by_ms;
-	if (by && t->n->now_ms >= by)
-		sentence(t, "      ",
-			 pool_printf(t->pool,
-				     r->owed == NOTICE_DELAYED
-					 ? "You asked to be told when it was not delivered by %s."
-					 : "You asked for it to be delivered by %s, or not at all.",
-				     date_text(t, by)));
+	bool notify = t->n->item->flags & DELIVER_BY_NOTIFY;
+	if (by == 0 || t->n->now_ms < by || notify != (r->owed == NOTICE_DELAYED))
+		return;
+	sentence(t, "      ",
+		 pool_printf(t->pool,
+			     notify ? "You asked to be told when it was not delivered by %s."
+				    : "You asked for it to be delivered by %s, or not at all.",
+			     date_text(t, by)));
 }
 
 static void recipient(struct text *t, const struct row_owed_rcpt *r, uint64_t until_ms)
@@ -143,13 +144,11 @@ static void human(const struct notice_item *n, struct pool *pool, bool full,
 	      "It could not be delivered to the following recipients, and will not"
 	      " be tried again for them.");
 	group(&t, NOTICE_DELAYED,
-	      "It could not be delivered yet to the following recipients. It will"
-	      " be tried again: you need not do anything, and will be told if it"
-	      " fails for good.");
+	      "It could not be delivered yet to the following recipients. It will be"
+	      " tried again; you need not do anything.");
 	group(&t, NOTICE_RELAYED,
-	      "It was handed on for the following recipients to mail systems that"
-	      " do not report what becomes of it. This is the last that you hear"
-	      " from here.");
+	      "It was handed on to other mail systems for the following recipients."
+	      " You will hear no more of it from here.");
 	group(&t, NOTICE_DELIVERED, "It was delivered to the following recipients.");
 	if (n->original.len) {
 		buf_adds(t.out, "\r\n");

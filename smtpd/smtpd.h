@@ -24,6 +24,11 @@
 struct smtpd_conf {
 	const char *hostname;
 	const char *postmaster;
+	struct notice_conf { /* notice_conf.c */
+		struct conf_block block;
+		const char *from;
+		uint64_t full_size;
+	} notices;
 	struct conf_list smtp, submission, submissions, lmtp; /* struct conf_addr */
 	struct conf_list proxy_from;                          /* struct conf_net */
 	bool smtp_auth;
@@ -297,6 +302,7 @@ void message_author(struct session *s, enum ipc_err e);
 struct stats {
 	uint64_t sessions, connections, tls, tls_failed, accepted, accepted_bytes, recipients,
 	    refused, refused_rcpts, auth_ok, auth_failed, retries;
+	uint64_t notices;
 };
 extern struct stats stats;
 void stats_deliver(uint64_t ns); /* how long the store took */

@@ -33,6 +33,7 @@ void stats_write(struct buf *out)
 	put(out, "recipients_accepted_total", stats.recipients);
 	put(out, "messages_refused_total", stats.refused);
 	put(out, "recipients_refused_total", stats.refused_rcpts);
+	put(out, "notices_total", stats.notices);
 	put(out, "message_memory_bytes", data_held());
 	put(out, "logins_total", stats.auth_ok);
 	put(out, "logins_failed_total", stats.auth_failed);

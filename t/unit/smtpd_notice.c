@@ -169,8 +169,7 @@ static void a_delay(void **state)
 	    compose(),
 	    HEAD("Delayed") "It could not be delivered yet to the following recipients. It will be "
 			    "tried\r\n"
-			    "again: you need not do anything, and will be told if it fails for "
-			    "good.\r\n"
+			    "again; you need not do anything.\r\n"
 			    "\r\n"
 			    "  bob@b.test\r\n"
 			    "      The server mx.b.test could not be used:\r\n"
@@ -472,6 +471,9 @@ static void in_the_time_asked_for(void **state)
 	has("      You asked for it to be delivered by Tue, 24 Nov 2026 13:00:00 +0000,\r\n"
 	    "      or not at all.\r\n");
 	rcpt[0].owed = NOTICE_DELAYED;
+	compose();
+	has_not("You asked");
+	item.flags = DELIVER_BY_NOTIFY;
 	compose();
 	has("      You asked to be told when it was not delivered by Tue, 24 Nov 2026\r\n"
 	    "      13:00:00 +0000.\r\n");
