@@ -467,7 +467,7 @@ void op_auth_step(struct request *rq)
 		}
 	if (!l) {
 		slice_wipe(m->response);
-		request_error(rq, ERR_NOTFOUND, "this login is over");
+		request_error(rq, ERR_TEMP, "this login was lost, begin again");
 		return;
 	}
 	l->rq = rq;
