@@ -62,7 +62,6 @@ def main():
         return
     tap = Tap(4)
     suite = Hidden(["smtpd", "pop3d"])
-    problems = []
     try:
         uid = {name: FIRST_UID + i for i, name in enumerate(suite.daemons)}
         tap.test("stored's socket of smtpd", test_socket, suite,
@@ -73,8 +72,7 @@ def main():
         tap.test("the same after a replacement", test_socket, suite,
                  suite.run / "store" / "smtpd.sock", uid["smtpd"])
     finally:
-        problems = suite.close()
-    tap.ok(not problems, "the suite ends cleanly", "\n".join(problems))
+        tap.ends(suite)
     tap.done()
 
 

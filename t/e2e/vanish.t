@@ -220,7 +220,6 @@ def main():
     tap = Tap(11)
     address_up()
     suite = Suite(["smtpd", "pop3d"], CONF)
-    problems = []
     try:
         suite.account(USER, PASSWORD)
         with smtplib.SMTP("127.0.0.1", suite.ports["smtp"], timeout=WAIT) as s:
@@ -240,8 +239,7 @@ def main():
         tap.test("smtp: a whole ClientHello, then nothing", handshake, suite, "smtpd",
                  "submissions", 1)
     finally:
-        problems = suite.close()
-    tap.ok(not problems, "the daemons end cleanly", "\n".join(problems))
+        tap.ends(suite)
     tap.done()
 
 

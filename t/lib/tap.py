@@ -4,9 +4,12 @@ import traceback
 
 
 class Tap:
-    def __init__(self, plan):
+    def __init__(self, plan=None):
+        """plan None: as many as there were, told at the end."""
         self.n = self.bad = 0
-        print(f"1..{plan}", flush=True)
+        self.planned = plan is not None
+        if self.planned:
+            print(f"1..{plan}", flush=True)
 
     def ok(self, good, name, detail=""):
         self.n += 1
@@ -29,8 +32,20 @@ class Tap:
             problems = [traceback.format_exc()]
         self.ok(not problems, name, "\n".join(map(str, problems or [])))
 
+    def each(self, tests):
+        """A generator of (name, good, what to say if not)."""
+        for name, good, why in tests:
+            self.ok(good, name, why)
+
+    def ends(self, suite):
+        """The suite is closed, and nothing is wrong with how its daemons ended."""
+        problems = suite.close()
+        self.ok(not problems, "the daemons end cleanly", "\n".join(problems))
+
     def note(self, text):
         print(f"# {text}", flush=True)
 
     def done(self):
+        if not self.planned:
+            print(f"1..{self.n}", flush=True)
         sys.exit(1 if self.bad else 0)

@@ -1,47 +1,15 @@
 /* The stub over time: answers kept, questions joined, queued and cancelled, what it remembers of
  * its servers, and its configuration. */
 #include <sys/mman.h>
-#include "t/unit/common_dns_server.h"
+#include "t/unit/common_dns_scene.h"
 #include "libcommon/dns/stub_int.h"
 
-static struct fake one, two;
-static struct stub *stub;
-static struct stub_conf conf;
 static int64_t *moved; /* ms that the clock is moved */
 
-static int setup(void **state)
+static int setup_clock(void **state)
 {
-	(void)state;
-	fake_start(&one, NULL);
-	fake_start(&two, NULL);
-	conf = (struct stub_conf){.timeout_ms = 100, .deadline_ms = 5000};
-	conf_server(&conf, one.port);
 	*moved = 0;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	stub_free(&stub);
-	fake_stop(&one);
-	fake_stop(&two);
-	return 0;
-}
-
-static void start(void (*script)(struct seen *q, unsigned nth))
-{
-	one.script = script;
-	stub = stub_new(&conf);
-}
-
-static void says_a(struct seen *q, unsigned nth)
-{
-	struct dns_out o;
-	(void)nth;
-	answer_begin(&o, q, 0);
-	put_a(&o, q->name, 300, "192.0.2.1");
-	answer_end(q, &o);
+	return setup(state);
 }
 
 /* --- the cache --- */
@@ -413,7 +381,7 @@ static void move_the_clock(void)
 	unlink(file);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup_clock, teardown)
 
 int main(void)
 {
