@@ -64,11 +64,11 @@ def nsd() -> pathlib.Path:
     return program("nsd", "nsd", "libprotobuf-c1", "libfstrm0", "libevent-2.1-7")
 
 
-def wait_port(port: int, seconds=20):
+def wait_port(port: int, seconds=20, address="127.0.0.1"):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection((address, port), 1).close()
             return
         except OSError:
             time.sleep(0.1)
@@ -98,10 +98,11 @@ class Peer:
 class Postfix(Peer):
     """smtpd to virtual(8) delivery into Maildir, as Postfix is by default: every file synced."""
 
-    def __init__(self):
+    def __init__(self, address="127.0.0.1", port=None, main="", rows=()):
+        """main, rows: further lines of main.cf and master.cf."""
         super().__init__()
         self.version = unpack("postfix")
-        self.port = free_port()
+        self.port = port or free_port()
         self.mail = self.dir / "mail"
         root, etc = PEERS / "root", self.dir / "etc"
         for d in (etc, self.dir / "spool", self.dir / "data", self.mail):
@@ -123,7 +124,7 @@ maillog_file = /var/log/hamlet-bench-postfix.log
 maillog_file_prefixes = /var/log
 myhostname = mail.b.test
 mydestination =
-inet_interfaces = 127.0.0.1
+inet_interfaces = {address}
 inet_protocols = ipv4
 smtpd_relay_restrictions = reject_unauth_destination
 virtual_mailbox_domains = b.test
@@ -137,15 +138,16 @@ smtpd_client_connection_count_limit = 0
 smtpd_peername_lookup = no
 alias_maps =
 local_recipient_maps =
+{main}
 """)
-        rows = ["cleanup unix n - n - 0 cleanup", "qmgr unix n - n 300 1 qmgr",
+        rows = [*rows, "cleanup unix n - n - 0 cleanup", "qmgr unix n - n 300 1 qmgr",
                 "rewrite unix - - n - - trivial-rewrite", "bounce unix - - n - 0 bounce",
                 "defer unix - - n - 0 bounce", "trace unix - - n - 0 bounce",
                 "flush unix n - n 1000? 0 flush", "proxymap unix - - n - - proxymap",
                 "virtual unix - n n - - virtual", "error unix - - n - - error",
                 "retry unix - - n - - error", "anvil unix - - n - 1 anvil",
                 "postlog unix-dgram n - n - 1 postlogd",
-                f"127.0.0.1:{self.port} inet n - n - - smtpd"]
+                f"{address}:{self.port} inet n - n - - smtpd"]
         (etc / "master.cf").write_text("\n".join(rows) + "\n")
         env = dict(environment(), MAIL_CONFIG=str(etc))
         subprocess.run([root / "usr/lib/postfix/sbin/post-install", "create-missing",
@@ -163,7 +165,7 @@ local_recipient_maps =
                 shutil.chown(self.dir / "spool" / d, OWNER, GROUP)
         self.process = subprocess.Popen([root / "usr/lib/postfix/sbin/master", "-c", etc, "-d"],
                                         env=env, stdin=subprocess.DEVNULL)
-        wait_port(self.port)
+        wait_port(self.port, address=address)
 
     def delivered(self) -> int:
         new = self.mail / "bob" / "new"

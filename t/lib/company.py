@@ -1,5 +1,7 @@
 """Companies for tests: a whole suite on a host of its own (netns.py), with the real ports, and the
 DNS that they find each other by (nsd, unpacked, never installed)."""
+import base64
+import json
 import os
 import pathlib
 import poplib
@@ -11,6 +13,7 @@ import subprocess
 import tempfile
 import time
 
+import load
 import peers
 from suite import Supervised
 
@@ -100,7 +103,7 @@ class Company(Supervised):
             lines += [f"state-dir {self.dir}/store", "scram-iterations 4096"]
         elif name == "keyd":
             lines += [f"state-dir {self.dir}/keys",
-                      f"certificate main {{ names {self.domain} *.{self.domain} }}"]
+                      f"certificate main {{ names {self.domain} *.{self.domain} 127.0.0.1 }}"]
         else:
             lines += [f"hostname mail.{self.domain}"]
         for kind in LISTENS.get(name, []):
@@ -135,24 +138,24 @@ class Company(Supervised):
     def trust(self):
         return ssl.create_default_context(cafile=str(self.ca))
 
-    def submit(self, sender, to, text, options=(), rcpt_options=()):
-        """Port 587 as the user: STARTTLS, AUTH. Returns the reply's text; smtplib's exceptions."""
+    def submit(self, sender, to, text, options=()):
+        """Port 587 as the user: STARTTLS, AUTH. Returns the reply's text, or smtplib's exception.
+        Every recipient has to be taken."""
         with self.host:
             s = smtplib.SMTP("127.0.0.1", 587, local_hostname="client.test", timeout=60)
-        try:
-            s._host = f"mail.{self.domain}"  # the name that the certificate has to have
+        with s:
             s.starttls(context=self.trust())
             s.login(sender, PASSWORD)
-            return submit_on(s, sender, to, text, options, rcpt_options)
-        finally:
-            s.close()
+            expect(s.mail(sender, options))
+            for rcpt in to:
+                expect(s.rcpt(rcpt))
+            return expect(s.data(text))
 
     def pop(self, name):
-        """POP3S, logged in."""
+        """POP3S, logged in as NAME@DOMAIN, or as an address."""
         with self.host:
-            sock = socket.create_connection(("127.0.0.1", 995), timeout=60)
-        pop = Pop3s(sock, self.trust(), f"mail.{self.domain}")
-        pop.user(f"{name}@{self.domain}")
+            pop = poplib.POP3_SSL("127.0.0.1", 995, timeout=60, context=self.trust())
+        pop.user(name if "@" in name else f"{name}@{self.domain}")
         pop.pass_(PASSWORD)
         return pop
 
@@ -173,33 +176,46 @@ class Company(Supervised):
         pop.quit()
         return out
 
+    def queue(self, *which):
+        """What waits: the rows of hamletctl queue list."""
+        return [json.loads(line) for line in
+                self.ctl("--json", "queue", "list", *which).splitlines()]
+
+    def queued(self, item):
+        """The recipients of a queued message: the rows of hamletctl queue show."""
+        return [json.loads(line) for line in
+                self.ctl("--json", "queue", "show", str(item)).splitlines()]
+
     def arrives(self, name, n=1, seconds=WAIT_SECONDS):
         """Waits for the first n messages of a mailbox and fetches all that are there."""
-        wait_for(f"{n} messages for {name}@{self.domain}", lambda: self.held(name) >= n, seconds)
+        wait_for(f"{n} messages for {name} of {self.domain}", lambda: self.held(name) >= n, seconds)
         return self.fetch(name)
 
 
-class Pop3s(poplib.POP3):
-    """poplib over a connection that exists."""
-
-    def __init__(self, sock, context, name):
-        self.made = context.wrap_socket(sock, server_hostname=name)
-        super().__init__(name, 995, 60)
-
-    def _create_socket(self, timeout):
-        return self.made
-
-
-def submit_on(s, sender, to, text, options, rcpt_options):
-    code, said = s.mail(sender, options)
+def expect(reply):
+    code, text = reply
     if code != 250:
-        raise smtplib.SMTPSenderRefused(code, said, sender)
-    for rcpt in to:
-        code, said = s.rcpt(rcpt, rcpt_options)
-        if code != 250:
-            raise smtplib.SMTPRecipientsRefused({rcpt: (code, said)})
-    code, said = s.data(text)
-    if code != 250:
-        raise smtplib.SMTPDataError(code, said)
-    s.quit()
-    return said.decode()
+        raise smtplib.SMTPResponseException(code, text)
+    return text.decode()
+
+
+class Submitter(load.Sender):
+    """load.Sender as a user of a company, on port 465."""
+
+    def __init__(self, company, user, *args, **more):
+        super().__init__(465, *args, **more)
+        self.company, self.user = company, user
+
+    def open(self):
+        self.step = "banner"
+        with self.company.host:
+            sock = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        sock = self.company.trust().wrap_socket(sock, server_hostname="127.0.0.1")
+        self.reply(sock, b"220")
+        self.step = "greeting"
+        sock.sendall(b"EHLO load.test\r\n")
+        self.reply(sock, b"250")
+        words = f"\0{self.user}\0{PASSWORD}".encode()
+        sock.sendall(b"AUTH PLAIN " + base64.b64encode(words) + b"\r\n")
+        self.reply(sock, b"235")
+        return sock
