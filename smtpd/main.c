@@ -1,12 +1,15 @@
 /* smtpd: receives mail by SMTP, submission and LMTP and hands it to the store. */
 #include "libcommon/ipc/uplink.h"
 #include "libcommon/net/daemon.h"
+#include "smtpd/notice.h"
 #include "smtpd/smtpd.h"
 
 static void start(void)
 {
 	relay_conf_start();
 	backend_start();
+	if (relay_conf.on)
+		notice_start();
 }
 
 static void run(void)

@@ -1,6 +1,6 @@
 /* Writes what is owed.
  *
- *   claim -> (read -> write and hand in) for each item -> wait -> claim
+ *   claim -> (where is its sender? -> read -> write and hand in) for each item -> wait -> claim
  *
  * The store keeps the promise: it stores a notice and marks its recipients told in one transaction,
  * under a lease. So an answer that was lost does no harm: asked again, the store says that the item
@@ -15,6 +15,7 @@
 #include "libcommon/ipc/uplink.h"
 #include "libcommon/mail/addr.h"
 #include "libcommon/mail/meta.h"
+#include "smtpd/relay.h"
 #include "smtpd/smtpd.h"
 
 enum {
@@ -25,9 +26,9 @@ enum {
 };
 
 static struct {
-	notice_tried_fn *tried; /* NULL: not started */
-	void (*drained)(void);  /* no more claims */
-	bool asking;            /* an answer is to come, which goes on */
+	bool on;
+	void (*drained)(void); /* no more claims */
+	bool asking;           /* an answer is to come, which goes on */
 	char worker[ID_LEN + 1];
 	struct timer timer;
 	struct pool *pool; /* of the leased items */
@@ -35,6 +36,7 @@ static struct {
 	uint32_t items, at;
 	uint64_t leased_until; /* clock_mono() */
 	uint64_t next_ms;      /* something is owed then, clock_ms() */
+	bool local;            /* the sender of the item under way has a mailbox here */
 	char id[ID_LEN + 1];   /* of the notice that is handed in */
 } work;
 
@@ -154,7 +156,7 @@ static void hand_in(const struct row_owed *o, uint32_t flags, struct slice text)
 		next_item();
 		return;
 	}
-	m.rcpts = pool_alloc(work.pool, (o->rcpts_n + 1) * sizeof(*m.rcpts));
+	m.rcpts = pool_alloc(work.pool, o->rcpts_n * sizeof(*m.rcpts));
 	for (uint32_t i = 0; i < o->rcpts_n; i++)
 		m.rcpts[i] = (struct row_told){o->rcpts[i].rcpt, o->rcpts[i].owed};
 	meta_encode(&meta, text);
@@ -170,12 +172,12 @@ static void hand_in(const struct row_owed *o, uint32_t flags, struct slice text)
 /* When the recipients are given up. */
 static const uint64_t *limits(const struct row_owed *o)
 {
-	uint64_t *until = pool_alloc(work.pool, (o->rcpts_n + 1) * sizeof(*until));
+	uint64_t *until = pool_alloc(work.pool, o->rcpts_n * sizeof(*until));
 	bool by = o->deliver_by_ms && !(o->flags & DELIVER_BY_NOTIFY);
 	for (uint32_t i = 0; i < o->rcpts_n; i++) {
 		struct slice local, domain;
 		addr_split(o->rcpts[i].addr, &local, &domain);
-		until[i] = o->created_ms + work.tried(domain);
+		until[i] = o->created_ms + route_of(domain)->give_up;
 		if (by && o->deliver_by_ms < until[i])
 			until[i] = o->deliver_by_ms;
 	}
@@ -192,6 +194,7 @@ static void write_notice(struct slice original)
 				.hostname = conf.hostname,
 				.from = conf.notices.from,
 				.id = work.id,
+				.local = work.local,
 				.now_ms = clock_ms(),
 				.full_size = conf.notices.full_size,
 				.original = original};
@@ -220,11 +223,25 @@ static void on_read(void *arg, enum msg_type t, const void *msg)
 	}
 }
 
-static void read_item(void)
+static void on_sender(void *arg, enum msg_type t, const void *msg)
 {
-	struct msg_queue_read m = {.worker = slice_of(work.worker),
-				   .item = work.item[work.at].item};
-	ask(MSG_queue_read, &m, on_read);
+	const struct msg_rcpt_ok *m = msg;
+	struct msg_queue_read rd = {.worker = slice_of(work.worker),
+				    .item = work.item[work.at].item};
+	(void)arg;
+	work.asking = false;
+	if (error_of(t, msg, MSG_rcpt_ok) == ERR_LOST) {
+		later();
+		return;
+	}
+	work.local = t == MSG_rcpt_ok && m->kind == RCPT_LOCAL;
+	ask(MSG_queue_read, &rd, on_read);
+}
+
+static void begin_item(void)
+{
+	struct msg_rcpt_check m = {.rcpt = work.item[work.at].sender};
+	ask(MSG_rcpt_check, &m, on_sender);
 }
 
 /* --- leasing ---------------------------------------------------------------------------------- */
@@ -292,10 +309,10 @@ static void go_on(void)
 {
 	uint64_t now = clock_ms();
 	if (work.items) {
-		read_item();
+		begin_item();
 	} else if (work.drained) {
 		void (*drained)(void) = work.drained;
-		work.tried = NULL;
+		work.on = false;
 		work.drained = NULL;
 		drained();
 	} else if (work.next_ms <= now) {
@@ -307,9 +324,9 @@ static void go_on(void)
 	}
 }
 
-void notice_start(notice_tried_fn *tried)
+void notice_start(void)
 {
-	work.tried = tried;
+	work.on = true;
 	work.next_ms = 0;
 	id_new(work.worker);
 	claim();
@@ -317,7 +334,7 @@ void notice_start(notice_tried_fn *tried)
 
 void notice_drain(void (*done)(void))
 {
-	if (!work.tried) {
+	if (!work.on) {
 		done();
 		return;
 	}

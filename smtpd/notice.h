@@ -20,6 +20,7 @@ struct notice_item {
 	const char *hostname;
 	const char *from; /* address of the From field */
 	const char *id;   /* of the notice, ID_LEN characters */
+	bool local;       /* it ends here: the sender has a mailbox (RFC 5321 4.4) */
 	uint64_t now_ms;
 	uint64_t full_size;    /* octets of the original that are returned; more: its header only */
 	struct slice original; /* empty: it could not be read */
@@ -27,12 +28,10 @@ struct notice_item {
 
 /* --- notice.c: the driver ----------------------------------------------------------------------
  */
-/* How long, in ms from its arrival on, mail for a domain (lower case) is tried. */
-typedef uint64_t notice_tried_fn(struct slice domain);
 /* From now on what the store owes is written: a few messages at a time are leased, and one is
  * written at a time. There is no event for it: asks when something will be owed as the store says,
- * and every few seconds. When uplink_start() was called. */
-void notice_start(notice_tried_fn *tried);
+ * and every few seconds. After uplink_start(), when relay is on. */
+void notice_start(void);
 /* Leases nothing more; done() is called when what was leased is written, or cannot be (at once when
  * there is nothing, or notice_start() was not called). */
 void notice_drain(void (*done)(void));

@@ -214,6 +214,8 @@ static void add_header(const struct notice_item *n, struct pool *pool, const cha
 	char date[40];
 	struct slice to = notice_clean(pool, n->item->sender, ADDR_TEXT / 2, false);
 	clock_rfc5322(date, sizeof(date), n->now_ms);
+	if (n->local)
+		buf_adds(out, "Return-Path: <>\r\n");
 	buf_printf(out, "Received: by %s id %s; %s\r\n", n->hostname, n->id, date);
 	buf_printf(out, "Date: %s\r\n", date);
 	buf_printf(out, "From: Mail Delivery System <%s>\r\n", n->from);

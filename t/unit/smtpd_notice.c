@@ -452,6 +452,10 @@ static void its_place_in_the_thread(void **state)
 	    SLICE("Message-ID: <1@a.test>\r\nReferences: <0@a.test> junk\r\n <00@a.test>\r\n\r\n");
 	compose();
 	has("\r\nIn-Reply-To: <1@a.test>\r\nReferences: <0@a.test> <00@a.test> <1@a.test>\r\n");
+	assert_true(slice_starts(buf_slice(&out), "Received: by mx.a.test id "));
+	n.local = true;
+	compose();
+	assert_true(slice_starts(buf_slice(&out), "Return-Path: <>\r\nReceived: by "));
 	n.original = SLICE("Message-ID: <1@a.test> <2@a.test>\r\n\r\n");
 	compose();
 	has_not("\r\nIn-Reply-To:");

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 #include <unistd.h>
@@ -64,9 +65,10 @@ static uint32_t stub(struct peer *p, enum msg_type t, const void *msg, peer_repl
 	store.arg = arg;
 	buf_clear(&store.text);
 	buf_clear(&store.meta);
-	struct slice worker = t == MSG_notice_claim ? claim->worker
-			      : t == MSG_queue_read ? rd->worker
-						    : notice->worker;
+	struct slice worker = t == MSG_notice_claim   ? claim->worker
+			      : t == MSG_queue_read   ? rd->worker
+			      : t == MSG_queue_notice ? notice->worker
+						      : slice_of(store.worker);
 	if (store.worker[0]) /* the same one always */
 		assert_true(slice_eqs(worker, store.worker));
 	str_fmt(store.worker, sizeof(store.worker), "%.*s", SLICE_FMT(worker));
@@ -96,6 +98,12 @@ static void answer_ok(uint64_t value)
 	answer(MSG_ok, &m);
 }
 
+static void answer_sender(uint32_t kind)
+{
+	struct msg_rcpt_ok m = {.kind = kind, .canonical = SLICE("alice@a.test")};
+	answer(MSG_rcpt_ok, &m);
+}
+
 static void answer_read(const char *text)
 {
 	struct msg_message_data m = {.size = strlen(text), .body = {slice_of(text), -1, 0}};
@@ -121,6 +129,15 @@ static void asked(enum msg_type t)
 	assert_int_equal(store.type, t);
 }
 
+/* The item's turn comes: its sender is looked up, then it is read. */
+static void read_asked(uint64_t n)
+{
+	asked(MSG_rcpt_check);
+	answer_sender(RCPT_LOCAL);
+	asked(MSG_queue_read);
+	assert_int_equal(store.item, n);
+}
+
 static void has(const char *text)
 {
 	if (!strstr(buf_cstr(&store.text), text))
@@ -133,11 +150,6 @@ static unsigned drained;
 static void on_drained(void)
 {
 	drained++;
-}
-
-static uint64_t tried(struct slice domain)
-{
-	return slice_eqs(domain, "b.test") ? 5 * HOUR : HOUR;
 }
 
 static void owe(void)
@@ -168,13 +180,11 @@ static int setup(void **state)
 	(void)state;
 	memset(&store, 0, sizeof(store));
 	drained = 0;
-	conf.hostname = "mx.a.test";
-	conf.notices.from = "postmaster@a.test";
 	conf.notices.full_size = 50000;
 	stats.notices = 0;
 	owe();
 	uplink_use(stub);
-	notice_start(tried);
+	notice_start();
 	asked(MSG_notice_claim);
 	return 0;
 }
@@ -200,14 +210,14 @@ static void what_is_owed_is_written(void **state)
 	char first[40];
 	(void)state;
 	answer_owed(2, 0);
-	asked(MSG_queue_read);
-	assert_int_equal(store.item, 1);
+	read_asked(1);
 	answer_read("Subject: Hello\r\n\r\nbody\r\n");
 	asked(MSG_queue_notice);
 	assert_int_equal(store.item, 1);
 	assert_true(store.told_n == 2 && store.told[0] == 40 + NOTICE_FAILED &&
 		    store.told[1] == 50 + NOTICE_DELAYED);
 	assert_int_equal(store.flags, 0);
+	assert_true(slice_starts(buf_slice(&store.text), "Return-Path: <>\r\n"));
 	has("From: Mail Delivery System <postmaster@a.test>\r\nTo: <alice@a.test>\r\n");
 	has("Subject: Not delivered: Hello\r\n");
 	has("Original-Envelope-Id: e1\r\nReporting-MTA: dns; mx.a.test\r\n");
@@ -220,11 +230,14 @@ static void what_is_owed_is_written(void **state)
 	pool_free(&pool);
 	str_fmt(first, sizeof(first), "%s", store.id);
 	answer_ok(1);
+	asked(MSG_rcpt_check);
+	answer_error(ERR_NOTLOCAL);
 	asked(MSG_queue_read);
 	assert_int_equal(store.item, 2);
 	answer_read("");
 	asked(MSG_queue_notice);
 	assert_string_not_equal(store.id, first);
+	assert_true(slice_starts(buf_slice(&store.text), "Received: by mx.a.test id "));
 	answer_ok(0); /* no such sender */
 	assert_int_equal(stats.notices, 1);
 	asked(MSG_notice_claim); /* at once: there is more */
@@ -238,18 +251,17 @@ static void a_lost_answer_does_no_harm(void **state)
 	answer_error(ERR_LOST);
 	asked(MSG_notice_claim);
 	answer_owed(2, UINT64_MAX);
-	asked(MSG_queue_read);
+	asked(MSG_rcpt_check);
 	answer_error(ERR_LOST);
-	asked(MSG_queue_read);
-	assert_int_equal(store.item, 1);
+	read_asked(1);
+	answer_error(ERR_LOST);
+	read_asked(1);
 	answer_read("x");
 	asked(MSG_queue_notice);
 	answer_error(ERR_LOST); /* but it was stored */
-	asked(MSG_queue_read);
-	assert_int_equal(store.item, 1);
+	read_asked(1);
 	answer_error(ERR_INUSE);
-	asked(MSG_queue_read);
-	assert_int_equal(store.item, 2);
+	read_asked(2);
 	assert_int_equal(stats.notices, 0);
 }
 
@@ -257,16 +269,14 @@ static void what_cannot_be_told_is_left_to_its_lease(void **state)
 {
 	(void)state;
 	answer_owed(3, UINT64_MAX);
-	asked(MSG_queue_read);
+	read_asked(1);
 	answer_error(ERR_TEMP);
-	asked(MSG_queue_read);
-	assert_int_equal(store.item, 2);
+	read_asked(2);
 	answer_error(ERR_NOTFOUND); /* without its text, then */
 	asked(MSG_queue_notice);
 	has("\r\nSubject: Not delivered: your message\r\n");
 	answer_error(ERR_FULL);
-	asked(MSG_queue_read);
-	assert_int_equal(store.item, 3);
+	read_asked(3);
 }
 
 static void a_store_that_is_busy(void **state)
@@ -277,12 +287,11 @@ static void a_store_that_is_busy(void **state)
 	answer_owed(1, UINT64_MAX);
 	assert_int_equal(store.asked, before + 1);
 	store.full = false;
-	asked(MSG_queue_read);
-	assert_int_equal(store.item, 1);
+	read_asked(1);
 	store.full = true;
 	answer_read("x");
 	store.full = false;
-	asked(MSG_queue_read);
+	read_asked(1);
 }
 
 static void nothing_is_owed_yet(void **state)
@@ -308,11 +317,12 @@ static void a_drain_ends_what_was_begun(void **state)
 {
 	(void)state;
 	answer_owed(2, 0);
-	asked(MSG_queue_read);
+	read_asked(1);
 	notice_drain(on_drained);
 	answer_read("x");
+	asked(MSG_queue_notice);
 	answer_ok(1);
-	asked(MSG_queue_read);
+	read_asked(2);
 	answer_read("x");
 	asked(MSG_queue_notice);
 	assert_int_equal(drained, 0);
@@ -325,7 +335,7 @@ static void a_drain_does_not_wait_for_the_store(void **state)
 {
 	(void)state;
 	answer_owed(2, 0);
-	asked(MSG_queue_read);
+	read_asked(1);
 	answer_error(ERR_LOST); /* again in a moment */
 	store.full = true;
 	notice_drain(on_drained);
@@ -341,7 +351,7 @@ static void a_large_one(void **state)
 	conf.notices.full_size = 2 * IPC_INLINE_BODY;
 	item[0].flags = DELIVER_RET_FULL;
 	answer_owed(1, 0);
-	asked(MSG_queue_read);
+	read_asked(1);
 	int fd = body_memfd("test");
 	assert_int_equal(write(fd, big.p, big.len), big.len);
 	struct msg_message_data m = {.size = big.len, .body = {.fd = fd, .size = big.len}};
@@ -350,7 +360,7 @@ static void a_large_one(void **state)
 	owe();
 	item[0].flags = DELIVER_RET_FULL;
 	answer_owed(1, 0);
-	asked(MSG_queue_read);
+	read_asked(1);
 	answer_read(buf_cstr(&big));
 	asked(MSG_queue_notice);
 	assert_true(store.text.len > big.len);
@@ -366,7 +376,7 @@ static void by_the_time_asked_for(void **state)
 	rcpt[0].owed = NOTICE_DELAYED;
 	rcpt[0].addr = SLICE("x@c.test");
 	answer_owed(1, 0);
-	asked(MSG_queue_read);
+	read_asked(1);
 	answer_read("x");
 	has("Will-Retry-Until: Thu, 1 Jan 1970 02:00:00 +0000\r\n"); /* given up by the route */
 	has("Will-Retry-Until: Thu, 1 Jan 1970 03:00:00 +0000\r\n"); /* ... by the sender */
@@ -386,7 +396,17 @@ int main(void)
 	    T(a_large_one),
 	    T(by_the_time_asked_for),
 	};
+	static const char text[] =
+	    "version 1\nhostname mx.a.test\nsmtp 127.0.0.1:25\n"
+	    "notices {\n from postmaster@a.test\n}\n"
+	    "route b.test {\n give-up 5h\n}\nroute * {\n retry-longest 30m\n give-up 1h\n}\n";
 	setenv("TZ", "UTC", 1);
 	clock_init();
-	return cmocka_run_group_tests_name("smtpd_notice_work", tests, NULL, NULL);
+	struct pool *pool = pool_new(0);
+	if (conf_parse(pool, "test", text, sizeof(text) - 1, conf_table, &conf, conf_verify,
+		       stderr) != 0)
+		return 1;
+	int failed = cmocka_run_group_tests_name("smtpd_notice_work", tests, NULL, NULL);
+	pool_free(&pool);
+	return failed;
 }
