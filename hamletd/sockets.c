@@ -145,6 +145,11 @@ static int udp_bind(const struct conf_addr *a)
 	return -1;
 }
 
+static bool for_all(const struct socket *k)
+{
+	return k->owner && strcmp(k->owner, LISTEN_ALL) == 0;
+}
+
 static int unix_bind(const struct socket *k, const struct hamlet_conf *c,
 		     const struct conf_daemon *d)
 {
@@ -157,6 +162,8 @@ static int unix_bind(const struct socket *k, const struct hamlet_conf *c,
 		errno = err;
 		return -1;
 	}
+	if (for_all(k))
+		return sockets_unix(path, d->uid, d->gid, 0666);
 	if (!k->owner)
 		return sockets_unix(path, d->uid, d->gid, 0660);
 	return sockets_unix(path, conf_role_uid(c, k->owner), (gid_t)-1, 0600);
@@ -172,7 +179,7 @@ int sockets_bind(struct sockets *s, const struct hamlet_conf *c, const struct co
 			continue;
 		if (k->fd >= 0) {
 			/* Kept; the user of the role may be another one now. */
-			if (k->proto == PROTO_UNIX && k->owner &&
+			if (k->proto == PROTO_UNIX && k->owner && !for_all(k) &&
 			    !unix_own(k->fd, unix_path(k), conf_role_uid(c, k->owner), (gid_t)-1))
 				return errno;
 			continue;

@@ -30,7 +30,7 @@ struct ask {
 	struct session *s; /* held */
 	struct slot *slot;
 	enum msg_type type;
-	const void *msg; /* in the transaction's pool */
+	const void *msg; /* in the transaction's pool, or the local user's */
 	void (*done)(struct ask *a, enum msg_type t, const void *msg);
 	uint32_t request; /* under way; 0: waiting to ask again */
 	uint64_t until;   /* clock_mono() */
@@ -135,6 +135,26 @@ void backend_sender(struct slot *slot)
 	struct msg_sender_check *m = pool_alloc(s->txn->pool, sizeof(*m));
 	*m = (struct msg_sender_check){.grant = grant_of(s), .sender = s->txn->sender};
 	ask(s, slot, MSG_sender_check, m, on_sender);
+}
+
+static void on_local(struct ask *a, enum msg_type t, const void *msg)
+{
+	static const struct reply TEMP = {421, "4.3.0", "the store is not there, try again later"};
+	static const struct reply OFF = {554, "5.7.1", "mail of local users is not taken here"};
+	struct slice text;
+	if (t == MSG_auth_ok) {
+		session_local(a->s, login_user_new(msg, "local"), NULL);
+		return;
+	}
+	enum ipc_err e = t == MSG_error ? peer_error(t, msg, &text) : ERR_TEMP;
+	session_local(a->s, NULL, e == ERR_DENIED ? &OFF : &TEMP);
+}
+
+void backend_local(struct session *s)
+{
+	s->local->login = (struct msg_local_login){
+	    .sid = slice_of(s->sid), .uid = s->local->uid, .address = slice_of(s->local->address)};
+	ask(s, NULL, MSG_local_login, &s->local->login, on_local);
 }
 
 static void on_author(struct ask *a, enum msg_type t, const void *msg)

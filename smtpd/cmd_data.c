@@ -85,6 +85,7 @@ static void deliver(struct session *s)
 /* Asks about each author that is not the sender, then goes on to deliver. */
 static void check_authors(struct session *s)
 {
+	static const struct reply NOT_YOURS = {550, "5.7.1", "the Sender address is not yours"};
 	static const struct reply MALFORMED = {550, "5.6.0",
 					       "a From or Sender address cannot be read"};
 	struct txn *t = s->txn;
@@ -97,6 +98,8 @@ static void check_authors(struct session *s)
 		deliver(s);
 	} else if (!a->addr.len) {
 		end_all(s, &MALFORMED);
+	} else if (s->local) {
+		end_all(s, &NOT_YOURS);
 	} else {
 		session_wait(s);
 		backend_author(s, a->addr);

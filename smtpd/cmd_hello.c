@@ -53,7 +53,7 @@ static void extensions_time(struct session *s)
 
 static void extensions(struct session *s)
 {
-	bool starttls = !s->tls && uplink_tls_ready();
+	bool starttls = !s->tls && !s->local && uplink_tls_ready();
 	reply_line(s, 250, false, "%s", conf.hostname);
 	reply_line(s, 250, false, "PIPELINING");
 	reply_line(s, 250, false, "SIZE %llu", (unsigned long long)conf.max_size);
@@ -77,6 +77,8 @@ static void extensions(struct session *s)
 	else
 		reply_line(s, 250, false, "LIMITS RCPTMAX=%llu",
 			   (unsigned long long)conf.max_recipients);
+	if (s->local)
+		reply_line(s, 250, false, "XLOCAL %s", s->local->address);
 	reply_line(s, 250, false, "HELP");
 	reply_line(s, 250, true, "ENHANCEDSTATUSCODES");
 }
@@ -103,7 +105,9 @@ enum cmd_result cmd_lhlo(struct session *s, struct slice args)
 enum cmd_result cmd_starttls(struct session *s, struct slice args)
 {
 	(void)args;
-	if (s->tls) {
+	if (s->local) {
+		reply(s, 503, "5.5.1", "no TLS here: nobody is between us");
+	} else if (s->tls) {
 		reply(s, 503, "5.5.1", "TLS is in use already");
 	} else if (!uplink_tls_ready()) {
 		reply(s, 454, "4.7.0", "TLS is not available now");

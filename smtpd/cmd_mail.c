@@ -36,6 +36,12 @@ static const struct reply *read_params(struct session *s, struct slice args, uns
 	return !no && p->seen && !s->esmtp ? &NO_EHLO : no;
 }
 
+/* Local programs write addresses without a domain. */
+static unsigned bare(const struct session *s)
+{
+	return s->local ? ADDR_BARE : 0;
+}
+
 /* --- MAIL ---------------------------------------------------------------------------------- */
 
 static const struct reply *mail_order(const struct session *s)
@@ -106,13 +112,23 @@ static void mail_begin(struct session *s, const struct addr *a, const struct mai
 	t->binary = p->binary;
 	t->hold_until_ms = p->hold_until_ms;
 	t->deliver_by_ms = p->deliver_by_ms;
-	if (!s->user) {
+	if (!s->user || s->local) { /* of a local user it is known already */
 		reply_send(s, &OK);
 		return;
 	}
 	struct slot *slot = session_slot(s, false);
 	slot->rcpt.given = t->sender;
 	backend_sender(slot);
+}
+
+/* What is so for users of this machine. */
+static const struct reply *mail_local(struct session *s, struct addr *a)
+{
+	static const struct reply LONG = {501, "5.1.7", "the sender's address is too long"};
+	if (!local_complete(a))
+		return &LONG;
+	const struct reply *no = local_sender(s, a);
+	return no ? no : local_rate(s);
 }
 
 enum cmd_result cmd_mail(struct session *s, struct slice args)
@@ -122,11 +138,13 @@ enum cmd_result cmd_mail(struct session *s, struct slice args)
 	struct slice rest = args;
 	const struct reply *no = mail_order(s);
 	if (!no)
-		no = read_path(&rest, "FROM:", ADDR_NULL, &a);
+		no = read_path(&rest, "FROM:", ADDR_NULL | bare(s), &a);
 	if (!no)
 		no = read_params(s, rest, PARAM_MAIL, &p);
 	if (!no)
 		no = mail_limits(&a, &p);
+	if (!no && s->local)
+		no = mail_local(s, &a);
 	if (!no)
 		no = mail_offered(s, &p);
 	if (!no)
@@ -173,14 +191,17 @@ static void rcpt_refuse(struct session *s, const struct reply *no, struct slice 
 enum cmd_result cmd_rcpt(struct session *s, struct slice args)
 {
 	static const struct reply UTF8 = {553, "5.6.7", "a UTF-8 address needs SMTPUTF8"};
+	static const struct reply LONG = {501, "5.1.3", "the recipient's address is too long"};
 	struct addr a = {0};
 	struct mail_params p = {0};
 	struct slice rest = args;
 	const struct reply *no = rcpt_order(s);
 	if (!no)
-		no = read_path(&rest, "TO:", ADDR_POSTMASTER, &a);
+		no = read_path(&rest, "TO:", ADDR_POSTMASTER | bare(s), &a);
 	if (!no)
 		no = read_params(s, rest, PARAM_RCPT, &p);
+	if (!no && s->local && !slice_eqs(addr_text(&a), "postmaster") && !local_complete(&a))
+		no = &LONG;
 	if (!no && (a.utf8 || !str_ascii(p.orcpt)) && !s->txn->utf8)
 		no = &UTF8;
 	if (no) {

@@ -25,6 +25,19 @@ const struct conf_directive conf_table[] = {
      "Listens for submission by users, TLS from the start (port 465)."},
     {"lmtp", CONF_ADDR, F(lmtp), CONF_MULTI, NULL, 0, 0, NULL, NULL, 0, NULL,
      "Listens for LMTP: another mail server delivers to the users here."},
+    {"local", CONF_ADDR, F(local), CONF_MULTI, NULL, 0, 0, NULL, NULL, 0, NULL,
+     "Listens on a Unix socket for mail of this machine's users, whom the kernel names: no "
+     "password. hamlet-sendmail(8) uses RUNDIR/local/smtp.sock."},
+    {"local-domain", CONF_STRING, F(local_domain), 0, NULL, 0, 0, NULL, NULL, 0, NULL,
+     "Domain of a local user's own address, and of addresses that local programs write without "
+     "one; unless given, the hostname."},
+    {"local-trusted", CONF_WORDS, F(local_trusted), 0, "root", 0, 0, NULL, NULL, 0, NULL,
+     "Names or numbers of the local users who may give any sender; all others may give their own "
+     "address alone."},
+    {"local-users", CONF_PATH, F(local_users), 0, "/etc/passwd", 0, 0, NULL, NULL, 0, NULL,
+     "The file that names the local users, in the form of passwd(5)."},
+    {"local-rate", CONF_INT, F(local_rate), 0, "300", 0, 1000000, NULL, NULL, 0, NULL,
+     "Most messages that a local user who is not trusted may hand in in a minute; 0: no limit."},
     {"proxy-from", CONF_NET, F(proxy_from), CONF_MULTI, NULL, 0, 0, NULL, NULL, 0, NULL,
      "Peers that send a PROXY header before the protocol."},
     {"postmaster", CONF_STRING, F(postmaster), 0, NULL, 0, 0, NULL, NULL, 0, NULL,
@@ -88,6 +101,7 @@ const struct conf_directive conf_table[] = {
 static const struct service SMTP = {.name = "smtp"};
 static const struct service SUBMISSION = {.name = "submission", .submission = true};
 static const struct service SUBMISSIONS = {.name = "submissions", .submission = true, .tls = true};
+static const struct service LOCAL = {.name = "local", .local = true};
 static const struct service LMTP = {.name = "lmtp", .lmtp = true};
 
 /* The host's name, and its domain's postmaster; static because they live as long as conf. */
@@ -106,6 +120,8 @@ static void default_names(void)
 		str_fmt(host_postmaster, sizeof(host_postmaster), "postmaster@%s", domain);
 		conf.postmaster = host_postmaster;
 	}
+	if (!conf.local_domain)
+		conf.local_domain = conf.hostname;
 }
 
 void conf_verify(struct conf_errors *e, void *root)
@@ -116,11 +132,21 @@ void conf_verify(struct conf_errors *e, void *root)
 		conf_error(e, NULL, "hostname: \"%s\" is not a host name", conf.hostname);
 	if (conf.postmaster && addr_mailbox(slice_of(conf.postmaster), 0, &a) != ADDR_OK)
 		conf_error(e, NULL, "postmaster: \"%s\" is not an address", conf.postmaster);
-	if (!conf.smtp.n && !conf.submission.n && !conf.submissions.n && !conf.lmtp.n)
+	if (!conf.smtp.n && !conf.submission.n && !conf.submissions.n && !conf.lmtp.n &&
+	    !conf.local.n)
 		conf_error(e, NULL,
-			   "nothing to listen on: give one of smtp, submission, submissions, lmtp");
+			   "nothing to listen on: give one of smtp, submission, submissions, lmtp, "
+			   "local");
 	if (conf.banner_delay && conf.early_talkers != EARLY_REFUSE)
 		conf_error(e, NULL, "banner-delay: needs early-talkers refuse");
+	if (conf.local_domain && !addr_domain_ok(slice_of(conf.local_domain), 0))
+		conf_error(e, NULL, "local-domain: \"%s\" is not a domain", conf.local_domain);
+	for (size_t i = 0; i < conf.local.n; i++) {
+		const struct conf_addr *at = conf.local.item[i];
+		if (at->sa.ss_family != AF_UNIX)
+			conf_error(e, NULL, "local: %s is not a Unix socket (unix:/path)",
+				   at->text);
+	}
 	default_names();
 	relay_conf_check(e, &conf.out);
 	notice_conf_check(e);
@@ -132,9 +158,10 @@ static void add(struct pool *pool, struct listen_spec *at, size_t *n, const stru
 	const struct listen_spec like = {
 	    .name = sv->name,
 	    .arg = (void *)(uintptr_t)sv,
-	    .proxy_from = conf.proxy_from.n ? &conf.proxy_from : NULL,
+	    .proxy_from = conf.proxy_from.n && !sv->local ? &conf.proxy_from : NULL,
 	    .max_per_address = (uint32_t)conf.connections_per_address,
 	    .max_total = (uint32_t)conf.connections,
+	    .owner = sv->local ? LISTEN_ALL : NULL,
 	};
 	listen_add(pool, at, n, l, &like);
 }
@@ -142,12 +169,14 @@ static void add(struct pool *pool, struct listen_spec *at, size_t *n, const stru
 size_t conf_listeners(struct pool *pool, struct listen_spec **out)
 {
 	size_t n = 0;
-	size_t all = conf.smtp.n + conf.submission.n + conf.submissions.n + conf.lmtp.n;
+	size_t all =
+	    conf.smtp.n + conf.submission.n + conf.submissions.n + conf.lmtp.n + conf.local.n;
 	struct listen_spec *specs = pool_alloc(pool, (all + 1) * sizeof(*specs));
 	add(pool, specs, &n, &conf.smtp, &SMTP);
 	add(pool, specs, &n, &conf.submission, &SUBMISSION);
 	add(pool, specs, &n, &conf.submissions, &SUBMISSIONS);
 	add(pool, specs, &n, &conf.lmtp, &LMTP);
+	add(pool, specs, &n, &conf.local, &LOCAL);
 	*out = specs;
 	return n;
 }

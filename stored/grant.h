@@ -4,6 +4,7 @@
 #include "stored/stored.h"
 
 #define GRANT_KEY_LEN 32
+#define LOCAL_EPOCH   1 /* of the machine's users; 0 when they may send nothing */
 /* The key of the MACs, from the directory. */
 void grant_key(const unsigned char key[GRANT_KEY_LEN]);
 /* The account's epoch; 0: there is no such account. */

@@ -12,6 +12,7 @@ static const struct {
 } ops[] = {
     {MSG_auth_start, op_auth_start},
     {MSG_auth_step, op_auth_step},
+    {MSG_local_login, op_local_login},
     {MSG_rcpt_check, op_rcpt_check},
     {MSG_sender_check, op_sender_check},
     {MSG_deliver, op_deliver},

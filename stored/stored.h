@@ -23,6 +23,7 @@ struct stored_conf {
 	uint64_t quota;             /* bytes of a new account, 0: none */
 	uint64_t send_limit;        /* recipients per account and send_window, 0: none */
 	uint64_t send_window;       /* ms */
+	bool local_submission;      /* smtpd may ask for grants of the machine's users */
 	uint64_t small_body;        /* bodies up to this live in rows */
 	uint64_t segment_size;      /* bytes after which a new segment file starts */
 	uint64_t delay_notice;      /* ms after which a sender is told of a delay, 0: never */
@@ -84,10 +85,18 @@ struct targets {
 };
 /* ERR_OK; ERR_NOTFOUND (our domain, no such user); ERR_NOTLOCAL (no domain of ours). */
 enum ipc_err dir_resolve(struct base *b, struct pool *pool, struct slice rcpt, struct targets *out);
-/* May the account send from the address: its own, plus-forms of it, aliases that lead to it. */
+/* May the account send from the address: its own, plus-forms of it, aliases that lead to it. What a
+ * user of the machine may is smtpd's to say (local-trusted): it alone knows their names. */
 enum ipc_err dir_may_send(struct base *b, struct pool *pool, uint64_t account, struct slice from);
 /* Directory cache generation: raised at every committed change of domains, accounts, aliases. */
 uint64_t dir_generation(void);
+
+/* A user of the machine stands where an account's id does, in grants and in the queue. */
+#define LOCAL_USER (1ull << 62) /* | uid */
+static inline bool is_local_user(uint64_t account)
+{
+	return account & LOCAL_USER;
+}
 
 /* grant.c (loop thread): account, role, expiry, epoch, MACed under a key kept in the directory. */
 struct grant {
@@ -104,8 +113,8 @@ bool grant_check(struct slice s, enum role role, struct grant *out);
 /* The account's epoch changed: grants below it end. */
 void grant_epoch(uint64_t account, uint64_t epoch);
 
-/* op_auth.c, op_smtp.c, op_queue.c, op_pop.c, op_ctl.c, watch.c */
-op_fn op_auth_start, op_auth_step;
+/* op_auth.c, op_local.c, op_smtp.c, op_queue.c, op_pop.c, op_ctl.c, watch.c */
+op_fn op_auth_start, op_auth_step, op_local_login;
 op_fn op_rcpt_check, op_sender_check, op_deliver;
 op_fn op_queue_claim, op_queue_read, op_queue_result, op_queue_renew;
 op_fn op_notice_claim, op_queue_notice;

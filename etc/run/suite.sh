@@ -71,6 +71,7 @@ suite_write_smtpd() {
 	say "smtp 127.0.0.1:$(port 2525)"
 	say "submission 127.0.0.1:$(port 2587)"
 	say "submissions 127.0.0.1:$(port 2465)"
+	say "local unix:$run/local/smtp.sock"
 }
 
 suite_write_pop3d() {

@@ -34,7 +34,7 @@ void login_user_free(struct login_user **at)
 	free(u);
 }
 
-static struct login_user *user_new(const struct msg_auth_ok *m, const char *mech)
+struct login_user *login_user_new(const struct msg_auth_ok *m, const char *mech)
 {
 	struct login_user *u = mem_alloc(sizeof(*u));
 	u->grant =
@@ -145,7 +145,7 @@ static void more(struct login *l, const struct msg_auth_more *m)
 
 static void ok(struct login *l, const struct msg_auth_ok *m)
 {
-	struct login_user *u = user_new(m, l->mech);
+	struct login_user *u = login_user_new(m, l->mech);
 	if (!m->final.len || l->mute) {
 		granted(l, u);
 		return;

@@ -19,6 +19,8 @@ struct login_user {
 	const char *mech;                   /* static */
 	uint64_t login_delay_ms, expire_ms; /* see auth_ok in msg.def */
 };
+/* Of a grant that just came; copies. */
+struct login_user *login_user_new(const struct msg_auth_ok *m, const char *mech);
 void login_user_free(struct login_user **u); /* *u may be NULL */
 
 /* A password may be sent: nobody on the way can read it. */

@@ -190,10 +190,12 @@ static enum addr_result read_mailbox(struct reader *r, struct addr *out)
 	if (e != ADDR_OK)
 		return e;
 	if (r->p == r->end || *r->p != '@') {
-		struct slice local = addr_text(out);
-		if (!(r->flags & ADDR_POSTMASTER) || !slice_ieqs(local, "postmaster"))
+		bool postmaster =
+		    (r->flags & ADDR_POSTMASTER) && slice_ieqs(addr_text(out), "postmaster");
+		if (!postmaster && !(r->flags & ADDR_BARE))
 			return ADDR_SYNTAX;
-		str_lowern(out->text, out->len);
+		if (postmaster)
+			str_lowern(out->text, out->len);
 		return finish(out, r->flags);
 	}
 	r->p++;
@@ -227,7 +229,7 @@ static enum addr_result skip_route(struct reader *r)
 
 enum addr_result addr_mailbox(struct slice in, unsigned flags, struct addr *out)
 {
-	struct reader r = {in.p, in.p + in.len, flags & ~ADDR_POSTMASTER};
+	struct reader r = {in.p, in.p + in.len, flags & ~(ADDR_POSTMASTER | ADDR_BARE)};
 	*out = (struct addr){.len = 0};
 	enum addr_result e = in.len ? read_mailbox(&r, out) : ADDR_SYNTAX;
 	return e == ADDR_OK && r.p != r.end ? ADDR_SYNTAX : e;

@@ -16,6 +16,7 @@
 #define ADDR_UTF8       1u /* SMTPUTF8 is in force: UTF-8 in local part and domain */
 #define ADDR_NULL       2u /* the null reverse-path <> is taken */
 #define ADDR_POSTMASTER 4u /* <postmaster> without a domain is taken */
+#define ADDR_BARE       8u /* any local part without a domain is (local programs write such) */
 
 enum addr_result {
 	ADDR_OK,
@@ -43,7 +44,7 @@ bool addr_domain_ok(struct slice s, unsigned flags);
 struct slice addr_text(const struct addr *a);
 /* As written in text, with quotes. */
 struct slice addr_local(const struct addr *a);
-/* Without the @; empty for the null path and a bare postmaster. Literals keep their brackets. */
+/* Without the @; empty for the null path and a bare local part. Literals keep their brackets. */
 struct slice addr_domain(const struct addr *a);
 /* Splits a canonical address at its last @: for addresses that came out of the store. */
 void addr_split(struct slice canonical, struct slice *local, struct slice *domain);

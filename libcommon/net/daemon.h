@@ -7,9 +7,9 @@
  *   -d       foreground: log on stderr, listeners bound here when none are inherited
  *   -v       more log               -V       version
  * -L prints lines of five fields with tabs between them, "-" where one is empty:
- *   listen  NAME   tcp|unix         ADDRESS  OWNER   OWNER: role whose user may connect (unix)
- *   path    ro|rw  /abs/path        -        -
- *   socket  -      /abs/path.sock   -        -       a socket that the daemon connects to
+ *   listen  NAME   tcp|unix         ADDRESS  OWNER   OWNER: role whose user may connect (unix), *:
+ * any path    ro|rw  /abs/path        -        - socket  -      /abs/path.sock   -        -       a
+ * socket that the daemon connects to
  *
  * The life of a process, in this order: configuration read; start(); inherited fds taken, or
  * listeners bound (-d); sandbox; fds handed to inherit(); run(); the loop. Nothing starts a

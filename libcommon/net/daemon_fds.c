@@ -72,20 +72,26 @@ static int take_address(struct inherited *in, size_t n, const struct conf_addr *
 	return -1;
 }
 
-static int bind_here(struct pool *pool, const struct conf_addr *addr, int backlog)
+static int bind_here(struct pool *pool, const struct conf_addr *addr, int backlog, bool all)
 {
 	const char *path = ((const struct sockaddr_un *)&addr->sa)->sun_path;
 	const char *slash = addr->sa.ss_family == AF_UNIX ? strrchr(path, '/') : NULL;
 	if (slash && slash > path) /* if it fails, so does the bind, with the same reason */
-		folder_make(pool_strndup(pool, path, (size_t)(slash - path)), 0700, 0700);
-	return listen_bind(addr, backlog);
+		folder_make(pool_strndup(pool, path, (size_t)(slash - path)), all ? 0755 : 0700,
+			    all ? 0755 : 0700);
+	int fd = listen_bind(addr, backlog);
+	if (fd >= 0 && all && chmod(path, 0666) != 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 static int bind_ctl(struct pool *pool, const char *instance, unsigned proc)
 {
 	struct conf_addr addr;
 	const char *path = pool_printf(pool, "%s/ctl/%s.%u.sock", daemon_rundir(), instance, proc);
-	int fd = listen_unix(pool, path, &addr) ? bind_here(pool, &addr, 0) : -1;
+	int fd = listen_unix(pool, path, &addr) ? bind_here(pool, &addr, 0, false) : -1;
 	if (fd < 0)
 		log_event(LOG_LV_WARN, NULL, "no-control-socket", LS("path", path),
 			  LS("reason", strerror(errno)));
@@ -113,7 +119,9 @@ bool daemon_fds_take(struct pool *pool, const struct listen_spec *spec, size_t n
 		int *fd = &out->listener[i];
 		errno = 0;
 		if (*fd < 0)
-			*fd = binding ? bind_here(pool, &spec[i].addr, spec[i].backlog)
+			*fd = binding ? bind_here(pool, &spec[i].addr, spec[i].backlog,
+						  spec[i].owner &&
+						      strcmp(spec[i].owner, LISTEN_ALL) == 0)
 				      : take_address(in, have, &spec[i].addr);
 		if (*fd >= 0 && non_blocking(*fd))
 			continue;

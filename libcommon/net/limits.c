@@ -18,7 +18,7 @@
 enum { WAYS = 8, LOCK_SPINS = 100000 };
 
 struct slot {
-	unsigned char key[17]; /* family (4, 6, 1 for local; 0: unused), address */
+	unsigned char key[17]; /* family (4, 6, 1 for local; 0: unused), address or uid */
 	uint32_t tokens_used;  /* in the window */
 	uint64_t window_start; /* ms */
 	uint64_t last_used;    /* ms, for giving way */
@@ -137,7 +137,9 @@ static void key_of(const struct sockaddr *sa, unsigned char key[17])
 		key[0] = mapped ? 4 : 6;
 		memcpy(key + 1, a->s6_addr + (mapped ? 12 : 0), mapped ? 4 : 8); /* by /64 */
 	} else {
+		const struct sockaddr_local *a = (const struct sockaddr_local *)(const void *)sa;
 		key[0] = 1;
+		memcpy(key + 1, &a->uid, sizeof(a->uid));
 	}
 }
 

@@ -93,6 +93,17 @@ bool listen_unix(struct pool *pool, const char *path, struct conf_addr *out)
 	return true;
 }
 
+/* The user who connected. One that the kernel does not name is nobody. */
+static struct sockaddr_local local_peer(int fd)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+	struct sockaddr_local sa = {AF_UNIX, (uid_t)-1};
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0)
+		sa.uid = who.uid;
+	return sa;
+}
+
 static void refuse(struct listener *l, int fd, const struct sockaddr *peer, const char *why)
 {
 	char text[64] = "local";
@@ -111,12 +122,19 @@ static void take(struct listener *l, int fd, const struct sockaddr *peer,
 {
 	const struct listen_spec *spec = l->spec;
 	uint32_t *total = total_of(spec);
+	struct sockaddr_local user;
+	if (peer->sa_family == AF_UNIX) {
+		user = local_peer(fd);
+		peer = (const struct sockaddr *)(const void *)&user;
+	}
 	if (spec->max_total && *total >= spec->max_total) {
 		refuse(l, fd, peer, "too many connections");
 		return;
 	}
 	if (l->limits && !limits_connect(l->limits, peer, spec->max_per_address)) {
-		refuse(l, fd, peer, "too many connections from this address");
+		refuse(l, fd, peer,
+		       peer->sa_family == AF_UNIX ? "too many connections of this user"
+						  : "too many connections from this address");
 		return;
 	}
 	++*total;

@@ -6,6 +6,8 @@
 #include "libcommon/net/limits.h"
 #include "libcommon/net/stream.h"
 
+#define LISTEN_ALL "*"
+
 /* One listener of a daemon's configuration. */
 struct listen_spec {
 	const char *name;      /* unique in the daemon: "smtp-127.0.0.1:2525"; no ':' goes to
@@ -16,7 +18,8 @@ struct listen_spec {
 	uint32_t max_per_address;           /* connections; 0: no limit */
 	uint32_t max_total;                 /* connections of this process; 0: no limit */
 	int backlog;                        /* 0: 1024 */
-	const char *owner; /* unix: role whose user may connect ("smtpd"); NULL: nobody else */
+	const char *owner; /* unix: role whose user may connect ("smtpd"), LISTEN_ALL: every
+			    * user of the machine; NULL: nobody else */
 	bool raw;          /* not accepted from here: the fd goes to the daemon's inherit() */
 };
 /* The address of a Unix socket; false when the path is too long or not absolute. */
@@ -31,7 +34,8 @@ void listen_add(struct pool *pool, struct listen_spec *at, size_t *n, const stru
 
 struct listener;
 struct listen_ops {
-	/* A connection; the fd is yours. peer/local are the real ones after a PROXY header. */
+	/* A connection; the fd is yours. peer/local are the real ones after a PROXY header; the
+	 * peer of a Unix socket is a struct sockaddr_local. */
 	void (*on_accept)(int fd, const struct sockaddr *peer, const struct sockaddr *local,
 			  const struct listen_spec *spec);
 	/* Over a limit: send the protocol's refusal (blocking is not allowed; one send(2) of a

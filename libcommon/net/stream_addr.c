@@ -9,6 +9,8 @@ static void keep_addr(union address *to, const struct sockaddr *sa)
 		memcpy(to, sa, sizeof(to->v4));
 	else if (sa->sa_family == AF_INET6)
 		memcpy(to, sa, sizeof(to->v6));
+	else if (sa->sa_family == AF_UNIX)
+		memcpy(to, sa, sizeof(to->un));
 	else
 		to->sa.sa_family = sa->sa_family;
 }

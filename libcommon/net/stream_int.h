@@ -4,6 +4,7 @@
 #define NET_STREAM_INT_H
 #include <netinet/in.h>
 #include "libcommon/net/loop.h"
+#include "libcommon/net/limits.h"
 #include "libcommon/net/stream.h"
 
 struct chunk { /* of the write queue */
@@ -28,6 +29,7 @@ union address {
 	struct sockaddr sa;
 	struct sockaddr_in v4;
 	struct sockaddr_in6 v6;
+	struct sockaddr_local un; /* only of what stream_set_addrs() was given */
 };
 
 struct stream {

@@ -64,7 +64,7 @@ class Suite:
             lines += [f"state-dir {self.dir}/keys",
                       "certificate a.test { names *.a.test a.test localhost 127.0.0.1 }"]
         elif name == "smtpd":
-            lines += ["hostname mail.a.test"]
+            lines += ["hostname mail.a.test", f"local unix:{self.run}/local/smtp.sock"]
         elif name == "pop3d":
             lines += ["hostname mail.a.test"]
         for kind in KINDS.get(name, []):

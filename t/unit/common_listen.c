@@ -83,6 +83,20 @@ static void drop(struct listener *l, const struct listen_spec *spec)
 	limits_close(&limits);
 }
 
+static void local_users_count_each(void **state)
+{
+	(void)state;
+	struct sockaddr_local a = {AF_UNIX, 1000}, b = {AF_UNIX, 1001};
+	const struct sockaddr *pa = (void *)&a, *pb = (void *)&b;
+	struct limits *l = limits_open(-1, 64, 0);
+	assert_true(limits_connect(l, pa, 1));
+	assert_false(limits_connect(l, pa, 1));
+	assert_true(limits_connect(l, pb, 1));
+	limits_disconnect(l, pa);
+	assert_true(limits_connect(l, pa, 1));
+	limits_close(&l);
+}
+
 static void limits_are_kept_and_given_back(void **state)
 {
 	(void)state;
@@ -189,6 +203,7 @@ static void names_have_no_colons(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(local_users_count_each),
 	    cmocka_unit_test(limits_are_kept_and_given_back),
 	    cmocka_unit_test(proxy_headers_name_the_peer),
 	    cmocka_unit_test(unix_sockets_replace_stale_ones),

@@ -498,6 +498,40 @@ static void leases_are_the_workers(void **state)
 	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM bodies"), 0);
 }
 
+static void users_of_the_machine_may_send_and_no_more(void **state)
+{
+	(void)state;
+	struct msg_local_login m = {
+	    .sid = SLICE("s1"), .uid = 1000, .address = SLICE("joe@host.example")};
+	conf.local_submission = true;
+	conf.grant_life = 3600000;
+	const struct msg_auth_ok *ok = ask(smtpd, MSG_local_login, &m, MSG_auth_ok);
+	struct slice g = slice_copy(run_pool, ok->grant);
+	assert_true(slice_eqs(ok->address, "joe@host.example"));
+	assert_int_equal(rcpt("x@elsewhere.example", g, 0, NULL), ERR_OK);
+	struct msg_sender_check sc = {.grant = g, .sender = SLICE("joe@host.example")};
+	ask(smtpd, MSG_sender_check, &sc, MSG_ok);
+	struct row_rcpt to[] = {TO("alice@a.test"), TO("x@elsewhere.example")};
+	struct msg_deliver d = message("l1", to, 2, "hello");
+	d.grant = g;
+	d.flags = DELIVER_SUBMITTED;
+	d.sender = SLICE("joe@host.example");
+	conf.send_window = 3600000;
+	conf.send_limit = 3;
+	assert_int_equal(send_it(&d), ERR_OK);
+	d.id = SLICE("l2");
+	assert_int_equal(send_it(&d), ERR_LIMIT);
+	/* Another user has a limit of their own. */
+	m.uid = 0;
+	ok = ask(smtpd, MSG_local_login, &m, MSG_auth_ok);
+	d.grant = slice_copy(run_pool, ok->grant);
+	assert_int_equal(send_it(&d), ERR_OK);
+	conf.send_limit = 0;
+	conf.local_submission = false;
+	assert_int_equal(ask_error(smtpd, MSG_local_login, &m), ERR_DENIED);
+	assert_int_equal(rcpt("x@elsewhere.example", g, 0, NULL), ERR_GRANT);
+}
+
 static void malformed_requests_are_refused(void **state)
 {
 	(void)state;
@@ -538,6 +572,7 @@ int main(void)
 	    T(an_account_sends_so_much_and_no_more),
 	    T(many_at_once_are_all_there),
 	    T(leases_are_the_workers),
+	    T(users_of_the_machine_may_send_and_no_more),
 	    T(malformed_requests_are_refused),
 	};
 	return cmocka_run_group_tests_name("stored_smtp", tests, NULL, NULL);
