@@ -78,7 +78,7 @@ struct hosts_ask;
 typedef void hosts_fn(struct hosts *h, void *arg); /* owns h */
 /* Asks the stub. A host that is ourselves (the name of the configuration, or an address that we
  * listen on) and those after it are left out: 5.4.6 when none is left. fn is called once, never
- * from inside this call. */
+ * from inside this call. Cancel it before the stub is freed. */
 struct hosts_ask *hosts_find(struct stub *s, const struct route *r, struct slice domain,
 			     hosts_fn *fn, void *arg);
 void hosts_cancel(struct hosts_ask **a); /* fn is not called; *a may be NULL */

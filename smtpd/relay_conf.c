@@ -180,9 +180,11 @@ static bool host_name(struct conf_errors *e, const struct conf_words *w, bool mx
 
 static void hosts_read(struct conf_errors *e, struct route_block *b)
 {
-	struct route_host *host = pool_alloc(made.pool, (b->host.n + b->mx.n + 1) * sizeof(*host));
-	size_t n = 0;
-	for (size_t i = 0; i < b->host.n + b->mx.n; i++) {
+	size_t n = 0, all = b->host.n + b->mx.n;
+	struct route_host *host = pool_alloc(made.pool, (all + 1) * sizeof(*host));
+	if (all > ROUTE_HOSTS_MAX)
+		conf_error(e, &b->r.block.where, "route: more than %d hosts", ROUTE_HOSTS_MAX);
+	for (size_t i = 0; i < all; i++) {
 		bool mx = i >= b->host.n;
 		const struct conf_words *w = mx ? b->mx.item[i - b->host.n] : b->host.item[i];
 		const char *what = mx ? "mx" : "host";

@@ -4,6 +4,8 @@
 #define SMTPD_RELAY_CONF_H
 #include "smtpd/relay.h"
 
+enum { ROUTE_HOSTS_MAX = 32 /* that a route names, or MX records lead to */ };
+
 struct relay_block {
 	struct conf_block block;
 	bool on;
@@ -51,5 +53,11 @@ void relay_conf_start(void);
 bool domain_ascii(struct slice domain, char out[DOMAIN_TEXT]);
 /* What domain_ascii() made is no address: its last label is not of digits alone (RFC 3696 2). */
 bool domain_is_host(struct slice ascii);
+
+/* --- relay_self.c ---
+ * A host of this name, with these addresses, is this process or one beside it, when its port is one
+ * of the smtp listeners'. The name counts on port 25, too, in front of which may be another host.
+ */
+bool self_is(const char *name, uint16_t port, const struct sockaddr_storage *addr, size_t n);
 
 #endif
