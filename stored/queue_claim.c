@@ -27,7 +27,8 @@ struct claim {
 	struct map *left; /* domain -> items that may be taken, and one */
 	size_t bytes;
 	unsigned expired;
-	bool rest; /* something due was left */
+	bool rest;    /* something due was left */
+	bool righted; /* the row of a sender who has nothing due was put right */
 };
 struct sender {
 	uint64_t id;
@@ -243,6 +244,7 @@ static enum ipc_err settle(struct claim *c, const struct sender *s)
 		return work_err(c->b, r);
 	bool none = db_col_null(c->b->db, 0);
 	uint64_t next = db_col_u64(c->b->db, 0);
+	c->righted = c->righted || none || next > c->q->now_ms;
 	if (none) {
 		db_start(c->b->db, SQL_QUEUE_SENDER_DEL);
 	} else {
@@ -323,6 +325,8 @@ enum ipc_err queue_claim(struct base *b, struct queue_claim *q)
 		if (e == ERR_OK)
 			e = batch(&c, s, n);
 	}
+	/* Not all were looked at: those who have nothing due may hide one who has. */
+	c.rest = c.rest || (n == SENDERS && c.righted);
 	map_free(&c.left);
 	return e == ERR_OK ? next_due(&c) : e;
 }

@@ -280,6 +280,32 @@ static void times_are_kept(void **state)
 	assert_int_equal(count(&c, "later.example"), 1);
 }
 
+/* Those who have nothing due any more are found out a few hundred a claim. */
+static void what_is_held_hides_nothing(void **state)
+{
+	(void)state;
+	struct queue_change q = {.action = QUEUE_ACT_HOLD, .now_ms = 1200};
+	struct queue_claim c;
+	for (uint64_t i = 1; i <= 600; i++)
+		add_from(i, "x@b.test", 0, 0, 0);
+	do {
+		tx_begin(dir);
+		assert_int_equal(tx_end(dir, queue_change(dir, &q)), ERR_OK);
+	} while (q.more);
+	add_from(1000, "x@c.test", 1500, 0, 0);
+	unsigned claims = 0;
+	do {
+		c = claim("w", 10, 9000, 2000);
+		claim_now(&c);
+	} while (c.n == 0 && c.next_due_ms <= 2000 && ++claims < 10);
+	assert_int_equal(c.n, 1);
+	assert_true(slice_eqs(c.item[0].rcpts[0].addr, "x@c.test"));
+	c = claim("w", 10, 9000, 2000);
+	claim_now(&c);
+	assert_int_equal(c.n, 0);
+	assert_true(c.next_due_ms > 2000);
+}
+
 static void traced_mail_is_told_of_when_it_is_passed_on(void **state)
 {
 	(void)state;
@@ -411,6 +437,7 @@ int main(void)
 	    T(few_at_a_time_leave_nobody_out),
 	    T(domains_have_limits),
 	    T(times_are_kept),
+	    T(what_is_held_hides_nothing),
 	    T(traced_mail_is_told_of_when_it_is_passed_on),
 	    T(a_local_recipient_that_is_late),
 	    T(old_rows_migrate),
