@@ -201,10 +201,10 @@ run: need-programs deps
 demo: need-programs deps deps-test
 	@$(MAKE) --no-print-directory all
 	@etc/run/demo
-## bench          WHAT=smtp, WHAT=pop3 ...: beside the peers, in one run
+## bench          WHAT=smtp, relay, pop3, queue: beside the peers, in one run
 WHAT ?= all
 bench: need-programs deps deps-test
-	@$(MAKE) --no-print-directory all tools
+	@$(MAKE) --no-print-directory all tools $(BENCHES)
 	@HAMLET_BUILD=$(O) t/bench/run $(WHAT)
 ## install        DESTDIR= PREFIX= SYSCONF=
 install: need-programs all

@@ -5,12 +5,14 @@ Nothing is installed; each peer is stopped by close().
 """
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
@@ -93,6 +95,37 @@ class Peer:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Sink:
+    """Postfix's smtp-sink: takes all mail and throws it away. count() is what it has taken."""
+
+    def __init__(self):
+        self.binary = smtp_source().with_name("smtp-sink")
+        self.port = free_port()
+        self.messages = 0
+        self.process = subprocess.Popen(
+            [self.binary, "-u", SPARE, "-c", f"127.0.0.1:{self.port}", "1000"], env=environment(),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        threading.Thread(target=self.read, daemon=True).start()
+        wait_port(self.port)
+
+    def read(self):
+        """It says its counters again and again, each time behind a carriage return."""
+        rest = b""
+        while more := self.process.stdout.read1(1 << 16):
+            rest += more
+            found = re.findall(rb"mesg=(\d+)", rest.rpartition(b"\r")[0])
+            if found:
+                self.messages = int(found[-1])
+                rest = rest.rpartition(b"\r")[2]
+
+    def count(self) -> int:
+        return self.messages
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
 
 
 class Postfix(Peer):
