@@ -200,6 +200,32 @@ static void dump_reads_back_the_same(void **state)
 	done(&b);
 }
 
+/* `two` takes from `one` what it does not give; a default is not given. */
+static void blocks_inherit(void **state)
+{
+	(void)state;
+	struct result r =
+	    parse("version 1\nname x\nlisten one { address 1.2.3.4:1\n tls off }\n"
+		  "listen two { address 1.2.3.4:2 }\nlisten three { address 1.2.3.4:3\n "
+		  "tls on }\n");
+	assert_string_equal(r.text, "");
+	struct listener *one = r.conf.listeners.item[0], *two = r.conf.listeners.item[1];
+	struct listener *three = r.conf.listeners.item[2];
+	assert_true(two->tls);
+	assert_null(conf_given(&two->block, LISTEN, "tls"));
+	assert_int_equal(conf_given(&two->block, LISTEN, "address")->line, 5);
+	conf_inherit(LISTEN, two, one);
+	conf_inherit(LISTEN, three, one);
+	assert_false(two->tls);
+	assert_true(three->tls);
+	assert_string_equal(two->addr.text, "1.2.3.4:2");
+	assert_int_equal(conf_given(&two->block, LISTEN, "tls")->line, 4);
+	assert_string_equal(two->block.args.w[0], "two");
+	conf_inherit(LISTEN, one, &r.conf.extra); /* not there: gives nothing */
+	assert_false(one->tls);
+	done(&r);
+}
+
 static void includes_are_read_in_place(void **state)
 {
 	(void)state;
@@ -279,6 +305,7 @@ int main(void)
 	    cmocka_unit_test(broken_texts_are_named),
 	    cmocka_unit_test(deep_blocks_are_refused),
 	    cmocka_unit_test(dump_reads_back_the_same),
+	    cmocka_unit_test(blocks_inherit),
 	    cmocka_unit_test(includes_are_read_in_place),
 	    cmocka_unit_test(an_unreadable_file_is_told_once),
 	    cmocka_unit_test(networks_hold_their_addresses),

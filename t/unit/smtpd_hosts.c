@@ -159,8 +159,8 @@ static unsigned put_many(struct dns_out *o, const char *name, uint16_t type)
 static void zone(struct seen *q, unsigned nth)
 {
 	struct dns_out o;
-	struct slice name = slice_of(q->name);
 	bool many = strstr(q->name, "many.test") != NULL;
+	struct slice name = slice_of(q->name);
 	(void)nth;
 	asked_mx += q->type == DNS_MX;
 	bool ad = name.len > 7 && slice_ieqs((struct slice){name.p + name.len - 7, 7}, "ad.test");
