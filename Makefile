@@ -10,7 +10,7 @@ CC       ?= gcc
 FUZZ_CC  ?= clang
 
 DAEMONS  := $(patsubst %/main.c,%,$(wildcard stored/main.c keyd/main.c smtpd/main.c pop3d/main.c))
-PROGS    := $(DAEMONS) $(patsubst %/main.c,%,$(wildcard hamletd/main.c hamletctl/main.c))
+PROGS    := $(DAEMONS) $(patsubst %/main.c,%,$(wildcard hamletd/main.c hamletctl/main.c sendmail/main.c))
 PKGS     := libuv gnutls sqlite3 libgsasl libseccomp libidn2
 
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -206,9 +206,9 @@ WHAT ?= all
 bench: need-programs deps deps-test
 	@$(MAKE) --no-print-directory all tools $(BENCHES)
 	@HAMLET_BUILD=$(O) t/bench/run $(WHAT)
-## install        DESTDIR= PREFIX= SYSCONF=
+## install        DESTDIR= PREFIX= SYSCONF= SENDMAIL_DIR= (links for other programs' sendmail)
 install: need-programs all
-	@etc/install "$(B)" "$(DESTDIR)" "$(PREFIX)" "$(SYSCONF)"
+	@SENDMAIL_DIR="$(SENDMAIL_DIR)" etc/install "$(B)" "$(DESTDIR)" "$(PREFIX)" "$(SYSCONF)"
 clean:
 	@rm -rf $(B)
 

@@ -17,10 +17,6 @@ extern struct options options;
 /* Prints "hamletctl: ..." on stderr; returns `code`, for `return complain(...)`. */
 int complain(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* rundir.c: where the sockets are: HAMLET_RUNDIR, else the run-dir of conf_dir/hamlet.conf, else
- * /run/hamlet. In the pool, or for ever. */
-const char *rundir_find(struct pool *pool, const char *conf_dir);
-
 /* cmd.c: the one table of commands: parser, dispatcher, help and completion at once. */
 enum shape {               /* how cells are printed as text; JSON is one object a line for all */
 	     SHAPE_TABLE,  /* a header and a line a record */

@@ -7,6 +7,7 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/base/rundir.h"
 
 enum { OPT_JSON = 256, OPT_PASSWORD, OPT_TO, OPT_FROM, OPT_ALL, WORDS_MAX = 8 };
 

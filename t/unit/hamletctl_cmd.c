@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "hamletctl/hamletctl.h"
+#include "libcommon/base/rundir.h"
 
 static void every_command_is_whole(void **state)
 {

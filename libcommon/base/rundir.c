@@ -1,5 +1,5 @@
 /* Where the suite's sockets are. */
-#include "hamletctl/hamletctl.h"
+#include "libcommon/base/rundir.h"
 #include <stdlib.h>
 #include "libcommon/base/conf.h"
 
