@@ -108,6 +108,7 @@ struct letter {
 	uint64_t *rcpt;                     /* the store's number of each recipient */
 	uint32_t *attempts;                 /* ... before this one */
 	bool fetched;                       /* the body is here */
+	struct errand *errand;              /* the destination's */
 	/* The outcome: a verdict for each recipient of mail.rcpt, copied into the pool. */
 	struct out_verdict *verdict;
 	/* Do not try this destination again before; 0: as the back-off says. LETTER_UNTRIED: no
@@ -133,6 +134,8 @@ void dest_each(void (*fn)(struct slice domain, unsigned room, void *arg), void *
 /* No new transactions; connections close when their letter is over; letters that wait come back
  * with OUT_TEMP and LETTER_UNTRIED (due at once). */
 void dest_drain(void);
+/* Forgets all destinations, when no letter and no connection is left. */
+void dest_stop(void);
 struct dest_stats { /* since the start, and now */
 	uint64_t connects, connect_failures, transactions, tls, reused, delivered, deferred, failed;
 	uint64_t destinations, connections, letters;
