@@ -1,0 +1,155 @@
+/* How many connections a destination bears, and who gets those of the process and its memory.
+ *
+ * A destination's limit grows by one when as many letters went well as it is, and is halved when
+ * the peer refuses, drops or keeps silent; then it takes twice as many to grow. When all
+ * connections of the process are in use, the longest idle one is closed; when none is idle, those
+ * who want one wait in a ring, and who has more than an equal part, or has had his turn, closes his
+ * behind its letter. */
+#include "smtpd/relay_int.h"
+
+enum {
+	FIRST = 5, /* connections to a destination not known yet */
+	TURN = 20, /* letters of a connection that others wait for */
+	PATIENCE_MAX = 64,
+	FORGIVE_MS = 10 * 60000,
+	CUT_MS = 1000, /* one trouble of the peer breaks many connections, and counts once */
+};
+
+static struct list hungry, starved;
+static uint64_t used, memory; /* connections, octets */
+static size_t holders;        /* destinations that have a connection or wait for one */
+
+static bool holds(const struct dest *d)
+{
+	return d->n_conns || !list_empty(&d->hungry);
+}
+
+void limit_init(struct dest *d)
+{
+	if (!hungry.next) {
+		list_init(&hungry);
+		list_init(&starved);
+	}
+	list_init(&d->hungry);
+	list_init(&d->starved);
+	d->patience = 1;
+	d->limit = d->route->connections < FIRST ? (unsigned)d->route->connections : FIRST;
+}
+
+void limit_good(struct dest *d)
+{
+	d->bad = 0;
+	d->pause = 0;
+	if (++d->good < (uint64_t)d->limit * d->patience || d->limit >= d->route->connections)
+		return;
+	d->good = 0;
+	d->limit++;
+}
+
+/* A peer that refuses again and again is asked less and less often for more. */
+static void lower(struct dest *d, size_t limit)
+{
+	uint64_t now = clock_mono();
+	if (now > d->cut_ms + FORGIVE_MS)
+		d->patience = 1;
+	if (d->patience < PATIENCE_MAX)
+		d->patience *= 2;
+	d->cut_ms = now;
+	d->good = 0;
+	d->limit = limit ? (unsigned)limit : 1;
+}
+
+void limit_cut(struct dest *d)
+{
+	if (!d->cut_ms || clock_mono() >= d->cut_ms + CUT_MS)
+		lower(d, d->limit / 2);
+}
+
+void limit_refused(struct dest *d)
+{
+	size_t ready = d->n_conns - d->n_coming;
+	if (d->limit > ready)
+		lower(d, ready);
+}
+
+bool limit_take(struct dest *d)
+{
+	bool others = !list_empty(&hungry) && hungry.next != &d->hungry, held = holds(d);
+	if (!others && (used < relay_conf.connections || conn_close_idle())) {
+		list_del(&d->hungry);
+		used++;
+		d->n_conns++;
+	} else if (list_empty(&d->hungry)) {
+		list_add_tail(&hungry, &d->hungry);
+	}
+	holders += held ? 0 : 1;
+	return list_empty(&d->hungry);
+}
+
+void limit_give(struct dest *d)
+{
+	used--;
+	d->n_conns--;
+	holders -= holds(d) ? 0 : 1;
+	limit_offer();
+}
+
+bool limit_yield(const struct dest *d, unsigned letters)
+{
+	size_t part = relay_conf.connections / (holders ? holders : 1);
+	if (list_empty(&hungry) || used < relay_conf.connections)
+		return false;
+	/* What is left over by equal parts goes round. */
+	return d->n_conns > part + 1 || (d->n_conns > part && letters >= TURN);
+}
+
+/* A letter that is larger than all of the memory goes alone. */
+static bool memory_free(uint64_t size)
+{
+	return memory == 0 || memory + size <= relay_conf.memory;
+}
+
+bool limit_memory(struct dest *d, uint64_t size)
+{
+	bool others = !list_empty(&starved) && starved.next != &d->starved;
+	d->wanted = size;
+	if (!others && memory_free(size)) {
+		list_del(&d->starved);
+		memory += size;
+		return true;
+	}
+	if (list_empty(&d->starved))
+		list_add_tail(&starved, &d->starved);
+	return false;
+}
+
+void limit_memory_give(uint64_t size)
+{
+	memory -= size;
+	limit_offer();
+}
+
+void limit_offer(void)
+{
+	if (!hungry.next)
+		return;
+	if (!list_empty(&hungry) && (used < relay_conf.connections || conn_any_idle()))
+		dest_touch(list_entry(hungry.next, struct dest, hungry));
+	if (!list_empty(&starved)) {
+		struct dest *d = list_entry(starved.next, struct dest, starved);
+		if (memory_free(d->wanted))
+			dest_touch(d);
+	}
+}
+
+void limit_no_conn(struct dest *d)
+{
+	bool held = holds(d);
+	list_del(&d->hungry);
+	holders -= held && !holds(d) ? 1 : 0;
+}
+
+void limit_no_memory(struct dest *d)
+{
+	list_del(&d->starved);
+}
