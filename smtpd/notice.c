@@ -21,7 +21,7 @@
 enum {
 	ITEMS = 8, /* leased at once */
 	LEASE_MS = 120000,
-	POLL_MS = 5000,
+	POLL_MS = 2000,
 	RETRY_MS = 1000,
 };
 

@@ -30,7 +30,7 @@ struct notice_item {
  */
 /* From now on what the store owes is written: a few messages at a time are leased, and one is
  * written at a time. There is no event for it: asks when something will be owed as the store says,
- * and every few seconds. After uplink_start(), when relay is on. */
+ * and every two seconds. After uplink_start(), when relay is on. */
 void notice_start(void);
 /* Leases nothing more; done() is called when what was leased is written, or cannot be (at once when
  * there is nothing, or notice_start() was not called). */
@@ -63,7 +63,7 @@ struct slice notice_clean(struct pool *pool, struct slice s, size_t max, bool as
 /* Appends the words of s (cleaned) and a line end, folded at 76 columns where there is a blank; col
  * octets stand on the line already, further lines begin with the indent. */
 void notice_words(struct buf *out, size_t col, const char *indent, struct slice s);
-/* "550 5.1.1 no such user": line is one of the recipient's text. */
+/* "550 5.1.1 no such user", as the server had it: line is one of the recipient's text. */
 struct slice notice_reply(struct pool *pool, const struct row_owed_rcpt *r, struct slice line);
 /* What the sender called the recipient, decoded; empty when that is not known. type (may be NULL)
  * gets "rfc822", "utf-8" ... */

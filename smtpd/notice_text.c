@@ -91,6 +91,10 @@ static void recipient(struct text *t, const struct row_owed_rcpt *r, uint64_t un
 		return;
 	}
 	answer(t, r);
+	if (r->attempts > 1)
+		sentence(t, "      ",
+			 pool_printf(t->pool, "It was tried %u times, the last time at %s.",
+				     r->attempts, date_text(t, r->changed_ms)));
 	deliver_by(t, r);
 	if (r->owed != NOTICE_DELAYED)
 		return;

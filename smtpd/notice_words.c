@@ -65,12 +65,27 @@ void notice_words(struct buf *out, size_t col, const char *indent, struct slice 
 	buf_adds(out, "\r\n");
 }
 
+/* The status code in a reply. Of a delivery that was given up after many delays the class is ours,
+ * and 5.4.7 is altogether (relay_retry.c): then that of the reply, or none. */
+static struct slice said_status(struct pool *pool, const struct row_owed_rcpt *r)
+{
+	struct slice status = notice_clean(pool, r->status, 16, true);
+	char class = (char)('0' + r->code / 100 % 10);
+	if (status.len == 0 || status.p[0] == class)
+		return status;
+	if (slice_eqs(status, "5.4.7"))
+		return SLICE("");
+	char *s = pool_strndup(pool, status.p, status.len);
+	s[0] = class;
+	return (struct slice){s, status.len};
+}
+
 struct slice notice_reply(struct pool *pool, const struct row_owed_rcpt *r, struct slice line)
 {
 	line = notice_clean(pool, line, REPLY_MAX, false);
 	if (r->code == 0)
 		return line;
-	struct slice status = notice_clean(pool, r->status, 16, true);
+	struct slice status = said_status(pool, r);
 	return slice_of(pool_printf(pool, "%03u %.*s%s%.*s", r->code % 1000, SLICE_FMT(status),
 				    status.len ? " " : "", SLICE_FMT(line)));
 }
