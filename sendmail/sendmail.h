@@ -117,7 +117,7 @@ unsigned client_ask(struct client *c, const char *fmt, ...) __attribute__((forma
 const char *client_text(const struct client *c);
 /* Greeting and EHLO. 0 or an exit code. */
 int client_hello(struct client *c);
-/* Who smtpd says that we are; after the hello. */
+/* Who smtpd says that we are; after the hello, "" before. */
 const char *client_self(const struct client *c);
 bool client_send(struct client *c, struct slice s);
 

@@ -92,7 +92,7 @@ const char *client_text(const struct client *c)
 
 const char *client_self(const struct client *c)
 {
-	return c->self;
+	return c->self ? c->self : "";
 }
 
 /* The next line, without its end, valid until the next call; false: there is none. */

@@ -32,7 +32,7 @@ static bool hello(struct session *s, struct slice args, bool esmtp)
 
 bool hold_allowed(const struct session *s)
 {
-	return s->service->submission && conf.max_hold;
+	return (s->service->submission || s->local) && conf.max_hold;
 }
 
 /* What says until when, and by when, mail is delivered. */
@@ -65,7 +65,7 @@ static void extensions(struct session *s)
 	extensions_time(s);
 	if (starttls)
 		reply_line(s, 250, false, "STARTTLS");
-	if (s->tls)
+	if (s->tls || s->local)
 		reply_line(s, 250, false, "REQUIRETLS");
 	if (auth_allowed(s))
 		reply_line(s, 250, false, "AUTH %sSCRAM-SHA-256 PLAIN LOGIN",

@@ -77,7 +77,7 @@ static const struct reply *mail_offered(const struct session *s, const struct ma
 	static const struct reply TLS = {530, "5.7.0", "REQUIRETLS needs STARTTLS first"};
 	if ((p->hold_for_ms || p->hold_until_ms) && !hold_allowed(s))
 		return &HOLD;
-	return (p->flags & DELIVER_REQUIRETLS) && !s->tls ? &TLS : NULL;
+	return (p->flags & DELIVER_REQUIRETLS) && !s->tls && !s->local ? &TLS : NULL;
 }
 
 /* When it is to be released and delivered (RFC 4865, RFC 2852), from now on. */

@@ -1,6 +1,6 @@
 /* A client that sends anything, to a session whose store is a stub. The first octet chooses the
- * service; octets 0xff cut the rest into pieces. Every line that comes back is a well-formed
- * reply, and the session lets go of everything. */
+ * service ('L': a local user's); octets 0xff cut the rest into pieces. Every line that comes back
+ * is a well-formed reply, and the session lets go of everything. */
 #include <ctype.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -38,7 +38,8 @@ static void answer_now(void *arg)
 		a->fn(a->arg, MSG_rcpt_ok, &rcpt);
 	else if (a->type == MSG_deliver)
 		a->fn(a->arg, MSG_delivered, &delivered);
-	else if (a->type == MSG_auth_start || a->type == MSG_auth_step)
+	else if (a->type == MSG_local_login || a->type == MSG_auth_start ||
+		 a->type == MSG_auth_step)
 		a->fn(a->arg, MSG_auth_ok, &auth);
 	else
 		a->fn(a->arg, MSG_ok, &ok);
@@ -96,6 +97,8 @@ static void setup(void)
 	log_init("fuzz", LOG_TO_STDERR, LOG_LV_ERROR);
 	conf = (struct smtpd_conf){.hostname = "mx.a.test",
 				   .postmaster = "postmaster@a.test",
+				   .local_domain = "a.test",
+				   .local_users = "/dev/null",
 				   .max_size = 100000,
 				   .max_recipients = 60,
 				   .max_messages = 100,
@@ -116,6 +119,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	static const struct service SERVICES[] = {{.name = "smtp"},
 						  {.name = "submission", .submission = true},
 						  {.name = "lmtp", .lmtp = true}};
+	static const struct service LOCAL = {.name = "local", .local = true};
+	struct sockaddr_local user = {.family = AF_UNIX, .uid = 1000};
 	struct sockaddr_in peer = {.sin_family = AF_INET,
 				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	static struct listen_spec spec = {.name = "fuzz"};
@@ -123,9 +128,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (len < 1 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) != 0)
 		return 0;
 	setup();
-	spec.arg = (void *)(uintptr_t)&SERVICES[data[0] % 3];
-	session_listen_ops.on_accept(pair[0], (struct sockaddr *)&peer, (struct sockaddr *)&peer,
-				     &spec);
+	bool local = data[0] == 'L';
+	const struct sockaddr *from = local ? (void *)&user : (void *)&peer;
+	spec.arg = (void *)(uintptr_t)(local ? &LOCAL : &SERVICES[data[0] % 3]);
+	session_listen_ops.on_accept(pair[0], from, from, &spec);
 	turn();
 	for (size_t at = 1; at < len;) {
 		const uint8_t *cut = memchr(data + at, 0xff, len - at);
