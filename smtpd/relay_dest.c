@@ -222,8 +222,10 @@ static void keep_why(struct dest *d, const struct out_verdict *v)
 
 void dest_dead(struct dest *d, const struct out_verdict *v)
 {
+	bool again = dest_closed(d); /* by another connection's failure */
 	uint64_t most = d->route->retry_longest < PAUSE_MAX ? d->route->retry_longest : PAUSE_MAX;
-	d->pause = d->pause ? 2 * d->pause : d->route->retry_first;
+	if (!again)
+		d->pause = d->pause ? 2 * d->pause : d->route->retry_first;
 	if (d->pause > most)
 		d->pause = most;
 	d->closed_until = clock_mono() + d->pause;

@@ -140,11 +140,30 @@ static void take(struct conn *c, struct letter *l)
 	c->l = l;
 }
 
+/* Back to where it waits, before all others. */
+static void put_back(struct dest *d, struct letter *l)
+{
+	bool special = l->errand->strict || l->errand->hosts;
+	list_add_head(special ? &d->special : &d->ready, &l->link);
+	if (special)
+		d->n_special++;
+	else
+		d->n_ready++;
+	dest_touch(d);
+}
+
 static void send_part(struct conn *c)
 {
+	struct letter *l = c->l;
+	if (!out_send(c->out, errand_mail(l, out_caps(c->out)->rcpt_max))) {
+		c->l = NULL;
+		put_back(c->d, l);
+		conn_close(c);
+		return;
+	}
 	c->state = CONN_BUSY;
+	c->sent++;
 	dest_counts.transactions++;
-	out_send(c->out, errand_mail(c->l, out_caps(c->out)->rcpt_max));
 }
 
 static void send_letter(struct conn *c)
@@ -153,8 +172,8 @@ static void send_letter(struct conn *c)
 	c->l->errand->fresh = false;
 	dest_counts.reused += c->letters ? 1 : 0;
 	c->letters++;
-	send_part(c);
 	dest_touch(c->d); /* to fetch ahead */
+	send_part(c);
 }
 
 void conn_begin(struct conn *c, struct letter *l)
@@ -299,6 +318,9 @@ static void on_ready(struct out *o, void *arg)
 	d->n_coming--;
 	d->n_setup -= c->bound ? 0 : 1;
 	d->proven = true;
+	if (d->closed_until)
+		log_event(LOG_LV_INFO, NULL, "destination-open", LSL("domain", d->domain),
+			  LS("host", host_of(c)->name));
 	d->closed_until = 0;
 	c->state = CONN_OVER; /* neither idle nor busy yet */
 	dest_touch(d);
@@ -306,18 +328,6 @@ static void on_ready(struct out *o, void *arg)
 }
 
 /* --- the end of a transaction -------------------------------------------------------------- */
-
-/* Back to where it waits, before all others. */
-static void put_back(struct dest *d, struct letter *l)
-{
-	bool special = l->errand->strict || l->errand->hosts;
-	list_add_head(special ? &d->special : &d->ready, &l->link);
-	if (special)
-		d->n_special++;
-	else
-		d->n_ready++;
-	dest_touch(d);
-}
 
 /* What the transaction says of the peer's health. */
 static void note_health(struct dest *d, const struct out_verdict *v, size_t n, bool stale)
@@ -347,7 +357,7 @@ static void on_done(struct out *o, void *arg, const struct out_verdict *v, size_
 	struct conn *c = arg;
 	struct dest *d = c->d;
 	struct letter *l = c->l;
-	enum errand_next next = errand_result(l, c, c->letters > 1, v, n);
+	enum errand_next next = errand_result(l, c, c->sent > 1, v, n);
 	c->state = CONN_OVER;
 	note_health(d, v, n, l->errand->fresh);
 	if (next == ERRAND_MORE && out_usable(o) && !dest_draining) {

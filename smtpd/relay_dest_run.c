@@ -1,6 +1,5 @@
-/* What a destination does next: ask the DNS, connect, fetch, or send letters back.
- *
- * One that is not proven makes one connection; others follow when it is ready. */
+/* What a destination does next: ask the DNS, connect, fetch, or send letters back. It begins with
+ * one connection; others follow when that is ready. */
 #include "smtpd/relay_int.h"
 
 enum { STALE_MS = 60000 /* ms that hosts are believed for when the DNS fails */ };
@@ -98,7 +97,9 @@ static void feed_idle(struct dest *d)
 static bool wants_conn(const struct dest *d)
 {
 	size_t plain = d->n_ready + d->n_fetching + d->n_waiting;
-	if (dest_closed(d) || d->n_conns >= d->limit || (!d->proven && d->n_coming))
+	/* While none is ready, one finds out who is there. */
+	bool probing = d->n_coming && d->n_coming == d->n_conns;
+	if (dest_closed(d) || d->n_conns >= d->limit || probing)
 		return false;
 	return d->n_special || plain > d->n_idle + d->n_setup;
 }

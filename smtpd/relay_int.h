@@ -67,7 +67,7 @@ struct dest {
 	unsigned patience; /* as many times the limit are to go well before it grows */
 	unsigned bad;      /* connections lost in a row */
 	uint64_t cut_ms;
-	bool proven; /* a connection was ready since it was last closed */
+	bool proven; /* its hosts took a connection since it was last closed */
 	bool stale;  /* domains has some without letters */
 	struct hostset *hosts;
 	struct hosts_ask *ask;
@@ -133,6 +133,7 @@ struct conn {
 	struct out *out;
 	struct letter *l;
 	unsigned letters; /* begun */
+	unsigned sent;    /* transactions */
 	bool bound;       /* opened for a special letter */
 	bool detour;    /* ... and for such ones only: it may be at a host of a worse preference */
 	bool strict;    /* TLS verified, for REQUIRETLS */

@@ -63,6 +63,20 @@ static void a_closed_idle_connection_is_no_failure(void **state)
 	assert_int_equal(server[0].connections, 4);
 }
 
+/* The server ends each connection behind its first transaction, and says nothing before. */
+static void a_letter_goes_on_over_closed_connections(void **state)
+{
+	(void)state;
+	routes[0].recipients = 2;
+	server[0].rule[0] = (struct rule){"MAIL", NULL, 1, 1};
+	add("01.test", 5, 0);
+	WAIT(done_n == 1);
+	for (size_t i = 0; i < 5; i++)
+		assert_letter(0, i, OUT_DELIVERED, "2.0.0");
+	assert_int_equal(server[0].mails, 3);
+	assert_int_equal(server[1].connections, 0);
+}
+
 static void idle_connections_are_closed(void **state)
 {
 	(void)state;
@@ -284,6 +298,7 @@ int main(void)
 	    T(no_more_messages_than_the_route_allows),
 	    T(no_more_than_the_server_allows),
 	    T(a_closed_idle_connection_is_no_failure),
+	    T(a_letter_goes_on_over_closed_connections),
 	    T(idle_connections_are_closed),
 	    T(the_limit_grows_with_success),
 	    T(the_limit_learns_from_refusals),

@@ -101,6 +101,25 @@ static void a_dead_destination_costs_one_attempt(void **state)
 	assert_letter(late, 0, OUT_DELIVERED, "2.0.0");
 }
 
+/* It was well, with many connections; now none is left, and it is down. */
+static void a_pause_counts_once(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		add("0.test", 1, 0);
+	WAIT(done_n == letters);
+	rule(0, "MAIL", "421 4.3.2 down\r\n", 0);
+	rule(0, "", NULL, 0);
+	for (int i = 0; i < 50; i++)
+		add("0.test", 1, 0);
+	WAIT(done_n == letters);
+	for (int i = 100; i < 150; i++) {
+		assert_int_equal(letter[i]->verdict[0].state, OUT_TEMP);
+		assert_true(letter[i]->wait_ms <= 60000);
+	}
+	assert_int_equal(dest_room(SLICE("0.test")), 0);
+}
+
 static int each_n, each_room;
 static void on_each(struct slice domain, unsigned room, void *arg)
 {
@@ -389,6 +408,7 @@ int main(void)
 	    T(who_refuses_at_the_door_is_passed_over),
 	    T(all_refuse_for_good),
 	    T(a_dead_destination_costs_one_attempt),
+	    T(a_pause_counts_once),
 	    T(a_closed_route_names_its_domains),
 	    T(no_host_takes_it),
 	    T(old_answers_are_better_than_none),
