@@ -59,24 +59,21 @@ static void remote(struct report *r, struct slice host)
 
 static const char *action(uint32_t kind)
 {
-	static const char *const NAME[] = {[NOTICE_NONE] = "failed",
-					   [NOTICE_FAILED] = "failed",
-					   [NOTICE_DELAYED] = "delayed",
-					   [NOTICE_DELIVERED] = "delivered",
-					   [NOTICE_RELAYED] = "relayed"};
-	return NAME[kind <= NOTICE_RELAYED ? kind : NOTICE_NONE];
+	static const char *const NAME[] = {
+	    [NOTICE_NONE] = "failed",     [NOTICE_FAILED] = "failed",
+	    [NOTICE_DELAYED] = "delayed", [NOTICE_DELIVERED] = "delivered",
+	    [NOTICE_RELAYED] = "relayed", [NOTICE_EXPANDED] = "expanded"};
+	return NAME[kind <= NOTICE_EXPANDED ? kind : NOTICE_NONE];
 }
 
 /* The class of a status code is that of the action; a failure may have come of many delays. */
 static bool status_fits(struct slice s, uint32_t kind)
 {
-	static const char *const CLASS[] = {[NOTICE_NONE] = "",
-					    [NOTICE_FAILED] = "54",
-					    [NOTICE_DELAYED] = "4",
-					    [NOTICE_DELIVERED] = "2",
-					    [NOTICE_RELAYED] = "2"};
+	static const char *const CLASS[] = {
+	    [NOTICE_NONE] = "",       [NOTICE_FAILED] = "54", [NOTICE_DELAYED] = "4",
+	    [NOTICE_DELIVERED] = "2", [NOTICE_RELAYED] = "2", [NOTICE_EXPANDED] = "2"};
 	unsigned dots = 0;
-	if (s.len < 5 || s.p[s.len - 1] == '.' || kind > NOTICE_RELAYED || !s.p[0] ||
+	if (s.len < 5 || s.p[s.len - 1] == '.' || kind > NOTICE_EXPANDED || !s.p[0] ||
 	    !strchr(CLASS[kind], s.p[0]))
 		return false;
 	for (size_t i = 1; i < s.len; i++) {
@@ -95,6 +92,7 @@ static struct slice status(const struct row_owed_rcpt *t)
 	return slice_of(t->owed == NOTICE_DELAYED     ? "4.0.0"
 			: t->owed == NOTICE_DELIVERED ? "2.0.0"
 			: t->owed == NOTICE_RELAYED   ? "2.0.0"
+			: t->owed == NOTICE_EXPANDED  ? "2.0.0"
 						      : "5.0.0");
 }
 

@@ -82,7 +82,8 @@ static void recipient(struct text *t, const struct row_owed_rcpt *r, uint64_t un
 	notice_words(t->out, 2, "    ", addr);
 	if (was.len && !slice_ieq(was, addr))
 		sentence(t, "      ", pool_printf(t->pool, "You wrote to %.*s.", SLICE_FMT(was)));
-	if (r->owed == NOTICE_DELIVERED || r->owed == NOTICE_RELAYED) {
+	if (r->owed == NOTICE_DELIVERED || r->owed == NOTICE_RELAYED ||
+	    r->owed == NOTICE_EXPANDED) {
 		if (r->owed == NOTICE_RELAYED && r->host.len)
 			sentence(
 			    t, "      ",
@@ -153,6 +154,9 @@ static void human(const struct notice_item *n, struct pool *pool, bool full,
 	group(&t, NOTICE_RELAYED,
 	      "It was handed on to other mail systems for the following recipients."
 	      " You will hear no more of it from here.");
+	group(&t, NOTICE_EXPANDED,
+	      "It was accepted for the following addresses, each of which is one of several"
+	      " people. You will be told only if it fails for one of them.");
 	group(&t, NOTICE_DELIVERED, "It was delivered to the following recipients.");
 	if (n->original.len) {
 		buf_adds(t.out, "\r\n");

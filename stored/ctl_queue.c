@@ -160,7 +160,8 @@ static const char *state_name(uint64_t state, bool leased)
 
 static const char *notice_name(uint64_t kind)
 {
-	static const char *const NAME[] = {"", "failed", "delayed", "delivered", "relayed"};
+	static const char *const NAME[] = {"",          "failed",  "delayed",
+					   "delivered", "relayed", "expanded"};
 	return kind < sizeof(NAME) / sizeof(NAME[0]) ? NAME[kind] : "?";
 }
 

@@ -147,6 +147,7 @@ struct queue_to { /* one place of delivery */
 	uint32_t notify;
 	struct slice orcpt;
 	bool outside;
+	bool expanded;    /* an alias of which the sender is told; it is no place of delivery */
 	uint64_t account; /* inside */
 	unsigned shard;
 };
@@ -253,6 +254,13 @@ struct queue_change {
 	bool more;
 };
 enum ipc_err queue_change(struct base *b, struct queue_change *q);
+
+/* dsn.c: ORCPT for what an alias leads to, so that a notice says what the sender wrote: addr in
+ * the form of the parameter, in the pool; empty when it is not ASCII (RFC 3461 5.2.7.1). */
+struct slice dsn_orcpt(struct pool *pool, struct slice addr);
+/* NOTIFY of the targets of an alias that has several, when its expansion is all that the sender is
+ * told of success. */
+uint32_t dsn_notify(uint32_t notify);
 
 /* fanout.c: local recipients of queued messages go to their shards. */
 void fanout_start(void); /* takes up what was left */

@@ -197,7 +197,7 @@ void op_queue_notice(struct request *rq)
 	bool ok = m->id.len > 0 && m->id.len <= DELIVERY_ID_MAX && str_print(m->id) &&
 		  m->rcpts_n > 0 && m->rcpts_n <= RCPTS_MAX && m->item <= INT64_MAX;
 	for (uint32_t i = 0; i < m->rcpts_n && ok; i++)
-		ok = m->rcpts[i].owed > NOTICE_NONE && m->rcpts[i].owed <= NOTICE_RELAYED &&
+		ok = m->rcpts[i].owed > NOTICE_NONE && m->rcpts[i].owed <= NOTICE_EXPANDED &&
 		     m->rcpts[i].rcpt <= INT64_MAX;
 	if (ok)
 		start(t, false, sender_run, sender_done);

@@ -205,6 +205,15 @@ static void answer(struct intake *j, enum ipc_err e, const char *text)
 	request_reply(j->rq, MSG_delivered, &d);
 }
 
+static struct queue_to *add_place(struct intake *j)
+{
+	size_t cap = j->cap; /* of both */
+	j->to = pool_grow(j->rq->pool, j->to, j->n, &cap, sizeof(*j->to));
+	j->quota = pool_grow(j->rq->pool, j->quota, j->n, &j->cap, sizeof(*j->quota));
+	j->quota[j->n] = 0;
+	return &j->to[j->n++];
+}
+
 /* Finds or adds the place; its index. */
 static uint32_t place(struct intake *j, const struct row_rcpt *rc, const struct target *t,
 		      const struct account *a)
@@ -224,22 +233,38 @@ static uint32_t place(struct intake *j, const struct row_rcpt *rc, const struct 
 	void *have = map_get(j->seen, key, len);
 	if (have)
 		return (uint32_t)((uintptr_t)have - 1);
-	size_t cap = j->cap; /* of both */
-	j->to = pool_grow(j->rq->pool, j->to, j->n, &cap, sizeof(*j->to));
-	j->quota = pool_grow(j->rq->pool, j->quota, j->n, &j->cap, sizeof(*j->quota));
-	j->quota[j->n] = t->account ? a->quota : 0;
-	j->to[j->n] = (struct queue_to){.addr = t->address,
-					.notify = rc->notify,
-					.orcpt = rc->orcpt,
-					.outside = t->account == 0,
-					.account = t->account,
-					.shard = t->shard};
+	*add_place(j) = (struct queue_to){.addr = t->address,
+					  .notify = rc->notify,
+					  .orcpt = rc->orcpt,
+					  .outside = t->account == 0,
+					  .account = t->account,
+					  .shard = t->shard};
+	j->quota[j->n - 1] = t->account ? a->quota : 0;
 	if (t->account == 0)
 		j->outside = true;
 	else if (t->shard != j->to[0].shard || j->to[0].outside)
 		j->several = true;
-	map_set(j->seen, key, len, (void *)(uintptr_t)(j->n + 1));
-	return (uint32_t)j->n++;
+	map_set(j->seen, key, len, (void *)(uintptr_t)j->n);
+	return (uint32_t)j->n - 1;
+}
+
+/* The DSN options of an alias's targets. One that has several is success enough: its sender is told
+ * of that, and not of each target that the sender need not know. */
+static struct row_rcpt options(struct intake *j, const struct row_rcpt *rc,
+			       const struct route_rcpt *to)
+{
+	struct row_rcpt out = *rc;
+	if (to->to.kind != RCPT_ALIAS)
+		return out;
+	if (!out.orcpt.len)
+		out.orcpt = dsn_orcpt(j->rq->pool, rc->addr);
+	if (to->to.n < 2 || !(rc->notify & NOTIFY_SUCCESS) || !j->m->sender.len)
+		return out;
+	*add_place(j) = (struct queue_to){
+	    .addr = rc->addr, .notify = rc->notify, .orcpt = rc->orcpt, .expanded = true};
+	j->several = true; /* to the queue */
+	out.notify = dsn_notify(rc->notify);
+	return out;
 }
 
 /* False: too many. */
@@ -254,8 +279,9 @@ static bool gather(struct intake *j)
 		if (rc->err != ERR_OK)
 			continue;
 		uint32_t *drop = pool_alloc(j->rq->pool, rc->to.n * sizeof(*drop));
+		struct row_rcpt opt = options(j, &m->rcpts[i], rc);
 		for (size_t k = 0; k < rc->to.n; k++)
-			drop[k] = place(j, &m->rcpts[i], &rc->to.t[k], &rc->account[k]);
+			drop[k] = place(j, &opt, &rc->to.t[k], &rc->account[k]);
 		j->group[i].drop = drop;
 		j->group[i].n = rc->to.n;
 	}

@@ -10,7 +10,7 @@
  *   DUE      past     set     the lease ran out: due; the old worker's  claim by another, its
  *                             result counts until another has it        result, hold, delete
  *   HELD     any      -       by an administrator, or by a worker       release, delete
- *   DONE                      delivered                                 (nothing)
+ *   DONE                      delivered; an alias of several targets    (nothing)
  *   RELAYED                   taken by a host that tells nobody         (nothing)
  *   PASSED                    taken by a host that tells the sender     (nothing)
  *   FAILED                    given up                                  (nothing)
@@ -85,10 +85,12 @@ static enum ipc_err add_rcpt(struct base *b, struct pool *pool, const struct que
 	db_u64(b->db, to->account);
 	db_u64(b->db, to->shard);
 	db_bytes(b->db, domain);
+	db_u64(b->db, to->expanded ? QUEUE_DONE : QUEUE_DUE);
 	db_u64(b->db, due);
 	db_bytes(b->db, SLICE(""));
 	db_u64(b->db, q->now_ms);
 	db_u64(b->db, q->account);
+	db_u64(b->db, to->expanded ? NOTICE_EXPANDED : NOTICE_NONE);
 	enum ipc_err e = ran(b);
 	if (e != ERR_OK || !to->outside || (last->p && slice_eq(domain, *last)))
 		return e;
@@ -96,17 +98,15 @@ static enum ipc_err add_rcpt(struct base *b, struct pool *pool, const struct que
 	return queue_due(b, q->account, domain, due);
 }
 
-enum ipc_err queue_add(struct base *b, struct queue_add *q)
+enum { TEXT_MAX = 1000, HOST_MAX = 255, STATUS_MAX = 16, GATHER_MS = 2000 };
+
+/* ERR_EXISTS: the message id is there. */
+static enum ipc_err add_item(struct base *b, const struct queue_add *q, uint64_t body)
 {
-	uint64_t body;
-	enum ipc_err e = body_put(b, &q->body, 1, &body);
-	if (e != ERR_OK)
-		return e;
-	db_start(b->db, SQL_QUEUE_ITEM_LAST);
-	enum db_result r = db_step(b->db);
-	if (r != DB_ROW)
-		return work_err(b, r);
-	q->item = db_col_u64(b->db, 0) + 1;
+	uint64_t from_ms = q->hold_until_ms > q->now_ms ? q->hold_until_ms : q->now_ms;
+	uint64_t expanded = 0; /* owed from the start */
+	for (size_t i = 0; i < q->n; i++)
+		expanded += q->to[i].expanded;
 	db_start(b->db, SQL_QUEUE_ITEM_ADD);
 	db_u64(b->db, q->item);
 	db_bytes(b->db, q->id);
@@ -120,16 +120,31 @@ enum ipc_err queue_add(struct base *b, struct queue_add *q)
 	db_u64(b->db, q->size);
 	db_u64(b->db, body);
 	db_bytes(b->db, q->meta);
-	db_u64(b->db, q->n);
+	db_u64(b->db, q->n - expanded);
 	db_u64(b->db, q->hold_until_ms);
 	if (q->relay_sender.len)
 		db_bytes(b->db, q->relay_sender);
 	else
 		db_null(b->db);
-	r = db_run(b->db);
-	if (r == DB_CONFLICT)
-		return ERR_EXISTS;
-	e = r == DB_DONE ? ERR_OK : work_err(b, r);
+	db_u64(b->db, expanded);
+	db_u64(b->db, expanded ? from_ms + GATHER_MS : 0);
+	enum db_result r = db_run(b->db);
+	return r == DB_CONFLICT ? ERR_EXISTS : r == DB_DONE ? ERR_OK : work_err(b, r);
+}
+
+enum ipc_err queue_add(struct base *b, struct queue_add *q)
+{
+	uint64_t body;
+	enum ipc_err e = body_put(b, &q->body, 1, &body);
+	if (e != ERR_OK)
+		return e;
+	db_start(b->db, SQL_QUEUE_ITEM_LAST);
+	enum db_result r = db_step(b->db);
+	if (r != DB_ROW)
+		return work_err(b, r);
+	q->item = db_col_u64(b->db, 0) + 1;
+	db_reset(b->db);
+	e = add_item(b, q, body);
 	struct pool *pool = pool_new(0);
 	struct slice last = {0};
 	for (size_t i = 0; i < q->n && e == ERR_OK; i++)
@@ -139,8 +154,6 @@ enum ipc_err queue_add(struct base *b, struct queue_add *q)
 }
 
 /* --- outcomes, and what is owed to the sender ------------------------------ */
-
-enum { TEXT_MAX = 1000, HOST_MAX = 255, STATUS_MAX = 16, GATHER_MS = 2000 };
 
 struct brief { /* of the item */
 	bool has_sender, traced;
@@ -206,6 +219,7 @@ static bool wanted(const struct brief *i, uint32_t notify, enum notice kind)
 		return notify & NOTIFY_SUCCESS;
 	case NOTICE_DELIVERED:
 		return notify & NOTIFY_SUCCESS;
+	case NOTICE_EXPANDED: /* owed from the start */
 	case NOTICE_NONE:
 		break;
 	}

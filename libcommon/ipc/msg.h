@@ -80,7 +80,14 @@ enum queue_state {
 	QUEUE_DELETED, /* by an administrator */
 };
 /* Of what a sender is to be told (RFC 3464's actions). */
-enum notice { NOTICE_NONE, NOTICE_FAILED, NOTICE_DELAYED, NOTICE_DELIVERED, NOTICE_RELAYED };
+enum notice {
+	NOTICE_NONE,
+	NOTICE_FAILED,
+	NOTICE_DELAYED,
+	NOTICE_DELIVERED,
+	NOTICE_RELAYED,
+	NOTICE_EXPANDED, /* an alias of several targets */
+};
 enum cell_kind {
 	CELL_TEXT,
 	CELL_NUMBER,

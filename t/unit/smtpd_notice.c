@@ -240,6 +240,12 @@ static void all_kinds_in_one(void **state)
 	item.rcpts_n = 2;
 	compose();
 	has("Subject: Relayed: Hello\r\n");
+	rcpt[0].owed = NOTICE_EXPANDED;
+	item.rcpts_n = 1;
+	compose();
+	has("Subject: Delivered: Hello\r\n");
+	has("Action: expanded\r\nStatus: 2.0.0\r\n");
+	has("It was accepted for the following addresses, each of which is");
 }
 
 static void a_status_fits_its_action(void **state)

@@ -166,6 +166,42 @@ static void the_outside_stays_due(void **state)
 	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM bodies"), 1);
 }
 
+static void an_alias_of_several_is_told_of_once(void **state)
+{
+	(void)state;
+	struct row_rcpt to[] = {TO("team@a.test"), TO("away@a.test"), TO("bob@a.test")};
+	to[0].notify = to[1].notify = to[2].notify = NOTIFY_SUCCESS | NOTIFY_FAILURE;
+	to[0].orcpt = SLICE("rfc822;+2Bteam@b.test");
+	struct msg_deliver m = message("m1", to, 3, "hello");
+	fanout_start();
+	assert_int_equal(send_it(&m), ERR_OK);
+	assert_true(becomes(1, "SELECT COUNT(*) FROM messages", 2));
+	assert_true(becomes(2, "SELECT COUNT(*) FROM messages", 1));
+	assert_true(becomes(0, "SELECT open FROM queue_items", 1)); /* away's */
+	assert_int_equal(read_sql(0, "SELECT owed FROM queue_rcpts WHERE addr ="
+				     " CAST('team@a.test' AS BLOB) AND orcpt ="
+				     " CAST('rfc822;+2Bteam@b.test' AS BLOB)"),
+			 NOTICE_EXPANDED);
+	assert_int_equal(
+	    read_sql(0, "SELECT COUNT(*) FROM queue_rcpts WHERE shard = 1 AND owed = 0 AND"
+			" notify = 4 AND orcpt = CAST('rfc822;+2Bteam@b.test' AS BLOB)"),
+	    2);
+	/* One that leads to a single place passes all on, and the address that was written to. */
+	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM queue_rcpts WHERE outside = 1 AND"
+				     " notify = 6 AND orcpt ="
+				     " CAST('rfc822;away@a.test' AS BLOB)"),
+			 1);
+	assert_int_equal(read_sql(0, "SELECT owed FROM queue_rcpts WHERE account = 2"),
+			 NOTICE_DELIVERED);
+	assert_int_equal(read_sql(0, "SELECT owed FROM queue_items"), 2);
+	/* Nobody to tell. */
+	m.id = SLICE("m2");
+	m.sender = SLICE("");
+	m.rcpts_n = 1;
+	assert_int_equal(send_it(&m), ERR_OK);
+	assert_int_equal(read_sql(0, "SELECT COUNT(*) FROM queue_items"), 1);
+}
+
 /* --- the sender of forwarded mail --- */
 
 static void forwards_from_us(void)
@@ -559,6 +595,7 @@ int main(void)
 	    T(again_is_answered_as_before),
 	    T(several_shards_go_by_the_queue),
 	    T(the_outside_stays_due),
+	    T(an_alias_of_several_is_told_of_once),
 	    SRS(forwarded_mail_leaves_from_us_and_returns),
 	    SRS(other_senders_stay),
 	    T(without_a_grant_nothing_is_relayed),
