@@ -140,11 +140,13 @@ struct out_end {
 #define OUT_CAP_LIMITS     512u
 #define OUT_CAP_STARTTLS   1024u
 #define OUT_CAP_AUTH       2048u
+#define OUT_CAP_DELIVERBY  4096u
 struct out_caps {
 	unsigned flags;    /* OUT_CAP_* */
 	uint64_t size;     /* largest message; 0: not told */
 	uint64_t mail_max; /* LIMITS (RFC 9422): transactions of a connection; 0: not told */
 	uint64_t rcpt_max; /* ... recipients of a transaction */
+	uint64_t by_min;   /* DELIVERBY (RFC 2852): seconds */
 	unsigned auth;     /* mechanisms, out_int.h */
 };
 
@@ -153,10 +155,11 @@ struct out_rcpt {
 	struct slice orcpt; /* "type;xtext"; empty: none */
 	uint32_t notify;    /* NOTIFY_*; 0: not given */
 };
-struct out_mail {            /* all of it stays until on_done */
-	struct slice sender; /* canonical; empty: <> */
-	struct slice envid;  /* xtext; empty: none */
-	uint32_t flags;      /* DELIVER_SMTPUTF8, _BINARY, _REQUIRETLS, _RET_* */
+struct out_mail {               /* all of it stays until on_done */
+	struct slice sender;    /* canonical; empty: <> */
+	struct slice envid;     /* xtext; empty: none */
+	uint32_t flags;         /* DELIVER_SMTPUTF8, _BINARY, _REQUIRETLS, _RET_*, _BY_* */
+	uint64_t deliver_by_ms; /* clock_ms(); 0: none */
 	const struct body *body;
 	const struct out_rcpt *rcpt;
 	size_t rcpt_n; /* at least 1 */
@@ -177,7 +180,8 @@ struct out_ops {
 struct out *out_open(int fd, const struct out_options *opt, const struct out_ops *ops, void *arg);
 /* Begins a transaction; on_done follows, never from inside this call. False: not out_usable(). What
  * the server cannot take is not sent: 5.6.3 (8-bit or binary content), 5.6.7 (SMTPUTF8), 5.7.30
- * (REQUIRETLS), 5.3.4 (too large), 4.5.3 (recipients over rcpt_max: the next transaction's). */
+ * (REQUIRETLS), 5.3.4 (too large), 5.3.3 (DELIVERBY
+ * without _BY_NOTIFY), 4.5.3 (recipients over rcpt_max: the next transaction's). */
 bool out_send(struct out *o, const struct out_mail *m);
 /* Ready for a transaction now. */
 bool out_usable(const struct out *o);

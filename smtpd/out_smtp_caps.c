@@ -18,6 +18,7 @@ static const struct {
 	{"LIMITS", OUT_CAP_LIMITS},
 	{"STARTTLS", OUT_CAP_STARTTLS},
 	{"AUTH", OUT_CAP_AUTH},
+	{"DELIVERBY", OUT_CAP_DELIVERBY},
 },
   MECHS[] = {
       {"SCRAM-SHA-256-PLUS", OUT_AUTH_SCRAM_SHA256_PLUS},
@@ -68,6 +69,8 @@ static void cap_read(struct slice line, struct out_caps *caps)
 		limits_read(args, caps);
 	else if (flag == OUT_CAP_SIZE && !str_u64(slice_trim(args), &caps->size))
 		caps->size = 0;
+	else if (flag == OUT_CAP_DELIVERBY && !str_u64(slice_trim(args), &caps->by_min))
+		caps->by_min = 0;
 }
 
 void out_caps_read(struct slice text, struct out_caps *caps)

@@ -3,13 +3,15 @@
  * turn comes. BDAT comes after the replies to RCPT, as one chunk: nothing is sent in vain, and it
  * takes no more round trips than DATA does. */
 #include <stdlib.h>
+#include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/ipc/store.h"
 #include "smtpd/out_int.h"
 
 enum {
 	BLOCK = 16384, /* octets of content made at a time */
-	BLOCKS = 64,   /* ... before the others of the loop get their turn */
+	BY_MAX = 999999999,
+	BLOCKS = 64, /* ... before the others of the loop get their turn */
 };
 
 /* --- verdicts ------------------------------------------------------------------------------ */
@@ -146,6 +148,25 @@ static bool word_ok(struct slice s)
 	return s.len && str_ascii(s) && str_print(s) && !memchr(s.p, ' ', s.len);
 }
 
+/* Seconds that are left of the time to deliver in; less than 0: it is over. */
+static int64_t by_left(const struct out_mail *m)
+{
+	uint64_t now = clock_ms();
+	uint64_t ms = m->deliver_by_ms > now ? m->deliver_by_ms - now : now - m->deliver_by_ms;
+	int64_t s = ms / 1000 < BY_MAX ? (int64_t)(ms / 1000) : BY_MAX;
+	return m->deliver_by_ms > now ? s : -s;
+}
+
+/* Who wants it back after its time must not have it passed to a host that would keep it (RFC 2852).
+ */
+static bool by_refused(const struct out *o, const struct out_mail *m)
+{
+	int64_t left = by_left(m);
+	if (!m->deliver_by_ms || (m->flags & DELIVER_BY_NOTIFY))
+		return false;
+	return !(o->caps.flags & OUT_CAP_DELIVERBY) || left <= 0 || (uint64_t)left < o->caps.by_min;
+}
+
 static void mail_command(struct out *o)
 {
 	const struct out_txn *t = o->txn;
@@ -167,6 +188,10 @@ static void mail_command(struct out *o)
 		buf_adds(&b, m->flags & DELIVER_RET_FULL ? " RET=FULL" : " RET=HDRS");
 	if ((caps & OUT_CAP_DSN) && word_ok(m->envid))
 		buf_printf(&b, " ENVID=%.*s", SLICE_FMT(m->envid));
+	if ((caps & OUT_CAP_DELIVERBY) && m->deliver_by_ms)
+		buf_printf(&b, " BY=%lld;%s%s", (long long)by_left(m),
+			   m->flags & DELIVER_BY_NOTIFY ? "N" : "R",
+			   m->flags & DELIVER_BY_TRACE ? "T" : "");
 	out_command(o, "%s", buf_cstr(&b));
 	buf_free(&b);
 }
@@ -368,6 +393,9 @@ static void check_mail(struct out *o)
 	} else if (o->caps.size && t->size > o->caps.size) {
 		status = "5.3.4";
 		text = "the message is larger than the server takes";
+	} else if (by_refused(o, m)) {
+		status = "5.3.3";
+		text = "the server does not return what is late (DELIVERBY), as the sender asked";
 	}
 	if (status) {
 		struct out_verdict v = out_verdict_own(o, OUT_PERM, status, text);

@@ -33,6 +33,7 @@ const struct out_mail *errand_mail(struct letter *l, uint64_t rcpt_max)
 	if (max == 0 || (rcpt_max && rcpt_max < max))
 		max = rcpt_max;
 	e->mail = l->mail;
+	e->mail.deliver_by_ms = l->deliver_by_ms;
 	e->mail.body = &l->body;
 	e->part = e->open < l->mail.rcpt_n || (max && e->open > max);
 	if (!e->part)

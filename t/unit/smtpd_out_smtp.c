@@ -125,6 +125,36 @@ static void extensions_are_used(void **state)
 	assert_verdict(1, OUT_DELIVERED, 250, "2.0.0");
 }
 
+static void the_time_to_deliver_in_goes_along(void **state)
+{
+	(void)state;
+	struct out_mail m[] = {MAIL_TO("x", RCPT("b@b.test")), MAIL_TO("x", RCPT("b@b.test")),
+			       MAIL_TO("x", RCPT("b@b.test")), MAIL_TO("x", RCPT("b@b.test"))};
+	m[0].deliver_by_ms = m[1].deliver_by_ms = UINT64_MAX;
+	m[1].flags = DELIVER_BY_NOTIFY | DELIVER_BY_TRACE;
+	m[2].deliver_by_ms = 1; /* over, and to be returned */
+	m[3].deliver_by_ms = 1;
+	m[3].flags = DELIVER_BY_NOTIFY;
+	PLAY(&PLAIN, m, HELLO("250-DELIVERBY 60\r\n"),
+	     {C, "MAIL FROM:<a@a.test> BY=999999999;R\r\n"}, {S, "550 5.7.1 no\r\n"},
+	     {C, "RSET\r\n"}, OK, {C, "MAIL FROM:<a@a.test> BY=999999999;NT\r\n"},
+	     {S, "550 5.7.1 no\r\n"}, {C, "RSET\r\n"}, OK,
+	     {C, "MAIL FROM:<a@a.test> BY=-999999999;N\r\n"}, {S, "550 5.7.1 no\r\n"}, BYE);
+	assert_verdict(0, OUT_PERM, 550, "5.7.1");
+	assert_verdict(2, OUT_PERM, 0, "5.3.3");
+}
+
+static void a_server_that_returns_nothing_late(void **state)
+{
+	(void)state;
+	struct out_mail m[] = {MAIL_TO("x", RCPT("b@b.test")), MAIL_TO("x", RCPT("b@b.test"))};
+	m[0].deliver_by_ms = m[1].deliver_by_ms = UINT64_MAX;
+	m[1].flags = DELIVER_BY_NOTIFY;
+	PLAY(&PLAIN, m, HELLO(""), {C, "MAIL FROM:<a@a.test>\r\n"}, {S, "550 5.7.1 no\r\n"}, BYE);
+	assert_verdict(0, OUT_PERM, 0, "5.3.3");
+	assert_verdict(1, OUT_PERM, 550, "5.7.1");
+}
+
 static void what_a_server_cannot_take_is_not_sent(void **state)
 {
 	(void)state;
@@ -257,6 +287,8 @@ int main(void)
 	    cmocka_unit_test(pipelined_refusals),
 	    cmocka_unit_test(every_step_may_be_refused),
 	    cmocka_unit_test(extensions_are_used),
+	    cmocka_unit_test(the_time_to_deliver_in_goes_along),
+	    cmocka_unit_test(a_server_that_returns_nothing_late),
 	    cmocka_unit_test(what_a_server_cannot_take_is_not_sent),
 	    cmocka_unit_test(binary_goes_in_a_chunk),
 	    cmocka_unit_test(helo_when_ehlo_is_not_known),
