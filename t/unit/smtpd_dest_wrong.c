@@ -153,8 +153,7 @@ static void a_closed_route_names_its_domains(void **state)
 static void no_host_takes_it(void **state)
 {
 	(void)state;
-	dns.none = (struct out_verdict){
-	    .state = OUT_PERM, .status = "5.1.10", .at = "DNS", .text = "null MX"};
+	dns.none = NULL_MX;
 	add("0.test", 1, 0);
 	add("0.test", 1, 0);
 	WAIT(done_n == 2);
