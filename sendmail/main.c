@@ -8,8 +8,9 @@
 #include "libcommon/base/rundir.h"
 #include "sendmail/sendmail.h"
 
-/* The queue is the administrator's: hamletctl, which lies beside this program, shows it. */
-static int hamletctl(struct pool *pool, const char *verb)
+/* The queue is the administrator's: hamletctl, which lies beside this program, shows it. arg: NULL:
+ * none. */
+static int hamletctl(struct pool *pool, const char *verb, const char *arg)
 {
 	char self[4096];
 	if (geteuid() != 0)
@@ -21,7 +22,7 @@ static int hamletctl(struct pool *pool, const char *verb)
 	if (!slash)
 		return complain(EX_OSERR, "where this program lies cannot be found");
 	const char *path = pool_printf(pool, "%.*s/hamletctl", (int)(slash - self), self);
-	execl(path, "hamletctl", "queue", verb, (char *)NULL);
+	execl(path, "hamletctl", "queue", verb, arg, (char *)NULL);
 	return complain(EX_OSFILE, "%s: %s", path, strerror(errno));
 }
 
@@ -52,9 +53,9 @@ static int run(struct pool *pool, char **argv)
 	case MODE_SMTP:
 		return relay_smtp(socket);
 	case MODE_QUEUE:
-		return hamletctl(pool, "list");
+		return hamletctl(pool, "list", NULL);
 	case MODE_FLUSH:
-		return hamletctl(pool, "flush");
+		return hamletctl(pool, "flush", "--all");
 	case MODE_ALIASES:
 		printf("Aliases are in the store, and in force at once: see hamletctl alias.\n");
 		return EX_OK;
