@@ -11,7 +11,7 @@ static int setup(void **state)
 	(void)state;
 	fake_start(&one, NULL);
 	fake_start(&two, NULL);
-	conf = (struct stub_conf){.timeout_ms = 100, .deadline_ms = 5000};
+	conf = (struct stub_conf){.timeout_ms = 1000, .deadline_ms = 20000};
 	conf_server(&conf, one.port);
 	return 0;
 }

@@ -298,12 +298,24 @@ static inline void got_answer(const struct stub_answer *a, void *arg)
 /* Runs the loop until n answers came. */
 static inline void wait_for(const struct got *g, unsigned n)
 {
-	uint64_t end = clock_mono() + 10000;
+	uint64_t end = clock_mono() + 30000;
 	while (g->calls < n && clock_mono() < end)
 		uv_run(loop_get(), UV_RUN_ONCE);
 	assert_int_equal(g->calls, n);
 }
 
+/* Runs the loop until *count, which a script or an answer counts up, is n. */
+static inline void wait_count(const unsigned *count, unsigned n)
+{
+	uint64_t end = clock_mono() + 30000;
+	while (*count < n && clock_mono() < end) {
+		uv_run(loop_get(), UV_RUN_NOWAIT);
+		usleep(1000);
+	}
+	assert_int_equal(*count, n);
+}
+
+/* For what must not come. */
 static inline void run_for(uint64_t ms)
 {
 	uint64_t end = clock_mono() + ms;

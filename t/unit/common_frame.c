@@ -76,7 +76,7 @@ static int start(void **state)
 	why[0] = 0;
 	server = frame_open(fd[0], &OPS, NULL);
 	peer = fd[1];
-	timer_set(&guard, 10000, on_guard);
+	timer_set(&guard, 30000, on_guard);
 	return 0;
 }
 

@@ -104,7 +104,7 @@ static void start(const struct stream_conf *conf)
 	b.s = stream_new(fd[1], conf, &OPS, &b);
 	assert_non_null(a.s);
 	assert_non_null(b.s);
-	timer_set(&guard, 20000, on_guard);
+	timer_set(&guard, 30000, on_guard);
 }
 
 static void run(void)
@@ -226,7 +226,7 @@ static void plaintext_behind_starttls_is_dropped(void **state)
 	b.s = stream_new(fd[1], NULL, &OPS, &b);
 	b.take = 10;
 	b.on_starttls = true;
-	timer_set(&guard, 20000, on_guard);
+	timer_set(&guard, 30000, on_guard);
 	assert_int_equal(write(fd[0], "STARTTLS\r\nMAIL FROM:<x@y>\r\n", 28), 28);
 	shutdown(fd[0], SHUT_WR);
 	run();
@@ -290,7 +290,7 @@ static void refused_connects_are_told(void **state)
 	memset(&a, 0, sizeof(a));
 	memset(&b, 0, sizeof(b));
 	b.closes = 1;
-	timer_set(&guard, 20000, on_guard);
+	timer_set(&guard, 30000, on_guard);
 	a.s = stream_connect((struct sockaddr *)&to, sizeof(to), NULL, 0, NULL, &OPS, &a);
 	assert_string_equal(stream_peer_text(a.s), "127.0.0.1:1");
 	stream_writes(a.s, "never sent");
@@ -308,7 +308,7 @@ static void a_reset_ends_an_idle_stream(void **state)
 	memset(&a, 0, sizeof(a));
 	memset(&b, 0, sizeof(b));
 	b.closes = 1;
-	timer_set(&guard, 5000, on_guard);
+	timer_set(&guard, 30000, on_guard);
 	a.s = stream_new(fd[0], NULL, &OPS, &a);
 	stream_writes(a.s, "never read");
 	for (int i = 0; i < 5; i++)

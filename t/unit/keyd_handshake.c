@@ -108,7 +108,7 @@ static void wait_change(unsigned n)
 {
 	static struct timer guard;
 	late = false;
-	timer_set(&guard, 10000, on_guard);
+	timer_set(&guard, 30000, on_guard);
 	while (changes < n && !late)
 		uv_run(loop_get(), UV_RUN_ONCE);
 	timer_clear(&guard);

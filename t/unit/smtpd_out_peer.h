@@ -238,7 +238,7 @@ static void play(const struct out_options *opt, const struct out_mail *mail, siz
 	seen.o = out_open(fd[0], opt, &CLIENT_OPS, NULL);
 	assert_non_null(seen.o);
 	guard_hit = false;
-	timer_set(&guard, 15000, on_guard);
+	timer_set(&guard, 30000, on_guard);
 	peer_move();
 	while (!guard_hit && (seen.o || !peer.closed)) {
 		uv_run(loop_get(), UV_RUN_ONCE);
