@@ -271,11 +271,6 @@ struct slice addr_text(const struct addr *a)
 	return (struct slice){a->text, a->len};
 }
 
-struct slice addr_local(const struct addr *a)
-{
-	return (struct slice){a->text, a->local_len};
-}
-
 struct slice addr_domain(const struct addr *a)
 {
 	size_t at = a->local_len < a->len ? a->local_len + 1 : a->len;

@@ -42,8 +42,6 @@ enum addr_result addr_path(struct slice in, unsigned flags, struct addr *out, si
 /* True when the slice is a domain name (RFC 5321 Domain, dots between labels, no literal). */
 bool addr_domain_ok(struct slice s, unsigned flags);
 struct slice addr_text(const struct addr *a);
-/* As written in text, with quotes. */
-struct slice addr_local(const struct addr *a);
 /* Without the @; empty for the null path and a bare local part. Literals keep their brackets. */
 struct slice addr_domain(const struct addr *a);
 /* Splits a canonical address at its last @: for addresses that came out of the store. */

@@ -104,11 +104,6 @@ void charset_init(void)
 			kept[i] = iconv_open("UTF-8", table[i].iconv); /* never closed */
 }
 
-bool charset_known(struct slice name)
-{
-	return find(name) != NULL;
-}
-
 static bool add_char(struct buf *out, unsigned c)
 {
 	char b[3];

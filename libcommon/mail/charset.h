@@ -10,8 +10,6 @@
 /* Loads iconv's modules and keeps them: call before the sandbox, where files cannot be opened
  * any more. Without it text in those charsets may come out as if it were Western. */
 void charset_init(void);
-/* True when text of this charset can be converted (aliases and case are understood). */
-bool charset_known(struct slice name);
 /* Appends `in` as UTF-8. An unknown or empty name: UTF-8 when it is that, else Windows-1252.
  * False only when out is full. */
 bool charset_utf8(struct buf *out, struct slice in, struct slice name);

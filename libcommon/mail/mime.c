@@ -53,11 +53,6 @@ static const char *const names[MIME_ID_COUNT] = {
     [MIME_REFERENCES] = "references",
 };
 
-const char *mime_field_name(enum mime_id id)
-{
-	return (unsigned)id < MIME_ID_COUNT ? names[id] : "";
-}
-
 bool mime_is_list(enum mime_id id)
 {
 	return id == MIME_FROM || (id >= MIME_REPLY_TO && id <= MIME_BCC);

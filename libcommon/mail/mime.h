@@ -76,7 +76,6 @@ struct slice mime_get(const struct mime_part *p, enum mime_id id);
 /* Type and subtype with the defaults of RFC 2045 and 2046 filled in. */
 void mime_type(const struct mime_part *p, struct slice *type, struct slice *subtype);
 bool mime_is(const struct mime_part *p, const char *type, const char *subtype);
-const char *mime_field_name(enum mime_id id); /* "content-type" */
 /* True for lists of addresses, of which several fields count as one. */
 bool mime_is_list(enum mime_id id);
 

@@ -99,10 +99,8 @@ const struct sockaddr *stream_peer(const struct stream *s);
 bool stream_loopback(const struct stream *s);
 /* Replaces them by those of a PROXY header. */
 void stream_set_addrs(struct stream *s, const struct sockaddr *peer, const struct sockaddr *local);
-/* "192.0.2.1" / "2001:db8::1" and with port "192.0.2.1:25" / "[2001:db8::1]:25"; "local" for
- * Unix sockets. Live as long as the stream. */
+/* "192.0.2.1", "2001:db8::1"; "local" for Unix sockets. Lives as long as the stream. */
 const char *stream_peer_ip(const struct stream *s);
-const char *stream_peer_text(const struct stream *s);
 const char *stream_why(const struct stream *s); /* text of the last error */
 
 #endif

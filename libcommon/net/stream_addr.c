@@ -21,7 +21,7 @@ void stream_set_addrs(struct stream *s, const struct sockaddr *peer, const struc
 		keep_addr(&s->peer, peer);
 	if (local)
 		keep_addr(&s->local, local);
-	s->ip_text[0] = s->peer_text[0] = 0;
+	s->ip_text[0] = 0;
 }
 
 const struct sockaddr *stream_peer(const struct stream *s)
@@ -55,19 +55,4 @@ const char *stream_peer_ip(const struct stream *cs)
 	else
 		snprintf(s->ip_text, sizeof(s->ip_text), "local");
 	return s->ip_text;
-}
-
-const char *stream_peer_text(const struct stream *cs)
-{
-	struct stream *s = (struct stream *)(uintptr_t)cs;
-	if (s->peer_text[0])
-		return s->peer_text;
-	const char *ip = stream_peer_ip(s);
-	unsigned port = ntohs(s->peer.v4.sin_port); /* at the same place in both families */
-	if (s->peer.sa.sa_family != AF_INET && s->peer.sa.sa_family != AF_INET6)
-		snprintf(s->peer_text, sizeof(s->peer_text), "local");
-	else
-		snprintf(s->peer_text, sizeof(s->peer_text), strchr(ip, ':') ? "[%s]:%u" : "%s:%u",
-			 ip, port);
-	return s->peer_text;
 }

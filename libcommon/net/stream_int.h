@@ -57,7 +57,7 @@ struct stream {
 	uint64_t timeout_ms, last_progress;
 	struct timer idle;
 	union address peer, local;
-	char ip_text[INET6_ADDRSTRLEN], peer_text[INET6_ADDRSTRLEN + 8];
+	char ip_text[INET6_ADDRSTRLEN];
 	const char *error; /* static text */
 };
 

@@ -89,7 +89,6 @@ static void mailboxes_are_taken_whole(void **state)
 	(void)state;
 	struct addr a;
 	assert_int_equal(addr_mailbox(SLICE("\"a@b\"@C.test"), 0, &a), ADDR_OK);
-	assert_true(slice_eqs(addr_local(&a), "\"a@b\""));
 	assert_true(slice_eqs(addr_domain(&a), "c.test"));
 	assert_true(a.quoted);
 	struct slice local, domain;

@@ -184,7 +184,7 @@ static void envelope_fields_are_kept(void **state)
 	for (size_t i = 0; i < COUNT(row); i++) {
 		struct slice v = mime_get(meta.root, row[i].id);
 		if (!slice_eqs(v, row[i].want))
-			fail_msg("%s: %.*s", mime_field_name(row[i].id), SLICE_FMT(v));
+			fail_msg("field %d: %.*s", (int)row[i].id, SLICE_FMT(v));
 	}
 	assert_true(slice_eqs(meta.preview, "hi"));
 	buf_free(&blob);
