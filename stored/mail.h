@@ -203,6 +203,15 @@ struct queue_claim {
 	uint64_t next_due_ms;
 };
 enum ipc_err queue_claim(struct base *b, struct queue_claim *c);
+/* Ends leases without an attempt; recipients that are not the worker's are passed over. */
+struct queue_return {
+	struct slice worker;
+	uint64_t item, now_ms;
+	const struct row_leased *rcpt;
+	uint32_t rcpts;
+	uint64_t n; /* result: how many were */
+};
+enum ipc_err queue_return(struct base *b, struct queue_return *q);
 
 /* queue_notice.c: what senders are owed. */
 struct queue_notices {

@@ -17,6 +17,8 @@ struct task { /* a request under way, in its pool */
 	struct msg_queue_items items;
 	/* read */
 	struct msg_message_data data;
+	/* return */
+	uint64_t returned;
 };
 
 static void start(struct request *rq, bool write,
@@ -190,4 +192,48 @@ void op_queue_renew(struct request *rq)
 	const struct msg_queue_renew *m = rq->msg;
 	if (worker_ok(rq, m->worker))
 		start(rq, true, renew_run, done_ok);
+}
+
+/* --- return -------------------------------------------------------------- */
+
+static enum ipc_err return_run(struct base *b, struct op *op)
+{
+	struct task *t = op->arg;
+	const struct msg_queue_return *m = t->rq->msg;
+	struct queue_return q = {.worker = m->worker,
+				 .item = m->item,
+				 .now_ms = t->now_ms,
+				 .rcpt = m->rcpts,
+				 .rcpts = m->rcpts_n};
+	enum ipc_err e = queue_return(b, &q);
+	t->returned = q.n;
+	return e;
+}
+
+static void return_done(struct op *op)
+{
+	struct task *t = op->arg;
+	enum ipc_err e = op->err;
+	const struct msg_queue_return *m = t->rq->msg;
+	struct msg_ok ok = {.value = t->returned};
+	op_free(op);
+	if (e != ERR_OK) {
+		request_error(t->rq, e, NULL);
+		return;
+	}
+	if (t->returned)
+		watch_notify(WATCH_QUEUE, 0, m->item);
+	request_reply(t->rq, MSG_ok, &ok);
+}
+
+void op_queue_return(struct request *rq)
+{
+	const struct msg_queue_return *m = rq->msg;
+	bool ok = m->rcpts_n <= RESULTS_MAX;
+	for (uint32_t i = 0; i < m->rcpts_n && ok; i++)
+		ok = m->rcpts[i].rcpt <= INT64_MAX;
+	if (!ok)
+		request_error(rq, ERR_BAD, "no such recipient");
+	else if (worker_ok(rq, m->worker))
+		start(rq, true, return_run, return_done);
 }

@@ -6,7 +6,8 @@
  *   DUE      past     -       due: a worker, or the fan-out, takes it   claim, hold, delete
  *   DUE      future   -       deferred, or held until a time by its     time, flush, hold,
  *                             sender (FUTURERELEASE)                    delete
- *   DUE      future   set     leased: that worker is delivering it      its result, or time
+ *   DUE      future   set     leased: that worker is delivering it      its result, given back
+ *                                                                       untried, or time
  *   DUE      past     set     the lease ran out: due; the old worker's  claim by another, its
  *                             result counts until another has it        result, hold, delete
  *   HELD     any      -       by an administrator, or by a worker       release, delete

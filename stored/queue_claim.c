@@ -153,7 +153,7 @@ static enum ipc_err describe(struct claim *c, struct row_queued *q)
 	q->sender = slice_copy(pool, db_col(db, db_col_null(db, RELAY_SENDER) ? 2 : RELAY_SENDER));
 	q->flags = (uint32_t)db_col_u64(db, 3);
 	q->envid = slice_copy(pool, db_col(db, 4));
-	q->created_ms = db_col_u64(db, 5);
+	q->created_ms = db_col_u64(db, 15);
 	q->deliver_by_ms = db_col_u64(db, 6);
 	q->size = db_col_u64(db, 7);
 	c->bytes += 128 + q->id.len + q->sender.len + q->envid.len + q->domain.len;
@@ -309,6 +309,36 @@ static enum ipc_err next_due(struct claim *c)
 	c->q->next_due_ms = db_col_null(c->b->db, 0) ? UINT64_MAX : db_col_u64(c->b->db, 0);
 	db_reset(c->b->db);
 	return ERR_OK;
+}
+
+/* ERR_NOTFOUND: it is not the worker's. */
+static enum ipc_err give_back(struct base *b, struct pool *pool, struct queue_return *q, uint64_t n)
+{
+	db_start(b->db, SQL_QUEUE_RETURN);
+	db_u64(b->db, q->now_ms);
+	db_u64(b->db, q->item);
+	db_u64(b->db, n);
+	db_bytes(b->db, q->worker);
+	enum db_result r = db_step(b->db);
+	if (r != DB_ROW)
+		return r == DB_DONE ? ERR_NOTFOUND : work_err(b, r);
+	uint64_t submitter = db_col_u64(b->db, 0);
+	struct slice domain = slice_copy(pool, db_col(b->db, 1));
+	db_reset(b->db);
+	return queue_due(b, submitter, domain, q->now_ms);
+}
+
+enum ipc_err queue_return(struct base *b, struct queue_return *q)
+{
+	enum ipc_err e = ERR_OK;
+	struct pool *pool = pool_new(0);
+	q->n = 0;
+	for (uint32_t i = 0; i < q->rcpts && (e == ERR_OK || e == ERR_NOTFOUND); i++) {
+		e = give_back(b, pool, q, q->rcpt[i].rcpt);
+		q->n += e == ERR_OK;
+	}
+	pool_free(&pool);
+	return e == ERR_NOTFOUND ? ERR_OK : e;
 }
 
 enum ipc_err queue_claim(struct base *b, struct queue_claim *q)

@@ -20,6 +20,7 @@ static const struct {
     {MSG_queue_read, op_queue_read},
     {MSG_queue_result, op_queue_result},
     {MSG_queue_renew, op_queue_renew},
+    {MSG_queue_return, op_queue_return},
     {MSG_notice_claim, op_notice_claim},
     {MSG_queue_notice, op_queue_notice},
     {MSG_pop_open, op_pop_open},

@@ -116,7 +116,7 @@ void grant_epoch(uint64_t account, uint64_t epoch);
 /* op_auth.c, op_local.c, op_smtp.c, op_queue.c, op_pop.c, op_ctl.c, watch.c */
 op_fn op_auth_start, op_auth_step, op_local_login;
 op_fn op_rcpt_check, op_sender_check, op_deliver;
-op_fn op_queue_claim, op_queue_read, op_queue_result, op_queue_renew;
+op_fn op_queue_claim, op_queue_read, op_queue_result, op_queue_renew, op_queue_return;
 op_fn op_notice_claim, op_queue_notice;
 op_fn op_pop_open, op_pop_quit, op_pop_close, op_message_read, op_messages_read;
 op_fn op_watch, op_unwatch, op_ctl;

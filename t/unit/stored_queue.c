@@ -425,6 +425,42 @@ static void old_rows_migrate(void **state)
 	db_close(&d);
 }
 
+static void what_was_not_tried_is_given_back(void **state)
+{
+	(void)state;
+	static const struct row_leased both[] = {{.rcpt = 0}, {.rcpt = 2}};
+	uint64_t item;
+	assert_int_equal(add("m1", &item), ERR_OK);
+	lease(item, "w", 9000, 2000);
+	struct queue_return q = {
+	    .worker = SLICE("v"), .item = item, .now_ms = 2500, .rcpt = both, .rcpts = 2};
+	tx_begin(dir);
+	assert_int_equal(tx_end(dir, queue_return(dir, &q)), ERR_OK);
+	assert_int_equal(q.n, 0); /* another worker's */
+	q.worker = SLICE("w");
+	tx_begin(dir);
+	assert_int_equal(tx_end(dir, queue_return(dir, &q)), ERR_OK);
+	assert_int_equal(q.n, 1); /* the first recipient is a local one */
+	struct queue_claim c = claim("v", 10, 9000, 2500);
+	claim_now(&c);
+	assert_int_equal(c.n, 1);
+	assert_int_equal(c.item[0].rcpts[0].attempts, 0);
+	assert_int_equal(outcome(item, "w", 2, QUEUE_DONE), ERR_INUSE);
+}
+
+static void the_time_of_a_hold_does_not_count(void **state)
+{
+	(void)state;
+	add_from(1, "x@a.example", 0, 0, 0);
+	add_from(1, "x@b.example", 500000, 0, 0);
+	struct queue_claim c = claim("w", 10, 900000, 500000);
+	claim_now(&c);
+	assert_int_equal(c.n, 2);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_int_equal(c.item[i].created_ms,
+				 slice_eqs(c.item[i].domain, "a.example") ? 1000 : 500000);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -444,6 +480,8 @@ int main(void)
 	    T(only_the_holder_of_the_lease_reports),
 	    T(a_lease_that_ran_out_is_the_next_ones),
 	    T(finished_items_are_forgotten),
+	    T(what_was_not_tried_is_given_back),
+	    T(the_time_of_a_hold_does_not_count),
 	};
 	return cmocka_run_group_tests_name("stored_queue", tests, NULL, NULL);
 }

@@ -524,6 +524,13 @@ static void leases_are_the_workers(void **state)
 	move_clock(60001);
 	q = ask(smtpd, MSG_queue_claim, &c, MSG_queue_items);
 	assert_int_equal(q->items_n, 1);
+	struct row_leased leased = {.rcpt = q->items[0].rcpts[0].rcpt};
+	struct msg_queue_return back = {
+	    .worker = SLICE("w2"), .item = item, .rcpts = &leased, .rcpts_n = 1};
+	const struct msg_ok *ok = ask(smtpd, MSG_queue_return, &back, MSG_ok);
+	assert_int_equal(ok->value, 1);
+	q = ask(smtpd, MSG_queue_claim, &c, MSG_queue_items);
+	assert_int_equal(q->items_n, 1);
 	struct row_rcpt_done done = {
 	    .rcpt = q->items[0].rcpts[0].rcpt, .state = QUEUE_DONE, .text = SLICE("250 ok")};
 	struct msg_queue_result r = {
