@@ -12,6 +12,7 @@
 #include "libcommon/ipc/uplink.h"
 #include "libcommon/mail/charset.h"
 #include "libcommon/mail/meta.h"
+#include "smtpd/relay.h"
 
 enum { RETRY_MS = 200 };
 
@@ -21,7 +22,7 @@ void backend_start(void)
 {
 	static const char *const ALPN[] = {"smtp", NULL};
 	charset_init(); /* for previews; in the sandbox no file can be opened */
-	uplink_start(ROLE_SMTPD, ALPN, NULL);
+	uplink_start(ROLE_SMTPD, ALPN, relay_store_up);
 }
 
 /* --- questions ------------------------------------------------------------------------------ */

@@ -166,10 +166,14 @@ void retry_result(const struct letter *l, size_t rcpt, const struct route *r, ui
  */
 /* From the start hook. Nothing is leased when relay is off. */
 void relay_start(void);
-/* The queue has something due (a watch's event, the store is back). */
+/* The connection to the store was made, the first time or again. */
+void relay_store_up(void);
+/* The queue has something due. */
 void relay_wake(void);
 /* No more claims; done() is called when the last lease was given back (at once when there is none).
  */
 void relay_drain(void (*done)(void));
+/* relay_stats.c: counters, as stats_write() has them. */
+void relay_stats_write(struct buf *out);
 
 #endif

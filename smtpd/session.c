@@ -55,11 +55,16 @@ void session_drop(struct session *s)
 	free(s);
 }
 
-/* Daemon-wide: the last session of a draining process lets it go. */
+static void (*on_drained)(void);
+
+/* Daemon-wide: the last session of a draining process says so. */
 static void drained(void)
 {
-	if (daemon_draining() && list_empty(&sessions))
-		daemon_exit(0);
+	void (*done)(void) = on_drained;
+	if (!done || !list_empty(&sessions))
+		return;
+	on_drained = NULL;
+	done();
 }
 
 static void on_close(void *arg)
@@ -568,8 +573,9 @@ static void on_refuse(int fd, const struct listen_spec *spec, const char *why)
 
 const struct listen_ops session_listen_ops = {.on_accept = on_accept, .on_refuse = on_refuse};
 
-void session_drain(void)
+void session_drain(void (*done)(void))
 {
+	on_drained = done;
 	list_each_safe(it, nx, &sessions) drain(list_entry(it, struct session, link));
 	drained();
 }

@@ -243,7 +243,8 @@ void session_drop(struct session *s);
 /* The store's answer about the local user: their session begins (takes u), or ends (u NULL). */
 void session_local(struct session *s, struct login_user *u, const struct reply *no);
 /* --- for main.c: */
-void session_drain(void);
+/* Sends idle sessions home; done() is called when none is left (perhaps at once). */
+void session_drain(void (*done)(void));
 
 /* --- cmd.c: the command table ------------------------------------------------------------- */
 enum cmd_result { CMD_DONE, CMD_WAIT /* session_go_on() goes on */, CMD_CLOSE };

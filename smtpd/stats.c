@@ -1,6 +1,7 @@
 /* Counters for hamletctl and the log lines of messages. */
 #include "smtpd/smtpd.h"
 #include "libcommon/base/log.h"
+#include "smtpd/relay.h"
 
 struct stats stats;
 
@@ -45,6 +46,7 @@ void stats_write(struct buf *out)
 		   (unsigned long long)delivers);
 	buf_printf(out, "smtpd_deliver_seconds_sum %.6f\n", (double)deliver_ns / 1e9);
 	put(out, "deliver_seconds_count", delivers);
+	relay_stats_write(out);
 }
 
 enum { NAMES_MAX = 1024 };
