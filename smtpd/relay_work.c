@@ -16,10 +16,10 @@
 #include "smtpd/relay_work.h"
 
 enum {
-	CLAIM_MAX = 64,   /* the store gives no more at once */
+	CLAIM_MAX = 64, /* the store gives no more at once */
 	LIMITS_MAX = 5000,
-	LOOK_MS = 1000,   /* how often the clock is looked at: it may be moved */
-	AGAIN_MS = 100,   /* before a little room is used */
+	LOOK_MS = 1000, /* how often the clock is looked at: it may be moved */
+	AGAIN_MS = 100, /* before a little room is used */
 	READ_AGAIN_MS = 200,
 };
 

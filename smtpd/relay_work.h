@@ -20,9 +20,10 @@ struct held {
 	/* The result. */
 	struct row_rcpt_done *row; /* NULL: given back untried */
 	struct row_leased *back;
-	bool sent;       /* ... and not yet answered */
-	bool one_by_one; /* a lease of some recipient was lost: those of the others are told apart */
-	size_t at;       /* ... the next of them */
+	bool sent; /* ... and not yet answered */
+	bool
+	    one_by_one; /* a lease of some recipient was lost: those of the others are told apart */
+	size_t at;      /* ... the next of them */
 };
 
 /* --- relay_store.c --- */
@@ -50,7 +51,7 @@ void relay_lease_lost(struct held *h);
 void relay_result_done(struct held *h);
 
 struct relay_stats {
-	uint64_t held, memory;  /* now */
+	uint64_t held, memory;                              /* now */
 	uint64_t claims, claimed, returned, repeated, lost; /* results repeated, leases lost */
 };
 extern struct relay_stats relay_stats;

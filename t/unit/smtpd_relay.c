@@ -132,7 +132,8 @@ static void note_result(const struct msg_queue_result *m)
 	}
 }
 
-static uint32_t asked(struct peer *p, enum msg_type t, const void *msg, peer_reply_fn *fn, void *arg)
+static uint32_t asked(struct peer *p, enum msg_type t, const void *msg, peer_reply_fn *fn,
+		      void *arg)
 {
 	struct question *q = mem_alloc(sizeof(*q));
 	(void)p;
