@@ -21,8 +21,8 @@ static void run(void)
 }
 
 /* The names of local users; certificate authorities and resolv.conf were read at the start. The
- * sockets of the store and of the key daemon; other mail servers, and those of the DNS, when mail is
- * sent. */
+ * sockets of the store and of the key daemon; other mail servers, and those of the DNS, when mail
+ * is sent. */
 static void sandbox(struct pool *pool, struct sandbox *out)
 {
 	uplink_sandbox(pool, ROLE_SMTPD, out);

@@ -162,6 +162,7 @@ static void on_done(struct letter *l)
 {
 	struct held *h = (struct held *)l;
 	uint64_t now = clock_ms();
+	uint32_t random;
 	h->settled = true;
 	list_del(&h->queue);
 	drop_body(h);
@@ -169,9 +170,9 @@ static void on_done(struct letter *l)
 		give_back(h);
 	} else {
 		h->row = pool_alloc(l->pool, l->mail.rcpt_n * sizeof(*h->row));
+		/* One for all: those that are deferred come together again. */
+		id_random(&random, sizeof(random));
 		for (size_t i = 0; i < l->mail.rcpt_n; i++) {
-			uint32_t random;
-			id_random(&random, sizeof(random));
 			retry_result(l, i, h->route, now, random, &h->row[i]);
 			log_outcome(h, i, now);
 		}
