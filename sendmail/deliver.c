@@ -105,7 +105,7 @@ static void write_header(struct job *j)
 	char date[40];
 	const char *self = client_self(j->c);
 	struct slice local, domain;
-	addr_split(slice_of(self), &local, &domain);
+	addr_split((struct slice){self, strlen(self)}, &local, &domain);
 	clock_rfc5322(date, sizeof(date), clock_ms());
 	struct head_write w = {.text = buf_slice(&j->text.out),
 			       .domain = domain.p,
