@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 					 .host = next(&in),
 					 .text = next(&in)}};
 	rcpt[1] = rcpt[0];
-	rcpt[1].owed = 1 + (data[1] & 3);
+	rcpt[1].owed = 1 + (data[1] & 15) % NOTICE_EXPANDED;
 	struct row_owed item = {.flags = (data[0] & 8 ? DELIVER_RET_FULL : 0u) |
 					 (data[0] & 16 ? DELIVER_SMTPUTF8 : 0u),
 				.deliver_by_ms = data[0] & 32,
