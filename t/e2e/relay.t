@@ -328,7 +328,8 @@ def main():
             tap.test(name, fn, suite, sender)
     finally:
         end(tap, suite, "the suite ends cleanly")
-    suite = Supervised(["smtpd"], conf={"smtpd": conf()}, processes={"smtpd": 2})
+    suite = Supervised(["smtpd"], conf={"smtpd": conf(), "stored": "send-limit 0"},
+                       processes={"smtpd": 2})
     try:
         suite.account("alice@a.test", PASSWORD)
         tap.test("jailed, and replaced while mail leaves", replaced, suite, tap)
