@@ -8,6 +8,7 @@ by close().
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -65,6 +66,10 @@ class Suite:
                       "certificate a.test { names *.a.test a.test localhost 127.0.0.1 }"]
         elif name == "smtpd":
             lines += ["hostname mail.a.test", f"local unix:{self.run}/local/smtp.sock"]
+            # Mail to the outside stays in the queue, and no name server is asked, unless a test
+            # says where mail goes.
+            if not re.search(r"^(relay|route|dns)\b", self.extra.get(name, ""), re.M):
+                lines.append("relay {\n\ton off\n}")
         elif name == "pop3d":
             lines += ["hostname mail.a.test"]
         for kind in KINDS.get(name, []):
