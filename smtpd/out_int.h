@@ -64,6 +64,7 @@ struct out {
 	bool over;     /* the connection is of no use any more */
 	bool gone;     /* the caller knows us no more */
 	bool greeted;
+	bool said;      /* something to the server since the last reply: the next cannot be here */
 	bool dirty;     /* the server may be inside a transaction: RSET first */
 	uint64_t mails; /* transactions so far */
 	struct timer timer, total;

@@ -157,6 +157,7 @@ void out_command(struct out *o, const char *fmt, ...)
 	buf_vprintf(&b, fmt, ap);
 	va_end(ap);
 	buf_adds(&b, "\r\n");
+	o->said = true;
 	stream_write(o->stream, b.p, b.len);
 	if (b.p)
 		explicit_bzero(b.p, b.cap); /* AUTH comes this way */
@@ -251,6 +252,19 @@ static void setup_reply(struct out *o)
 
 /* --- the stream ---------------------------------------------------------------------------- */
 
+/* A server that is out of step, by a reply too many perhaps: what it says next would be taken for
+ * the answer to another command, in the end for that to the content. 421 may come at any time. */
+static void check_step(struct out *o)
+{
+	struct slice rest = stream_data(o->stream);
+	if (o->over || !o->said || o->step == OUT_HANDSHAKE || rest.len == 0 ||
+	    slice_starts(rest, "421"))
+		return;
+	if (o->step >= OUT_BODY && (rest.p[0] == '4' || rest.p[0] == '5'))
+		return; /* it does not want to read the content */
+	out_over_text(o, OUT_GARBAGE, "4.5.0", "a reply that came before its command");
+}
+
 static void on_data(struct stream *s, void *arg)
 {
 	struct out *o = arg;
@@ -264,6 +278,7 @@ static void on_data(struct stream *s, void *arg)
 		stream_consume(s, used);
 		if (r == OUT_REPLY_MORE)
 			continue;
+		o->said = false;
 		if (r == OUT_REPLY_BAD)
 			out_over_text(o, OUT_GARBAGE, "4.5.0", o->reply.why);
 		else if (o->step < OUT_RSET)
@@ -271,6 +286,7 @@ static void on_data(struct stream *s, void *arg)
 		else
 			out_mail_reply(o);
 		out_reply_clear(&o->reply);
+		check_step(o);
 	}
 	out_drop(o);
 }

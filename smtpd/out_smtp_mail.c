@@ -124,12 +124,14 @@ static void body_begin(struct out *o)
 	if (t->chunked)
 		out_command(o, "BDAT %llu LAST", (unsigned long long)t->size);
 	o->step = OUT_BODY;
+	o->said = true;
 	out_mail_drain(o);
 }
 
 /* DATA was taken although no recipient was: the message is ended at once (RFC 2920 3.1). */
 static void body_empty(struct out *o)
 {
+	o->said = true;
 	stream_writes(o->stream, ".\r\n");
 	if (!o->opt.lmtp) {
 		out_wait(o, OUT_DOT, o->opt.times.dot);

@@ -235,6 +235,10 @@ void dest_dead(struct dest *d, const struct out_verdict *v)
 	log_event(LOG_LV_WARN, NULL, "destination-closed", LSL("domain", d->domain),
 		  LS("host", v->host), LS("status", v->status), LS("why", v->text),
 		  LU("pause_ms", d->pause), LU("letters", d->letters));
+	/* Refused for good are those under way to here as well, whichever comes first. */
+	if (d->why.state == OUT_PERM)
+		list_each(it, &d->fetching)
+		    errand_fail(list_entry(it, struct letter, link), &d->why);
 	dest_send_all_back(d, &d->why, d->why.state == OUT_PERM ? 0 : d->pause);
 	/* What comes behind them has not been refused itself. */
 	d->why.state = OUT_TEMP;
@@ -290,7 +294,7 @@ void dest_fetched(struct letter *l, bool ok)
 	list_del(&l->link);
 	d->n_fetching -= e->strict ? 0 : 1;
 	l->fetched = ok;
-	if (!ok) {
+	if (!ok || e->open == 0) {
 		errand_fail(l, &NONE);
 		list_add_tail(&d->over, &l->link);
 	} else if (e->strict) {

@@ -2,22 +2,21 @@
 """Mail leaves: one suite, and mail servers that follow a script. What is delivered, what is tried
 again and when, what the queue shows, and that no crash, restart or drain loses a message or, where
 it need not, delivers one twice."""
-import json
 import pathlib
 import signal
 import smtplib
-import ssl
 import sys
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from peer import DROP, Peer  # noqa: E402
+from sending import (WAIT, Sender, rows, settled, state, subject, text_of,  # noqa: E402
+                     until)
 from suite import Suite, Supervised  # noqa: E402
 from tap import Tap  # noqa: E402
 
 PASSWORD = "secret-alice"
-WAIT = 30
 peers = {}
 
 
@@ -30,71 +29,6 @@ def route(domain, more=""):
 def conf():
     return ("relay {\n\tlease 10s\n}\ndns {\n\tserver 127.0.0.1:9\n\tdeadline 1s\n}\n"
             + route("b.test") + route("one.test", "\tconnections 1\n"))
-
-
-class Sender:
-    """Alice, who submits."""
-
-    def __init__(self, suite):
-        self.suite = suite
-        self.tls = ssl.create_default_context(cafile=str(suite.ca))
-        self.tls.check_hostname = False
-
-    def submit(self, text, *to, options=(), rcpt_options=()):
-        """Returns the message's id."""
-        with smtplib.SMTP_SSL("127.0.0.1", self.suite.ports["submissions"], timeout=WAIT,
-                              context=self.tls) as c:
-            c.login("alice@a.test", PASSWORD)
-            c.ehlo("client.test")
-            code, reply = c.mail("alice@a.test", list(options))
-            if code != 250:
-                raise RuntimeError(f"MAIL: {code} {reply}")
-            for rcpt in to:
-                code, reply = c.rcpt(rcpt, list(rcpt_options))
-                if code != 250:
-                    raise RuntimeError(f"RCPT: {code} {reply}")
-            code, reply = c.data(text)
-            if code != 250:
-                raise RuntimeError(f"DATA: {code} {reply}")
-        return reply.decode().split()[-1]
-
-
-def text_of(name):
-    return (f"From: alice@a.test\r\nTo: x@b.test\r\nSubject: {name}\r\nMessage-ID: <{name}@a.test>"
-            "\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\n\r\nhello\r\n").encode()
-
-
-def subject(message):
-    for line in message.content.split(b"\r\n"):
-        if line.startswith(b"Subject: "):
-            return line[9:].decode()
-    return None
-
-
-def until(what, fn, seconds=WAIT):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        got = fn()
-        if got:
-            return got
-        time.sleep(0.05)
-    raise RuntimeError(f"{what}: not in {seconds} s")
-
-
-def rows(suite, mid):
-    """The recipients of a message, as the queue shows them."""
-    return [json.loads(line) for line in
-            suite.ctl("--json", "queue", "show", mid).splitlines()]
-
-
-def state(suite, mid, want):
-    return until(f"{mid} {want}", lambda: [r for r in rows(suite, mid) if r["state"] == want])
-
-
-def settled(suite, mid):
-    """Until the store knows of each recipient's delivery."""
-    done = ("relayed", "passed", "done")
-    until(f"{mid} is delivered", lambda: all(r["state"] in done for r in rows(suite, mid)))
 
 
 # --- tests of one suite; each has its own messages

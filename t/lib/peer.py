@@ -7,6 +7,7 @@
     held.set()
     peer.wait(2)                                  # until two messages were taken
     peer.messages[0].content                      # as it came, without the doubled dots
+    peer.came                                     # all that came whole, whatever was replied
 
 Steps that can be scripted: banner, EHLO, HELO, LHLO, STARTTLS, MAIL, RCPT, DATA, content (the reply
 to the end of the message, of DATA or BDAT), RSET, QUIT, NOOP. What is said: a reply, text of several
@@ -110,6 +111,8 @@ class Session:
     def taken(self):
         """The content is here: one reply, by LMTP one for each recipient."""
         message = Message(self)
+        with self.peer.lock:
+            self.peer.came.append(message)
         to = self.rcpts if self.peer.lmtp else self.rcpts[:1]
         if [self.answer("content", r) for r in to].count(True):
             self.peer.take(message)
@@ -184,7 +187,7 @@ class Peer:
         self.tls, self.lmtp, self.host = tls, lmtp, host
         self.port = port or free_port()
         self.extensions = list(EXTENSIONS)
-        self.rules, self.messages, self.lines = [], [], []
+        self.rules, self.messages, self.lines, self.came = [], [], [], []
         self.lock = threading.Condition()
         self.sessions, self.connects, self.most = set(), 0, 0
         self.server = None
@@ -234,6 +237,10 @@ class Peer:
         with self.lock:
             self.messages.append(message)
             self.lock.notify_all()
+
+    def take_session(self, session):
+        """For a script that answers the content itself."""
+        self.take(Message(session))
 
     def gone(self, session):
         with self.lock:

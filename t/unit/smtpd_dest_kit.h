@@ -282,7 +282,9 @@ static struct letter *letter[LETTERS]; /* of the test, by number */
 static int letters, done_n, fetches, most_fetched;
 static uint64_t most_connections;
 static int done_order[LETTERS];
-static bool fetch_fails;
+static bool fetch_fails, fetch_holds;
+static struct letter *fetch_held[LETTERS];
+static int fetch_held_n;
 
 static void fetch_later(void *arg)
 {
@@ -295,7 +297,17 @@ static void fetch(struct letter *l)
 	fetches++;
 	if (fetches - done_n > most_fetched)
 		most_fetched = fetches - done_n;
-	loop_defer(fetch_later, l);
+	if (fetch_holds)
+		fetch_held[fetch_held_n++] = l;
+	else
+		loop_defer(fetch_later, l);
+}
+/* Those come now that were fetched meanwhile. */
+static inline void fetch_go_on(void)
+{
+	fetch_holds = false;
+	while (fetch_held_n)
+		loop_defer(fetch_later, fetch_held[--fetch_held_n]);
 }
 static void done(struct letter *l)
 {

@@ -64,6 +64,23 @@ static void all_refuse_for_good(void **state)
 	assert_letter(2, 0, OUT_TEMP, "4.7.1");
 }
 
+/* The store is slow to give the content: refused is refused. */
+static void refused_while_the_content_comes(void **state)
+{
+	(void)state;
+	rule(0, "", "554 5.7.1 go away\r\n", 0);
+	fetch_holds = true;
+	for (int i = 0; i < 3; i++)
+		add("0.test", 1, 0);
+	WAIT(server[0].connections == 1);
+	WAIT(dest_room(SLICE("0.test")) == 0);
+	fetch_go_on();
+	WAIT(done_n == letters);
+	for (int i = 0; i < 3; i++)
+		assert_letter(i, 0, OUT_PERM, "5.7.1");
+	assert_int_equal(server[0].connections, 1);
+}
+
 static void a_dead_destination_costs_one_attempt(void **state)
 {
 	(void)state;
@@ -406,6 +423,7 @@ int main(void)
 	    T(the_next_host_takes_over),
 	    T(who_refuses_at_the_door_is_passed_over),
 	    T(all_refuse_for_good),
+	    T(refused_while_the_content_comes),
 	    T(a_dead_destination_costs_one_attempt),
 	    T(a_pause_counts_once),
 	    T(a_closed_route_names_its_domains),

@@ -261,6 +261,27 @@ static void an_idle_connection_may_end(void **state)
 	assert_verdict(1, OUT_PERM, 550, "5.0.0");
 }
 
+/* A reply that nobody has asked for yet is not that to what comes next. */
+static void out_of_step(void **state)
+{
+	(void)state;
+	const struct out_mail m[] = {MAIL_TO("x\r\n", RCPT("b@b.test")),
+				     MAIL_TO("x\r\n", RCPT("b@b.test"))};
+	PLAY(&PLAIN, ONE, {S, "220 mx\r\n250 mx\r\n250 ok\r\n"});
+	assert_setup_fails(OUT_GARBAGE, OUT_LOST, "4.5.0");
+	assert_string_equal(seen.end.verdict.text, "a reply that came before its command");
+	PLAY(&PLAIN, ONE, TO_MAIL, {S, "250 ok\r\n250 ok\r\n"});
+	assert_lost(OUT_GARBAGE, "4.5.0", false);
+	PLAY(&PLAIN, ONE, HELLO("250-PIPELINING\r\n"), {LINE, NULL}, {LINE, NULL}, {LINE, NULL},
+	     {S, "250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n"});
+	assert_end(OUT_GARBAGE);
+	assert_verdict(0, OUT_LOST, 0, "4.5.0");
+	/* Behind a good one: what was taken stays taken. */
+	PLAY(&PLAIN, m, TO_DOT, {S, "250 ok\r\n250 ok\r\n"});
+	assert_verdict(0, OUT_DELIVERED, 250, "2.0.0");
+	assert_verdict(1, OUT_LOST, 0, "4.5.0");
+}
+
 static void rset_that_is_refused(void **state)
 {
 	(void)state;
@@ -286,6 +307,7 @@ int main(void)
 	    cmocka_unit_test(lmtp_is_dropped_between_its_replies),
 	    cmocka_unit_test(content_that_is_not_taken),
 	    cmocka_unit_test(an_idle_connection_may_end),
+	    cmocka_unit_test(out_of_step),
 	    cmocka_unit_test(rset_that_is_refused),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
