@@ -354,6 +354,18 @@ void dest_each(void (*fn)(struct slice domain, unsigned room, void *arg), void *
 	}
 }
 
+void dest_reopen(void)
+{
+	if (!dests.map)
+		return;
+	list_each(it, &dests.all)
+	{
+		struct dest *d = list_entry(it, struct dest, link);
+		if (dest_closed(d))
+			d->closed_until = clock_mono();
+	}
+}
+
 void dest_drain(void)
 {
 	dest_draining = true;

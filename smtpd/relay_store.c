@@ -59,7 +59,10 @@ bool relay_claim(uint32_t max, uint32_t per_domain, struct row_domain_limit *lim
 static void on_watch(void *arg, enum msg_type t, const void *msg)
 {
 	struct slice text;
+	const struct msg_watch_event *ev = msg;
 	(void)arg;
+	if (t == MSG_watch_event && ev->object == QUEUE_WATCH_FLUSH)
+		dest_reopen();
 	if (t == MSG_watch_event)
 		relay_wake();
 	else if (t == MSG_error && peer_error(t, msg, &text) != ERR_LOST)
@@ -215,10 +218,12 @@ void relay_result(struct held *h)
 
 void relay_store_again(void)
 {
-	struct msg_watch m = {.kind = WATCH_QUEUE};
 	/* Results first: a claim must not get what they settle. */
 	send_unheard();
-	if (!uplink_call(MSG_watch, &m, on_watch, NULL))
-		log_event(LOG_LV_ERROR, NULL, "watch-failed",
-			  LS("reason", "too much waits for the store"));
+	for (uint64_t o = QUEUE_WATCH_DUE; o <= QUEUE_WATCH_FLUSH; o++) {
+		struct msg_watch m = {.kind = WATCH_QUEUE, .object = o};
+		if (!uplink_call(MSG_watch, &m, on_watch, NULL))
+			log_event(LOG_LV_ERROR, NULL, "watch-failed",
+				  LS("reason", "too much waits for the store"));
+	}
 }

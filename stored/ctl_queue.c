@@ -264,7 +264,9 @@ static void wake(struct ctl *c)
 	if (t->q.changed == 0 || t->q.more)
 		return;
 	fanout_kick();
-	watch_notify(WATCH_QUEUE, 0, t->q.item);
+	if (t->action == QUEUE_ACT_FLUSH) /* first: what is due then is not held back */
+		watch_notify(WATCH_QUEUE, QUEUE_WATCH_FLUSH, t->q.item);
+	watch_notify(WATCH_QUEUE, QUEUE_WATCH_DUE, t->q.item);
 }
 
 static void change(struct ctl *c, enum queue_action action)

@@ -103,7 +103,7 @@ static void outcome_done(struct op *op)
 	for (size_t i = 0; i < it->n; i++)
 		failed = failed || it->outcome[i].state == QUEUE_FAILED;
 	if (failed && !trouble) /* somebody is to be told: those who write notices wake */
-		watch_notify(WATCH_QUEUE, 0, it->id);
+		watch_notify(WATCH_QUEUE, QUEUE_WATCH_DUE, it->id);
 	end(it, trouble);
 }
 

@@ -113,7 +113,7 @@ static void store_done(struct op *op)
 		  LSL("id", m->id), LU("item", m->item), LU("recipients", m->rcpts_n));
 	if (t->told.add) {
 		fanout_kick();
-		watch_notify(WATCH_QUEUE, 0, t->add.item);
+		watch_notify(WATCH_QUEUE, QUEUE_WATCH_DUE, t->add.item);
 	}
 	struct msg_ok ok = {.value = t->told.add != NULL};
 	request_reply(t->rq, MSG_ok, &ok);

@@ -222,7 +222,7 @@ static void return_done(struct op *op)
 		return;
 	}
 	if (t->returned)
-		watch_notify(WATCH_QUEUE, 0, m->item);
+		watch_notify(WATCH_QUEUE, QUEUE_WATCH_DUE, m->item);
 	request_reply(t->rq, MSG_ok, &ok);
 }
 

@@ -363,7 +363,7 @@ static void queued(struct op *op)
 		counts.bytes += j->add.size;
 		fanout_kick();
 		if (j->outside)
-			watch_notify(WATCH_QUEUE, 0, j->add.item);
+			watch_notify(WATCH_QUEUE, QUEUE_WATCH_DUE, j->add.item);
 	}
 	/* Once more the same message: it is there. */
 	answer(j, e == ERR_EXISTS ? ERR_OK : e, NULL);

@@ -96,6 +96,8 @@ enum cell_kind {
 	CELL_SIZE
 };
 enum watch_kind { WATCH_MAILBOX = 1, WATCH_QUEUE, WATCH_ZONE };
+/* Objects of WATCH_QUEUE. FLUSH: an administrator wants it tried now, whatever failed before. */
+enum queue_watch { QUEUE_WATCH_DUE, QUEUE_WATCH_FLUSH };
 
 /* deliver.flags, queued.flags */
 #define DELIVER_SMTPUTF8   1u

@@ -28,7 +28,8 @@ def route(domain, more=""):
 
 def conf():
     return ("relay {\n\tlease 10s\n}\ndns {\n\tserver 127.0.0.1:9\n\tdeadline 1s\n}\n"
-            + route("b.test") + route("one.test", "\tconnections 1\n"))
+            + route("b.test") + route("one.test", "\tconnections 1\n")
+            + route("dead.test"))
 
 
 # --- tests of one suite; each has its own messages
@@ -115,6 +116,19 @@ def held_and_flushed(suite, sender):
     peer.wait(before + 1)
     settled(suite, mid)
     return problems
+
+
+def flushed_though_it_was_dead(suite, sender):
+    """A destination that answered nothing is tried at once when the administrator says so."""
+    peer = peers["dead.test"]
+    before = len(peer.messages)
+    peer.say("banner", "421 4.3.2 closed", times=1)
+    mid = sender.submit(text_of("dead"), "x@dead.test")
+    until("an attempt", lambda: rows(suite, mid)[0]["attempts"] == 1)
+    suite.ctl("queue", "flush", mid)
+    peer.wait(before + 1)
+    settled(suite, mid)
+    return []
 
 
 def killed(suite, sender):
@@ -249,6 +263,7 @@ def main():
              ("a refusal for now is tried again in its time", later),
              ("a refusal for good fails, and the queue shows why", refused),
              ("held, released, flushed", held_and_flushed),
+             ("flushed though the destination was dead", flushed_though_it_was_dead),
              ("killed while a peer has the message", killed),
              ("the store is away when the reply comes", store_away),
              ("a drain gives back what waits", drained),

@@ -118,6 +118,22 @@ static void a_dead_destination_costs_one_attempt(void **state)
 	assert_letter(late, 0, OUT_DELIVERED, "2.0.0");
 }
 
+static void an_administrator_ends_a_pause(void **state)
+{
+	(void)state;
+	routes[0].retry_first = 3600000;
+	rule(0, "", "421 4.3.2 down\r\n", 0);
+	add("0.test", 1, 0);
+	WAIT(done_n == letters);
+	server[0].rule[0].verb = NULL;
+	assert_int_equal(dest_room(SLICE("0.test")), 0);
+	dest_reopen();
+	assert_true(dest_room(SLICE("0.test")) > 0);
+	int late = add("0.test", 1, 0);
+	WAIT(done_n == letters);
+	assert_letter(late, 0, OUT_DELIVERED, "2.0.0");
+}
+
 /* It was well, with many connections; now none is left, and it is down. */
 static void a_pause_counts_once(void **state)
 {
@@ -425,6 +441,7 @@ int main(void)
 	    T(all_refuse_for_good),
 	    T(refused_while_the_content_comes),
 	    T(a_dead_destination_costs_one_attempt),
+	    T(an_administrator_ends_a_pause),
 	    T(a_pause_counts_once),
 	    T(a_closed_route_names_its_domains),
 	    T(no_host_takes_it),

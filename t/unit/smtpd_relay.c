@@ -153,10 +153,15 @@ static uint32_t asked(struct peer *p, enum msg_type t, const void *msg, peer_rep
 	return 1;
 }
 
+static void event_of(uint64_t object)
+{
+	struct msg_watch_event m = {.kind = WATCH_QUEUE, .object = object};
+	store.watch(store.watch_arg, MSG_watch_event, &m);
+}
+
 static void event(void)
 {
-	struct msg_watch_event m = {.kind = WATCH_QUEUE};
-	store.watch(store.watch_arg, MSG_watch_event, &m);
+	event_of(QUEUE_WATCH_DUE);
 }
 
 /* --- the destinations ------------------------------------------------------------------------ */
@@ -168,6 +173,7 @@ static struct {
 	unsigned room;
 	const char *busy; /* a domain that is told by dest_each() */
 	unsigned busy_room;
+	unsigned reopened;
 	bool draining;
 } dest;
 
@@ -198,6 +204,11 @@ void dest_each(void (*fn)(struct slice domain, unsigned room, void *arg), void *
 {
 	if (dest.busy)
 		fn(slice_of(dest.busy), dest.busy_room, arg);
+}
+
+void dest_reopen(void)
+{
+	dest.reopened++;
 }
 
 void dest_drain(void)
@@ -285,7 +296,7 @@ static int begin(void **state)
 	dest.busy = NULL;
 	relay_store_up();
 	run(0);
-	assert_int_equal(store.asked[WATCH], 1);
+	assert_int_equal(store.asked[WATCH], 2); /* what is due, and flushes */
 	return 0;
 }
 
@@ -297,6 +308,19 @@ static void lease(uint32_t n, uint32_t rcpts)
 	event();
 	run(0);
 	assert_int_equal(dest.n, n);
+}
+
+static void a_flush_opens_closed_destinations(void **state)
+{
+	(void)state;
+	unsigned claims = store.asked[CLAIM];
+	event_of(QUEUE_WATCH_FLUSH);
+	run(0);
+	assert_int_equal(dest.reopened, 1);
+	assert_int_equal(store.asked[CLAIM], claims + 1);
+	event();
+	run(0);
+	assert_int_equal(dest.reopened, 1);
 }
 
 static void a_letter_goes_out(void **state)
@@ -576,6 +600,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(a_letter_goes_out),
+	    T(a_flush_opens_closed_destinations),
 	    T(a_large_body_is_taken),
 	    T(content_is_asked_for_until_it_comes),
 	    T(content_that_nobody_waits_for),
