@@ -3,7 +3,6 @@
 #include "hamletd/hamletd.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -127,24 +126,6 @@ int sockets_unix(const char *path, uid_t uid, gid_t gid, mode_t mode)
 	return -1;
 }
 
-static int udp_bind(const struct conf_addr *a)
-{
-	const struct sockaddr *sa = (const struct sockaddr *)&a->sa;
-	int one = 1, only = a->text[0] != '*';
-	int fd = socket(sa->sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
-	if (sa->sa_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only));
-	if (bind(fd, sa, a->len) == 0)
-		return fd;
-	int err = errno;
-	close(fd);
-	errno = err;
-	return -1;
-}
-
 static bool for_all(const struct socket *k)
 {
 	return k->owner && strcmp(k->owner, LISTEN_ALL) == 0;
@@ -235,7 +216,7 @@ int sockets_udp_open(struct sockets *s, unsigned index)
 		struct socket *k = &s->item[i];
 		if (k->proto != PROTO_UDP || k->udp[index] >= 0)
 			continue;
-		k->udp[index] = udp_bind(&k->addr);
+		k->udp[index] = listen_bind_udp(&k->addr);
 		if (k->udp[index] < 0)
 			return errno;
 	}

@@ -7,9 +7,10 @@
  *   -d       foreground: log on stderr, listeners bound here when none are inherited
  *   -v       more log               -V       version
  * -L prints lines of five fields with tabs between them, "-" where one is empty:
- *   listen  NAME   tcp|unix         ADDRESS  OWNER   OWNER: role whose user may connect (unix), *:
- * any path    ro|rw  /abs/path        -        - socket  -      /abs/path.sock   -        -       a
- * socket that the daemon connects to
+ *   listen  NAME   tcp|udp|unix     ADDRESS  OWNER   a listener
+ *   path    ro|rw  /abs/path        -        -       what it reads or writes
+ *   socket  -      /abs/path.sock   -        -       a socket that it connects to
+ * OWNER, of a Unix socket: the role whose user may connect, or "*": every user.
  *
  * The life of a process, in this order: configuration read; start(); inherited fds taken, or
  * listeners bound (-d); sandbox; fds handed to inherit(); run(); the loop. Nothing starts a
@@ -58,8 +59,8 @@ struct daemon {
 	/* A command of hamletctl other than stats; the words after "daemon NAME". Adds reply lines.
 	 * False: unknown. NULL: none */
 	bool (*control)(struct conf_words words, struct buf *out);
-	/* Listening fds of `raw` listeners, by name ("store-smtpd" ...), inherited or bound here:
-	 * yours. */
+	/* Listening fds of `raw` listeners, those of datagrams among them, by name ("store-smtpd"
+	 * ...), inherited or bound here: yours. */
 	void (*inherit)(const char *fdname, int fd);
 };
 

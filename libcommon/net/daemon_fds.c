@@ -51,13 +51,18 @@ static int take_name(struct inherited *in, size_t n, const char *name)
 	return -1;
 }
 
-static int take_address(struct inherited *in, size_t n, const struct conf_addr *addr)
+static int take_address(struct inherited *in, size_t n, const struct listen_spec *spec)
 {
+	const struct conf_addr *addr = &spec->addr;
 	for (size_t i = 0; i < n; i++) {
 		struct sockaddr_storage sa = {0};
 		socklen_t len = sizeof(sa);
-		int fd = in[i].fd;
+		int fd = in[i].fd, type = 0;
+		socklen_t type_len = sizeof(type);
 		if (fd < 0 || getsockname(fd, (struct sockaddr *)&sa, &len) != 0)
+			continue;
+		getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len);
+		if ((type == SOCK_DGRAM) != spec->udp)
 			continue;
 		bool same = sa.ss_family == AF_UNIX
 				? addr->sa.ss_family == AF_UNIX &&
@@ -85,6 +90,14 @@ static int bind_here(struct pool *pool, const struct conf_addr *addr, int backlo
 		return -1;
 	}
 	return fd;
+}
+
+static int bind_spec(struct pool *pool, const struct listen_spec *spec)
+{
+	if (spec->udp)
+		return listen_bind_udp(&spec->addr);
+	return bind_here(pool, &spec->addr, spec->backlog,
+			 spec->owner && strcmp(spec->owner, LISTEN_ALL) == 0);
 }
 
 static int bind_ctl(struct pool *pool, const char *instance, unsigned proc)
@@ -119,10 +132,8 @@ bool daemon_fds_take(struct pool *pool, const struct listen_spec *spec, size_t n
 		int *fd = &out->listener[i];
 		errno = 0;
 		if (*fd < 0)
-			*fd = binding ? bind_here(pool, &spec[i].addr, spec[i].backlog,
-						  spec[i].owner &&
-						      strcmp(spec[i].owner, LISTEN_ALL) == 0)
-				      : take_address(in, have, &spec[i].addr);
+			*fd =
+			    binding ? bind_spec(pool, &spec[i]) : take_address(in, have, &spec[i]);
 		if (*fd >= 0 && non_blocking(*fd))
 			continue;
 		ok = false;

@@ -64,8 +64,10 @@ void daemon_opts_list(FILE *f, const struct listen_spec *spec, size_t n, const s
 {
 	for (size_t i = 0; i < n; i++)
 		fprintf(f, "listen\t%s\t%s\t%s\t%s\n", spec[i].name,
-			spec[i].addr.sa.ss_family == AF_UNIX ? "unix" : "tcp", spec[i].addr.text,
-			spec[i].owner ? spec[i].owner : "-");
+			spec[i].addr.sa.ss_family == AF_UNIX ? "unix"
+			: spec[i].udp                        ? "udp"
+							     : "tcp",
+			spec[i].addr.text, spec[i].owner ? spec[i].owner : "-");
 	for (const struct sandbox_path *p = sb->paths; p && p->path; p++)
 		fprintf(f, "path\t%s\t%s\t-\t-\n", p->write ? "rw" : "ro", p->path);
 	for (const char *const *s = sb->sockets; s && *s; s++)

@@ -11,6 +11,7 @@
 #include "libcommon/net/loop.h"
 #include "libcommon/net/proxyproto.h"
 
+enum { UDP_BUFFER = 2 << 20 }; /* octets that may wait to be read: a burst */
 enum { BACKLOG = 1024, ACCEPTS = 64, REST_MS = 100, COMPLAIN_MS = 60000, HEADER_MS = 5000 };
 enum { LOOKS_MAX = 256 };
 enum { HEADERS_MAX = 1024 }; /* connections of a listener that wait for a PROXY header */
@@ -356,4 +357,30 @@ int listen_bind(const struct conf_addr *addr, int backlog)
 		return -1;
 	}
 	return fd;
+}
+
+int listen_bind_udp(const struct conf_addr *addr)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)&addr->sa;
+	int one = 1, only = addr->text[0] != '*', room = UDP_BUFFER;
+	int fd = socket(sa->sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+	/* CAP_NET_ADMIN goes beyond net.core.rmem_max; without it that is the limit. */
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) != 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	/* Before the bind, or the first datagrams would lack it. */
+	if (sa->sa_family == AF_INET) {
+		setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
+	} else {
+		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only));
+	}
+	if (bind(fd, sa, addr->len) == 0)
+		return fd;
+	int err = errno;
+	close(fd);
+	errno = err;
+	return -1;
 }

@@ -21,6 +21,7 @@ struct listen_spec {
 	const char *owner; /* unix: role whose user may connect ("smtpd"), LISTEN_ALL: every
 			    * user of the machine; NULL: nobody else */
 	bool raw;          /* not accepted from here: the fd goes to the daemon's inherit() */
+	bool udp;          /* datagrams, by listen_bind_udp(); raw as well */
 };
 /* The address of a Unix socket; false when the path is too long or not absolute. */
 bool listen_unix(struct pool *pool, const char *path, struct conf_addr *out);
@@ -53,5 +54,9 @@ void listen_done(const struct listen_spec *spec, struct limits *limits,
 void listen_stop(struct listener *l); /* closes it; connections go on */
 /* Binds and listens: the fd, or -1 with errno. Unix sockets are unlinked first, mode 0660. */
 int listen_bind(const struct conf_addr *addr, int backlog);
+/* A socket for datagrams to the address, one of several that share it (SO_REUSEPORT): the fd, or -1
+ * with errno. Each datagram comes with the address that it was sent to: IP_PKTINFO, or
+ * IPV6_PKTINFO on an IPv6 socket. */
+int listen_bind_udp(const struct conf_addr *addr);
 
 #endif

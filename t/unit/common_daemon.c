@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <string.h>
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -19,6 +20,7 @@
 #include <cmocka.h>
 #include "libcommon/base/log.h"
 #include "libcommon/net/daemon.h"
+#include "libcommon/net/loop.h"
 
 enum { WAIT_MS = 20000 };
 
@@ -27,7 +29,7 @@ static char dir[64];
 /* --- the daemon ------------------------------------------------------------------------ */
 
 static struct {
-	struct conf_list listen;
+	struct conf_list listen, datagrams;
 	const char *greeting;
 } conf;
 static const struct conf_directive TABLE[] = {
@@ -36,6 +38,11 @@ static const struct conf_directive TABLE[] = {
      .offset = offsetof(__typeof__(conf), listen),
      .flags = CONF_MULTI,
      .help = "Where to listen."},
+    {.name = "datagrams",
+     .type = CONF_ADDR,
+     .offset = offsetof(__typeof__(conf), datagrams),
+     .flags = CONF_MULTI,
+     .help = "Where datagrams are taken."},
     {.name = "greeting",
      .type = CONF_STRING,
      .offset = offsetof(__typeof__(conf), greeting),
@@ -47,7 +54,7 @@ static const struct conf_directive TABLE[] = {
 static size_t listeners(struct pool *pool, struct listen_spec **out)
 {
 	size_t n = conf.listen.n;
-	*out = pool_alloc(pool, (n + 1) * sizeof(**out));
+	*out = pool_alloc(pool, (n + 1 + conf.datagrams.n) * sizeof(**out));
 	for (size_t i = 0; i < n; i++)
 		(*out)[i] = (struct listen_spec){
 		    .name = listen_name(pool, "echo", conf.listen.item[i]),
@@ -56,7 +63,10 @@ static size_t listeners(struct pool *pool, struct listen_spec **out)
 	struct listen_spec *raw = &(*out)[n];
 	*raw = (struct listen_spec){.name = "raw-smtpd", .owner = "smtpd", .raw = true};
 	listen_unix(pool, pool_printf(pool, "%s/sub/raw.sock", dir), &raw->addr);
-	return n + 1;
+	n++;
+	listen_add(pool, *out, &n, &conf.datagrams,
+		   &(struct listen_spec){.name = "udp", .udp = true, .raw = true});
+	return n;
 }
 static void on_accept(int fd, const struct sockaddr *peer, const struct sockaddr *local,
 		      const struct listen_spec *spec)
@@ -87,8 +97,49 @@ static bool control(struct conf_words w, struct buf *out)
 	return true;
 }
 static int raw_fd = -1;
+static uv_poll_t datagrams;
+/* The address that the datagram was sent to, as text. */
+static bool destination(struct msghdr *m, char *out, socklen_t cap)
+{
+	const struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	if (c && c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+		struct in_pktinfo info;
+		memcpy(&info, CMSG_DATA(c), sizeof(info));
+		return inet_ntop(AF_INET, &info.ipi_addr, out, cap);
+	}
+	if (c && c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+		struct in6_pktinfo info;
+		memcpy(&info, CMSG_DATA(c), sizeof(info));
+		return inet_ntop(AF_INET6, &info.ipi6_addr, out, cap);
+	}
+	return false;
+}
+static void on_datagram(uv_poll_t *p, int status, int events)
+{
+	char text[64], control[256];
+	struct sockaddr_storage peer;
+	struct iovec iov = {text, sizeof(text)};
+	struct msghdr m = {.msg_name = &peer,
+			   .msg_namelen = sizeof(peer),
+			   .msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+	int fd = *(int *)p->data;
+	(void)status;
+	(void)events;
+	if (recvmsg(fd, &m, 0) >= 0 && destination(&m, text, sizeof(text)))
+		sendto(fd, text, strlen(text), 0, (struct sockaddr *)&peer, m.msg_namelen);
+}
 static void inherit(const char *name, int fd)
 {
+	static int udp_fd;
+	if (strncmp(name, "udp-", 4) == 0) {
+		udp_fd = fd;
+		datagrams.data = &udp_fd;
+		uv_poll_init(loop_get(), &datagrams, fd);
+		uv_poll_start(&datagrams, UV_READABLE, on_datagram);
+	}
 	if (strcmp(name, "raw-smtpd") == 0)
 		raw_fd = fd;
 }
@@ -344,7 +395,7 @@ static void list_prints_what_is_to_be_prepared(void **state)
 	(void)state;
 	struct child c;
 	char want[512];
-	write_conf("version 1\nlisten 127.0.0.1:7\n");
+	write_conf("version 1\nlisten 127.0.0.1:7\ndatagrams [::1]:7\n");
 	echo.sandbox = sandbox;
 	start(&c, args_with("-L"), NULL, 0, "");
 	echo.sandbox = NULL;
@@ -352,6 +403,7 @@ static void list_prints_what_is_to_be_prepared(void **state)
 	snprintf(want, sizeof(want),
 		 "listen\techo-127.0.0.1-7\ttcp\t127.0.0.1:7\t-\n"
 		 "listen\traw-smtpd\tunix\tunix:%s/sub/raw.sock\tsmtpd\n"
+		 "listen\tudp----1--7\tudp\t[::1]:7\t-\n"
 		 "path\trw\t/var/lib/echo\t-\t-\n"
 		 "socket\t-\t/run/echo.sock\t-\t-\n",
 		 dir);
@@ -488,6 +540,80 @@ static void alone_it_binds_its_sockets(void **state)
 	assert_int_equal(finish(&c), EX_OK);
 }
 
+/* A socket for datagrams, bound as hamletd does it; the port of *port, or one that is free. */
+static int udp_socket(int *port)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET,
+				 .sin_port = htons((uint16_t)*port),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(in);
+	struct conf_addr a = {.len = sizeof(in), .text = ""};
+	memcpy(&a.sa, &in, sizeof(in));
+	int fd = listen_bind_udp(&a);
+	assert_true(fd >= 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+	*port = ntohs(in.sin_port);
+	return fd;
+}
+
+/* Asks until it is answered: the datagram may be lost while the sockets change hands. */
+static void expect_datagram(int port, const char *address, const char *told)
+{
+	char text[64];
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct timeval tv = {.tv_sec = 1};
+	ssize_t n = -1;
+	inet_pton(AF_INET, address, &to.sin_addr);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	for (int i = 0; i < WAIT_MS / 1000 && n < 0; i++) {
+		assert_int_equal(sendto(fd, "?", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+		n = recv(fd, text, sizeof(text) - 1, 0);
+	}
+	close(fd);
+	assert_true(n > 0);
+	text[n] = 0;
+	assert_string_equal(text, told);
+}
+
+static void datagrams_are_known_from_connections_at_the_same_address(void **state)
+{
+	(void)state;
+	struct child c;
+	int port, tcp = tcp_listener(&port), udp = udp_socket(&port);
+	mkdir(path_of("sub"), 0700);
+	char text[128];
+	snprintf(text, sizeof(text), "version 1\nlisten 127.0.0.1:%d\ndatagrams 127.0.0.1:%d\n",
+		 port, port);
+	write_conf(text);
+	int fds[] = {udp, tcp, unix_socket(path_of("sub/raw.sock"), true)};
+	start(&c, args_with(""), fds, 3, "unknown:unknown:unknown");
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+	assert_string_equal(notified(&c, false), "READY=1");
+	expect_datagram(port, "127.0.0.1", "127.0.0.1");
+	assert_string_equal(read_all(connect_port(port)), "hello");
+	kill(c.pid, SIGTERM);
+	assert_int_equal(finish(&c), EX_OK);
+}
+
+static void alone_it_binds_sockets_for_datagrams(void **state)
+{
+	(void)state;
+	struct child c;
+	int port = 0;
+	char text[128];
+	close(udp_socket(&port));
+	snprintf(text, sizeof(text), "version 1\ndatagrams *:%d\n", port);
+	write_conf(text);
+	mkdir(path_of("sub"), 0700);
+	start(&c, args_with("-d"), NULL, 0, "");
+	assert_string_equal(notified(&c, false), "READY=1");
+	expect_datagram(port, "127.0.0.2", "::ffff:127.0.0.2");
+	kill(c.pid, SIGTERM);
+	assert_int_equal(finish(&c), EX_OK);
+}
+
 static int make_dir(void **state)
 {
 	(void)state;
@@ -522,6 +648,8 @@ int main(void)
 	    cmocka_unit_test(a_missing_socket_is_an_error),
 	    cmocka_unit_test(sockets_without_our_names_are_known_by_address),
 	    cmocka_unit_test(alone_it_binds_its_sockets),
+	    cmocka_unit_test(datagrams_are_known_from_connections_at_the_same_address),
+	    cmocka_unit_test(alone_it_binds_sockets_for_datagrams),
 	};
 	return cmocka_run_group_tests_name("daemon", tests, make_dir, remove_dir);
 }
