@@ -1,8 +1,10 @@
 #include "libcommon/base/map.h"
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include "libcommon/base/id.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/base/sip.h"
 
 struct entry {
 	struct entry *next;
@@ -18,56 +20,16 @@ struct map {
 	size_t count;
 };
 
-static uint64_t sip_key[2];
-
-static inline uint64_t rotl(uint64_t x, int b)
-{
-	return x << b | x >> (64 - b);
-}
-
-static inline void sip_round(uint64_t v[4])
-{
-	v[0] += v[1];
-	v[1] = rotl(v[1], 13) ^ v[0];
-	v[0] = rotl(v[0], 32);
-	v[2] += v[3];
-	v[3] = rotl(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = rotl(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = rotl(v[1], 17) ^ v[2];
-	v[2] = rotl(v[2], 32);
-}
-
-static void sip_word(uint64_t v[4], uint64_t m)
-{
-	v[3] ^= m;
-	sip_round(v);
-	sip_round(v);
-	v[0] ^= m;
-}
+static uint8_t sip_key[SIP_KEY];
+static bool keyed;
 
 uint64_t map_hash(const void *p, size_t len)
 {
-	if (!sip_key[0] && !sip_key[1])
+	if (!keyed) {
 		id_random(sip_key, sizeof(sip_key));
-	uint64_t v[4] = {sip_key[0] ^ 0x736f6d6570736575u, sip_key[1] ^ 0x646f72616e646f6du,
-			 sip_key[0] ^ 0x6c7967656e657261u, sip_key[1] ^ 0x7465646279746573u};
-	const unsigned char *b = p;
-	size_t left = len;
-	uint64_t m;
-	for (; left >= 8; left -= 8, b += 8) {
-		memcpy(&m, b, 8);
-		sip_word(v, m);
+		keyed = true;
 	}
-	m = (uint64_t)len << 56;
-	for (size_t i = 0; i < left; i++)
-		m |= (uint64_t)b[i] << (8 * i);
-	sip_word(v, m);
-	v[2] ^= 0xff;
-	for (int i = 0; i < 4; i++)
-		sip_round(v);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
+	return sip24(sip_key, p, len);
 }
 
 struct map *map_new(void)
