@@ -1,53 +1,60 @@
 /* image: a zone compiled for answering: one position-independent file, written once, mapped
  * read-only by every process that serves it. Little is left to do for a query: the name's hash
- * leads to its node, the node's directory of types to pieces of the response as they go on the
- * wire.
+ * leads to its node, the node's entries to pieces of the response as they go on the wire.
  *
  * A piece is a run of whole records for one section, laid out as if the question's name were the
- * name that its pointers count on (the node's own, the zone's or the cut's): all its pointers are
- * relative to the end of the question, so that for another question's name each is shifted by the
- * same number. The places of the pointers stand behind the bytes; in the usual case (the name asked
- * is the node's) nothing is shifted and the piece is one copy.
+ * node's (all pointers count on that): for a question's name that ends as the node's does, each
+ * pointer is shifted by the same number. The places of the pointers stand behind the bytes; in the
+ * usual case (the name asked is the node's) nothing is shifted and the piece is one copy.
  *
  * Everything read from the file is checked against its size when it is opened (header) and where it
- * is used (offsets): a damaged image is SERVFAIL, never a crash. Built by image_maker; one process
+ * is used (places): a damaged image is SERVFAIL, never a crash. Built by image_maker; one process
  * builds, the others map. Native byte order; another machine's image is refused and built anew. */
 #ifndef DNSD_IMAGE_H
 #define DNSD_IMAGE_H
-#include "libcommon/dns/wire.h"
+#include "libcommon/dns/rdata.h"
+
+enum { IMAGE_ITERATIONS = 150 /* of NSEC3, at most (RFC 9276 wants 0) */ };
 
 /* --- image_make.c: the builder --------------------------------------------------------------- */
 struct image_maker;
 struct image_options {
 	bool keep_order; /* records of an rrset as they came; else canonical order */
+	bool lenient;    /* a zone of others (secondary): what can be served in spite of a mistake
+			  * is reported, but is no error */
 };
 struct image_stats {
-	uint64_t records, rrsets, names, octets;
+	uint64_t records, rrsets, names, octets; /* names: empty non-terminals count, too */
 	uint32_t serial;
+	unsigned errors, warnings;
 };
-/* Begins the image of a zone in `path`.new in the folder fd. NULL with errno. */
+/* "www.b.test: CNAME and other data". */
+typedef void image_report_fn(void *arg, bool error, const char *line);
+/* Begins the image of a zone; it is going to be the file `path` in the folder, and until it is
+ * whole the file `path`.new. o may be NULL. */
 struct image_maker *image_make(int folder, const char *path, const uint8_t *zone,
 			       const struct image_options *o);
 /* A record; any order, the zone's own names and glue below its cuts. Repeated records count once;
- * of the TTLs of an rrset the smallest is taken. rdata is checked (dns_rdata_check). False: *why.
- */
+ * of the TTLs of an rrset the smallest is taken. rdata is checked (dns_rdata_check). Nothing is
+ * kept by reference. False: *why is a static text. */
 bool image_add(struct image_maker *m, const uint8_t *owner, uint16_t type, uint32_t ttl,
 	       const uint8_t *rdata, size_t rdlen, const char **why);
-/* Checks the zone (one SOA at the apex, NS there, no data beside a CNAME, nothing but glue below a
- * cut, DNAME alone above ...; each violation by `error`), lays it out, writes, fsyncs, renames,
- * fsyncs the folder. Frees m. False: nothing is left in the folder. */
-bool image_finish(struct image_maker *m, struct image_stats *out,
-		  void (*error)(void *arg, const char *line), void *arg);
+/* Checks the zone (one SOA at the apex, NS there, nothing beside a CNAME, nothing but glue below a
+ * cut, nothing below a DNAME; targets of NS and MX; each violation by report, which may be NULL),
+ * lays it out, writes, fsyncs, renames, fsyncs the folder. Frees m. False: there was an error, or
+ * errno's one was reported; the folder is as it was. */
+bool image_finish(struct image_maker *m, struct image_stats *out, image_report_fn *report,
+		  void *arg);
 void image_abort(struct image_maker *m);
 
-/* --- image.c: mapping and looking up -----------------------------------------------------------
- */
+/* --- image.c: mapping and looking up -------------------------------------------------------- */
 struct image;
-/* NULL with *why when it is damaged, of another version or not there. */
+/* NULL with *why, a static text, when it is damaged, of another version or not there. */
 struct image *image_open(int folder, const char *path, const char **why);
-void image_close(struct image **i);
+void image_close(struct image **i); /* *i may be NULL */
 const uint8_t *image_zone(const struct image *i);
 uint32_t image_serial(const struct image *i);
+void image_numbers(const struct image *i, struct image_stats *out); /* no rrsets */
 
 /* How a name stands to the zone. */
 enum image_found {
@@ -63,45 +70,74 @@ struct node; /* in the image */
 struct image_match {
 	enum image_found found;
 	const struct node *node;
-	const uint8_t *name; /* the node's, lower case */
+	const uint8_t *name; /* the node's, lower case; in the image or in the name given */
 	size_t name_len;
 	bool at_cut; /* IMAGE_CUT: the name asked is the cut's own: DS is answered by us */
 };
-/* name: under the zone, lower case. */
+/* name: the zone's or below it, lower case, len octets; kept by reference. RFC 1034 4.3.2, RFC
+ * 4592, RFC 6672. Work is bounded by the logarithm of the labels. */
 void image_find(const struct image *i, const uint8_t *name, size_t len, struct image_match *out);
+/* The node of the zone's own name. False: damaged. */
+bool image_apex(const struct image *i, struct image_match *out);
+/* The node has a CNAME. */
+bool image_is_alias(const struct node *n);
 
-/* A piece of a response. */
+/* --- image_piece.c: pieces of a response ---------------------------------------------------- */
 struct piece {
 	const uint8_t *bytes;
-	uint16_t len, records;
-	const uint16_t
-	    *pointers; /* offsets in bytes of compression pointers; shift each by
-			* (octets of the question's name) - (octets of the node's name) */
-	uint16_t pointers_n;
+	uint16_t len, records, pointers;
+	const uint16_t *pointer; /* their places in bytes */
 };
 enum image_part {
-	PART_ANSWER,            /* the rrset of the type */
-	PART_SIGNATURES,        /* its RRSIGs */
-	PART_ADDITIONAL,        /* addresses in the zone of the names in it; not needed */
-	PART_GLUE,              /* ... of a delegation: needed (RFC 9471) */
-	PART_REFERRAL,          /* of a cut: NS for the authority section; then DS or its proof */
-	PART_REFERRAL_SECURITY, /* ... DS with RRSIG, or NSEC / NSEC3 with RRSIG */
-	PART_SOA,               /* of the apex, for negative answers: TTL by RFC 2308 */
+	PART_ANSWER,     /* the rrset of the type; all owners are c00c */
+	PART_SIGNATURES, /* its RRSIGs; likewise */
+	PART_REFERRAL,   /* NS of a cut, for the authority section */
+	PART_GLUE,       /* addresses of the cut's servers below it: needed (RFC 9471) */
+	/* Addresses in the zone of the names in the rrset: not needed, optional. Their pointers may
+	 * lead into the main piece (PART_ANSWER or PART_REFERRAL). */
+	PART_ADDITIONAL,
+	PART_ADDITIONAL_SIGNATURES,
+	PART_SOA, /* of the apex, for negative answers: TTL by RFC 2308 5 */
 	PART_SOA_SIGNATURES,
 };
-/* False: the node has none. In PART_ANSWER records are laid out to come first behind the question;
- * in all others owners are relative to the question's name or written out, so that they can stand
- * anywhere. */
+/* False: the node has none, or the image is damaged there. PART_ANSWER and NS of a cut is the
+ * referral's piece. */
 bool image_piece(const struct image *i, const struct node *n, enum image_part part, uint16_t type,
 		 struct piece *out);
-/* Goes over the rrsets of a node (ANY, transfers): *at is 0 to begin. */
+/* Goes over the types of a node's rrsets, RRSIG not among them: *at is 0 to begin. */
 bool image_next_type(const struct image *i, const struct node *n, size_t *at, uint16_t *type);
-/* Goes over all nodes in canonical order (transfers, ZONEMD, NSEC): *at is 0 to begin. */
-const struct node *image_next(const struct image *i, size_t *at, struct image_match *out);
-/* The target of a CNAME or DNAME at the node; NULL: none. */
-const uint8_t *image_target(const struct image *i, const struct node *n, uint16_t type);
-/* Denial (signed zones): the NSEC record, with signature, of the node before the name in canonical
- * order or its own; the NSEC3 that matches or covers the name's hash. */
+/* Goes over all nodes in canonical order (transfers, ZONEMD): *at is 0 to begin. False: the end, or
+ * a damaged node (out->found is then IMAGE_DAMAGED). */
+bool image_next(const struct image *i, size_t *at, struct image_match *out);
+
+/* A record of a piece. */
+struct image_rr {
+	uint8_t owner[DNS_NAME_MAX];
+	size_t owner_len;
+	uint16_t type;
+	uint32_t ttl;
+	size_t rdata, rdata_end; /* its places in the piece, names may be compressed there */
+	unsigned pointer;        /* the first of the piece's pointers that is not before rdata */
+};
+/* The record at *at, which is moved behind it; main: the piece that pointers may lead into, mostly
+ * p itself. False: no more, or damaged. */
+bool image_rr(const struct image_match *m, const struct piece *main, const struct piece *p,
+	      size_t *at, struct image_rr *out);
+/* Its data without compression. Returns the octets; 0 with *ok false: damaged. */
+size_t image_rdata(const struct image_match *m, const struct piece *main, const struct piece *p,
+		   const struct image_rr *rr, uint8_t out[DNS_RDATA_MAX], bool *ok);
+/* The name that the pointer at `at` of the piece stands for; its octets; 0: damaged. */
+size_t image_pointed(const struct image_match *m, const struct piece *main, const struct piece *p,
+		     size_t at, uint8_t out[DNS_NAME_MAX]);
+/* The target of the CNAME or DNAME at the node; its octets; 0: none. */
+size_t image_target(const struct image *i, const struct image_match *m, uint16_t type,
+		    uint8_t out[DNS_NAME_MAX]);
+
+/* --- image_denial.c: signed zones ----------------------------------------------------------- */
+/* DNS_NSEC, DNS_NSEC3, or 0: nothing can be proved. */
+uint16_t image_denial_type(const struct image *i);
+/* The node with the record that matches the name (*matches) or covers it: the NSEC at or before it
+ * in canonical order, the NSEC3 at or before its hash. False: there is none. */
 bool image_denial(const struct image *i, const uint8_t *name, size_t len, bool *matches,
-		  struct piece *out);
+		  struct image_match *out);
 #endif
