@@ -131,6 +131,8 @@ void dest_fetched(struct letter *l, bool ok);
 unsigned dest_room(struct slice domain);
 /* Calls fn for each destination that is not idle: for the claim's limits. */
 void dest_each(void (*fn)(struct slice domain, unsigned room, void *arg), void *arg);
+/* When the first of the closed destinations opens, clock_mono(); UINT64_MAX: none is closed. */
+uint64_t dest_opens(void);
 /* The pauses of closed destinations are over: each is tried when it has a letter. */
 void dest_reopen(void);
 /* No new transactions; connections close when their letter is over; letters that wait come back

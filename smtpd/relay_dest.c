@@ -354,6 +354,20 @@ void dest_each(void (*fn)(struct slice domain, unsigned room, void *arg), void *
 	}
 }
 
+uint64_t dest_opens(void)
+{
+	uint64_t first = UINT64_MAX;
+	if (!dests.map)
+		return first;
+	list_each(it, &dests.all)
+	{
+		const struct dest *d = list_entry(it, struct dest, link);
+		if (dest_closed(d) && d->closed_until < first)
+			first = d->closed_until;
+	}
+	return first;
+}
+
 void dest_reopen(void)
 {
 	if (!dests.map)

@@ -33,6 +33,8 @@ static struct {
 	bool on, draining, wanted, claiming;
 	bool full;       /* the last claim left something: we had as many as we take */
 	uint64_t due_ms; /* clock_ms(): ask again then */
+	uint64_t
+	    opens; /* clock_mono(): a destination that the last claim passed over may be tried */
 	struct list all, unread;
 	struct map *leased;  /* struct lease -> held */
 	struct map *left;    /* of the last claim: domain -> how many more it could get, and 1 */
@@ -108,6 +110,9 @@ void relay_result_done(struct held *h)
 	struct slice domain = h->l.domain;
 	for (size_t i = 0; i < h->l.mail.rcpt_n; i++) {
 		struct lease key = {h->l.item, h->l.rcpt[i]};
+		/* The last claim saw when the lease would run out, not when this is due again. */
+		if (h->row && h->row[i].state == QUEUE_DUE && h->row[i].next_ms < w.due_ms)
+			w.due_ms = h->row[i].next_ms;
 		map_del(w.leased, &key, sizeof(key));
 	}
 	set_number(w.busy, domain, number(w.busy, domain) - 1);
@@ -367,6 +372,7 @@ static void claim(void)
 	if (w.per_domain == 0)
 		w.per_domain = 1; /* 0 would be any number */
 	dest_each(add_limit, &l);
+	w.opens = dest_opens();
 	w.claiming = relay_claim(places < CLAIM_MAX ? (uint32_t)places : CLAIM_MAX, w.per_domain,
 				 l.row, (uint32_t)l.n);
 	w.wanted = !w.claiming;
@@ -395,7 +401,7 @@ static void on_tick(struct timer *t)
 {
 	timer_set(t, LOOK_MS, on_tick);
 	renew_leases();
-	w.wanted = w.wanted || w.due_ms <= clock_ms();
+	w.wanted = w.wanted || w.due_ms <= clock_ms() || w.opens <= clock_mono();
 	claim();
 }
 
@@ -426,7 +432,7 @@ void relay_start(void)
 	w.leased = map_new();
 	w.busy = map_new();
 	w.left = map_new();
-	w.due_ms = UINT64_MAX;
+	w.due_ms = w.opens = UINT64_MAX;
 	w.dns = stub_new(&relay_conf.dns);
 	relay_store_start();
 	dest_start(w.dns, &OPS);

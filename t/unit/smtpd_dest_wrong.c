@@ -127,7 +127,9 @@ static void an_administrator_ends_a_pause(void **state)
 	WAIT(done_n == letters);
 	server[0].rule[0].verb = NULL;
 	assert_int_equal(dest_room(SLICE("0.test")), 0);
+	assert_true(dest_opens() > clock_mono() && dest_opens() < UINT64_MAX);
 	dest_reopen();
+	assert_true(dest_opens() == UINT64_MAX);
 	assert_true(dest_room(SLICE("0.test")) > 0);
 	int late = add("0.test", 1, 0);
 	WAIT(done_n == letters);

@@ -175,6 +175,7 @@ static struct {
 	unsigned busy_room;
 	unsigned reopened;
 	bool draining;
+	uint64_t opens;
 } dest;
 
 void dest_start(struct stub *s, const struct dest_ops *ops)
@@ -204,6 +205,11 @@ void dest_each(void (*fn)(struct slice domain, unsigned room, void *arg), void *
 {
 	if (dest.busy)
 		fn(slice_of(dest.busy), dest.busy_room, arg);
+}
+
+uint64_t dest_opens(void)
+{
+	return dest.opens;
 }
 
 void dest_reopen(void)
@@ -294,6 +300,7 @@ static int begin(void **state)
 	dest.n = dest.fetched = dest.missing = 0;
 	dest.room = 10;
 	dest.busy = NULL;
+	dest.opens = UINT64_MAX;
 	relay_store_up();
 	run(0);
 	assert_int_equal(store.asked[WATCH], 2); /* what is due, and flushes */
@@ -474,6 +481,31 @@ static void the_time_of_what_waits_comes(void **state)
 	until(&store.asked[CLAIM], before + 1);
 }
 
+static void what_was_deferred_is_due_before_its_lease_ends(void **state)
+{
+	(void)state;
+	struct route *r = (struct route *)(uintptr_t)route_of(SLICE("b.test"));
+	uint64_t usual = r->retry_first;
+	r->retry_first = 500;
+	lease(1, 1);
+	unsigned before = store.asked[CLAIM];
+	done(0, OUT_TEMP, 0);
+	until(&store.asked[CLAIM], before + 1);
+	assert_int_equal(store.row[0].state, QUEUE_DUE);
+	r->retry_first = usual;
+}
+
+static void what_was_passed_over_is_asked_for_when_its_destination_opens(void **state)
+{
+	(void)state;
+	dest.opens = clock_mono() + 500;
+	event();
+	run(0);
+	unsigned before = store.asked[CLAIM];
+	dest.opens = UINT64_MAX;
+	until(&store.asked[CLAIM], before + 1);
+}
+
 static void busy_destinations_are_limited(void **state)
 {
 	(void)state;
@@ -609,6 +641,8 @@ int main(void)
 	    T(one_claim_at_a_time),
 	    T(a_claim_that_could_not_get_all_is_followed),
 	    T(the_time_of_what_waits_comes),
+	    T(what_was_deferred_is_due_before_its_lease_ends),
+	    T(what_was_passed_over_is_asked_for_when_its_destination_opens),
 	    T(busy_destinations_are_limited),
 	    T(never_more_than_allowed),
 	    T(what_is_under_way_is_not_begun_again),
