@@ -87,6 +87,12 @@ class Peer:
     def pid(self):
         return self.process.pid
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
     def close(self):
         if self.process:
             self.process.send_signal(signal.SIGTERM)

@@ -1,6 +1,7 @@
 """Companies for tests: a whole suite on a host of its own (netns.py), with the real ports, and the
 DNS that they find each other by (nsd, unpacked, never installed)."""
 import base64
+import contextlib
 import json
 import os
 import pathlib
@@ -39,7 +40,7 @@ class Names:
     """An nsd on a host, with zones that are text."""
 
     def __init__(self, host, address, zones):
-        """zones: {"a.test": "records"}; each gets its SOA and NS. RuntimeError: it cannot be had."""
+        """zones: {"a.test": "records"}; each gets its SOA and NS."""
         self.host, self.address = host, address
         binary = peers.nsd()
         self.dir = tempfile.TemporaryDirectory(prefix="hamlet-names-")
@@ -129,6 +130,15 @@ class Company(Supervised):
         with self.host:
             self.start_hamletd()
 
+    @contextlib.contextmanager
+    def absent(self):
+        """Stopped for as long as the block takes."""
+        self.down()
+        try:
+            yield
+        finally:
+            self.up()
+
     # --- its people
     def people(self, *names):
         """Accounts NAME@DOMAIN with the password PASSWORD."""
@@ -185,6 +195,19 @@ class Company(Supervised):
         """The recipients of a queued message: the rows of hamletctl queue show."""
         return [json.loads(line) for line in
                 self.ctl("--json", "queue", "show", str(item)).splitlines()]
+
+    def emptied(self):
+        """Waits until nothing is left in the queue."""
+        wait_for(f"{self.domain}'s queue is empty", lambda: not self.queue())
+
+    def deferred(self, n):
+        """Waits until the queue's recipients are n and each was tried and waits for its next
+        attempt; returns their rows."""
+        def waiting():
+            rows = [r for m in self.queue() for r in self.queued(m["item"])]
+            good = all(r["attempts"] and r["state"] == "due" for r in rows)
+            return rows if good and len(rows) == n else None
+        return wait_for(f"{n} recipients are deferred", waiting)
 
     def arrives(self, name, n=1, seconds=WAIT_SECONDS):
         """Waits for the first n messages of a mailbox and fetches all that are there."""

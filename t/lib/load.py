@@ -24,11 +24,11 @@ def body_of(token: str, size: int) -> bytes:
     return ("\r\n".join(out) + "\r\n").encode()
 
 
-def message(token: str, subject=None, tail=b"") -> bytes:
+def message(token: str, subject=None, tail=b"", sender="alice@a.test") -> bytes:
     """tail: what the client adds of itself; the digest knows it."""
     size = random.Random(token + "size").choice(SIZES)
     body = body_of(token, size)
-    head = (f"From: <alice@a.test>\r\nTo: someone\r\nSubject: {subject or token}\r\n"
+    head = (f"From: <{sender}>\r\nTo: someone\r\nSubject: {subject or token}\r\n"
             f"Message-ID: <{token}@a.test>\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\n"
             f"X-Digest: {hashlib.sha256(body + tail).hexdigest()}\r\n\r\n")
     return head.encode() + body
@@ -47,7 +47,7 @@ class Sender(threading.Thread):
         self.pause = pause  # seconds between messages
         self.step = "banner"  # what the server is to answer: banner, greeting, mail, message
         self.port, self.label, self.recipients, self.stop = port, name, recipients, stop
-        self.most = most
+        self.most, self.user = most, "alice@a.test"
         self.acked, self.refused, self.broken = {}, 0, 0
         self.wrong = []
 
@@ -91,7 +91,7 @@ class Sender(threading.Thread):
         return sock
 
     def send(self, sock, token, to):
-        envelope = "MAIL FROM:<alice@a.test>\r\n" + "".join(f"RCPT TO:<{r}>\r\n" for r in to)
+        envelope = f"MAIL FROM:<{self.user}>\r\n" + "".join(f"RCPT TO:<{r}>\r\n" for r in to)
         self.step = "mail"
         sock.sendall(envelope.encode() + b"DATA\r\n")
         self.reply(sock, b"250")
@@ -99,7 +99,7 @@ class Sender(threading.Thread):
         for _ in to:
             self.reply(sock, b"250")
         self.reply(sock, b"354")
-        text = re.sub(rb"(?m)^\.", b"..", message(token))
+        text = re.sub(rb"(?m)^\.", b"..", message(token, sender=self.user))
         sock.sendall(text + b".\r\n")
         self.reply(sock, b"250")
 

@@ -44,6 +44,8 @@ class Maildir:
 
 
 class Postfix(peers.Postfix, Maildir):
+    by_tls = rb"using TLSv1"  # in its Received field
+
     def __init__(self, host, address, domain, dns):
         tls = peers.Peer()  # a folder that is there before the server's
         self.tls = tls
@@ -74,6 +76,8 @@ smtp_tls_security_level = may
 
 
 class Exim(peers.Peer, Maildir):
+    by_tls = rb"with esmtps"
+
     def __init__(self, host, address, domain, dns):
         super().__init__()
         self.version = peers.unpack("exim4-daemon-light")

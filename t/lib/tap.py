@@ -25,12 +25,12 @@ class Tap:
         print(f"ok {self.n} - {name} # SKIP {why}", flush=True)
 
     def test(self, name, fn, *args):
-        """fn returns nothing, or a list of problems."""
+        """fn returns nothing, or a list of problems. Whether there were none."""
         try:
             problems = fn(*args)
         except Exception:  # a test's own failure is a failed test
             problems = [traceback.format_exc()]
-        self.ok(not problems, name, "\n".join(map(str, problems or [])))
+        return self.ok(not problems, name, "\n".join(map(str, problems or [])))
 
     def each(self, tests):
         """A generator of (name, good, what to say if not)."""
