@@ -12,7 +12,7 @@ static struct {
 	struct tls_keys *keys;
 	struct tls_ctx *tls;
 	struct timer late;
-	void (*on_store)(void);
+	void (*on_store)(void), (*on_keys)(void);
 } up;
 static uplink_call_fn *call = peer_call;
 
@@ -48,6 +48,8 @@ static void on_store_up(struct peer *p, void *arg)
 static void on_keys(void *arg)
 {
 	(void)arg;
+	if (up.on_keys)
+		up.on_keys();
 	check_ready();
 }
 
@@ -56,13 +58,26 @@ static const char *key_socket(struct pool *pool, enum role role)
 	return pool_printf(pool, "%s/key/%s.sock", daemon_rundir(), role_name(role));
 }
 
+static void keys_start(struct pool *pool, enum role role, const char *const *alpn)
+{
+	up.keys = key_client(key_socket(pool, role), role, on_keys, NULL);
+	up.tls = tls_server_ctx(up.keys, alpn);
+}
+
+void uplink_tls_start(enum role role, const char *const *alpn, void (*on_change)(void))
+{
+	struct pool *pool = pool_new(0);
+	up.on_keys = on_change;
+	keys_start(pool, role, alpn);
+	pool_free(&pool);
+}
+
 void uplink_start(enum role role, const char *const *alpn, void (*on_store)(void))
 {
 	struct pool *pool = pool_new(0);
 	up.on_store = on_store;
 	up.store = store_client(role, on_store_up, NULL);
-	up.keys = key_client(key_socket(pool, role), role, on_keys, NULL);
-	up.tls = tls_server_ctx(up.keys, alpn);
+	keys_start(pool, role, alpn);
 	timer_set(&up.late, START_MS, on_late);
 	pool_free(&pool);
 }
@@ -97,5 +112,12 @@ void uplink_sandbox(struct pool *pool, enum role role, struct sandbox *out)
 	const char **sockets = pool_alloc(pool, 3 * sizeof(*sockets));
 	sockets[0] = store_socket(pool, role);
 	sockets[1] = key_socket(pool, role);
+	out->sockets = sockets;
+}
+
+void uplink_tls_sandbox(struct pool *pool, enum role role, struct sandbox *out)
+{
+	const char **sockets = pool_alloc(pool, 2 * sizeof(*sockets));
+	sockets[0] = key_socket(pool, role);
 	out->sockets = sockets;
 }

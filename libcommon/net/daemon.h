@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include "libcommon/base/conf.h"
 #include "libcommon/base/buf.h"
+#include "libcommon/net/control.h"
 #include "libcommon/net/limits.h"
 #include "libcommon/net/listen.h"
 #include "libcommon/net/sandbox.h"
@@ -59,6 +60,9 @@ struct daemon {
 	/* A command of hamletctl other than stats; the words after "daemon NAME". Adds reply lines.
 	 * False: unknown. NULL: none */
 	bool (*control)(struct conf_words words, struct buf *out);
+	/* The same for a command that may take its time: true when it is ours, and control_done()
+	 * is called for it. Asked first. NULL: none. */
+	bool (*command)(struct control_call *call);
 	/* Listening fds of `raw` listeners, those of datagrams among them, by name ("store-smtpd"
 	 * ...), inherited or bound here: yours. */
 	void (*inherit)(const char *fdname, int fd);

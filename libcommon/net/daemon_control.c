@@ -1,7 +1,6 @@
 #include <sys/resource.h>
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
-#include "libcommon/net/control.h"
 #include "libcommon/net/daemon_int.h"
 
 static const struct daemon *program;
@@ -34,6 +33,8 @@ static const char *set_level(struct conf_words w)
 static void on_call(struct control_call *call)
 {
 	const char *word = call->words.w[0], *why = NULL;
+	if (program->command && program->command(call))
+		return;
 	if (strcmp(word, "ping") == 0) {
 		buf_adds(&call->out, "pong\n");
 	} else if (strcmp(word, "stats") == 0) {

@@ -1,0 +1,267 @@
+/* The directives of dnsd.conf. */
+#include "dnsd/dnsd.h"
+#include "libcommon/dns/name.h"
+
+struct dnsd_conf conf;
+
+#define F(field) offsetof(struct dnsd_conf, field)
+#define SECOND   1000u
+
+static const struct conf_directive ZONE[] = {
+    {.name = "file",
+     .type = CONF_PATH,
+     .offset = offsetof(struct zone_conf, file),
+     .help = "The zone's text (RFC 1035), read when it is newer than what was compiled of it."},
+    {0}};
+
+static const struct conf_directive TCP[] = {
+    {.name = "connections",
+     .type = CONF_INT,
+     .offset = offsetof(struct tcp_conf, connections),
+     .def = "1000",
+     .min = 1,
+     .max = 1000000,
+     .help = "Most connections of a process; when they are reached, the one that has been silent "
+	     "for longest makes room."},
+    {.name = "connections-per-address",
+     .type = CONF_INT,
+     .offset = offsetof(struct tcp_conf, per_address),
+     .def = "50",
+     .max = 1000000,
+     .help = "Most connections of a client address (IPv6: of a /64); 0: no limit."},
+    {.name = "idle-timeout",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct tcp_conf, idle_timeout),
+     .def = "10s",
+     .min = SECOND,
+     .max = 3600 * SECOND,
+     .help = "How long a connection may be silent; clients that ask are told (RFC 7828)."},
+    {0}};
+
+static const struct conf_directive RRL[] = {
+    {.name = "responses-per-second",
+     .type = CONF_INT,
+     .offset = offsetof(struct rrl_conf, responses_per_second),
+     .def = "200",
+     .max = 1000000,
+     .help = "Most responses of a kind (answer, referral, no such name, error) to a network of "
+	     "clients, an IPv4 /24 or an IPv6 /56, and process; 0: no limit."},
+    {.name = "slip",
+     .type = CONF_INT,
+     .offset = offsetof(struct rrl_conf, slip),
+     .def = "2",
+     .max = 100,
+     .help = "Of the responses over the limit every so manieth is sent without its answer, so that "
+	     "a real client comes by TCP; the others are not sent. 0: none is sent."},
+    {.name = "window",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct rrl_conf, window),
+     .def = "15s",
+     .min = SECOND,
+     .max = 3600 * SECOND,
+     .help = "How long a network that asks for much too much stays limited after it has stopped."},
+    {.name = "exempt",
+     .type = CONF_NET,
+     .offset = offsetof(struct rrl_conf, exempt),
+     .flags = CONF_MULTI,
+     .help = "Clients without this limit. Those with a DNS cookie of ours have none either."},
+    {0}};
+
+const struct conf_directive conf_table[] = {
+    {.name = "content",
+     .type = CONF_ADDR,
+     .offset = F(content),
+     .flags = CONF_MULTI,
+     .help = "Answers for our zones here, by UDP and TCP (port 53)."},
+    {.name = "content-tls",
+     .type = CONF_ADDR,
+     .offset = F(content_tls),
+     .flags = CONF_MULTI,
+     .help = "Answers for our zones here, by TLS (RFC 7858; port 853)."},
+    {.name = "zone",
+     .type = CONF_BLOCK,
+     .offset = F(zones),
+     .flags = CONF_MULTI | CONF_ARGS | CONF_OPTBLK,
+     .block = ZONE,
+     .block_size = sizeof(struct zone_conf),
+     .arg = "name",
+     .help = "A zone that is served. Its file can follow in the same line: "
+	     "zone example.org file zones/example.org"},
+    {.name = "state-dir",
+     .type = CONF_PATH,
+     .offset = F(state_dir),
+     .def = "/var/lib/hamlet/dnsd",
+     .help = "Folder of the compiled zones and of the cookies' secret."},
+    {.name = "udp-size",
+     .type = CONF_INT,
+     .offset = F(udp_size),
+     .def = "1232",
+     .min = 512,
+     .max = UDP_MAX,
+     .help = "Most octets of a response by UDP; what is longer is fetched by TCP."},
+    {.name = "minimal-any",
+     .type = CONF_BOOL,
+     .offset = F(minimal_any),
+     .def = "on",
+     .help = "Questions for ANY by UDP get the records of one type (RFC 8482)."},
+    {.name = "additional",
+     .type = CONF_BOOL,
+     .offset = F(additional),
+     .def = "on",
+     .help = "Addresses of the names in an answer go along with it where they fit."},
+    {.name = "cookies",
+     .type = CONF_BOOL,
+     .offset = F(cookies),
+     .def = "on",
+     .help = "DNS cookies (RFC 7873, RFC 9018)."},
+    {.name = "nsid",
+     .type = CONF_STRING,
+     .offset = F(nsid),
+     .help = "What this server is called towards those who ask for it (RFC 5001)."},
+    {.name = "identity",
+     .type = CONF_STRING,
+     .offset = F(identity),
+     .help = "The answer to id.server and hostname.bind, class CH; refused unless given."},
+    {.name = "version",
+     .type = CONF_STRING,
+     .offset = F(version),
+     .help = "The answer to version.server and version.bind, class CH; refused unless given."},
+    {.name = "allow",
+     .type = CONF_NET,
+     .offset = F(allow),
+     .flags = CONF_MULTI,
+     .help = "Only clients from these networks are answered; all, unless given."},
+    {.name = "refuse",
+     .type = CONF_NET,
+     .offset = F(refuse),
+     .flags = CONF_MULTI,
+     .help = "Clients from these networks get REFUSED, whatever allow says."},
+    {.name = "tcp",
+     .type = CONF_BLOCK,
+     .offset = F(tcp),
+     .flags = CONF_OPTBLK,
+     .block = TCP,
+     .block_size = sizeof(struct tcp_conf),
+     .help = "Connections, with and without TLS."},
+    {.name = "rrl",
+     .type = CONF_BLOCK,
+     .offset = F(rrl),
+     .flags = CONF_OPTBLK,
+     .block = RRL,
+     .block_size = sizeof(struct rrl_conf),
+     .help = "Response rate limiting, by UDP: what keeps this server from being used to flood "
+	     "others with answers to questions that bear their address."},
+    {0}};
+
+/* What strings of the configuration need that the tables do not make; lives as long as conf. */
+static struct pool *pool;
+
+static bool wire_of(struct zone_conf *z)
+{
+	uint8_t name[DNS_NAME_MAX];
+	size_t len = dns_name_from_text(slice_of(z->name), name);
+	if (!len)
+		return false;
+	dns_name_lower(name);
+	z->wire = pool_dup(pool, name, len);
+	return true;
+}
+
+/* zone NAME [file PATH] */
+static void zone_verify(struct conf_errors *e, struct zone_conf *z)
+{
+	const struct conf_words *w = &z->block.args;
+	const struct conf_where *at = &z->block.where;
+	z->name = w->n ? w->w[0] : "";
+	if (!w->n || !wire_of(z)) {
+		conf_error(e, at, "zone: \"%s\" is not a domain name", z->name);
+		return;
+	}
+	z->text = z->file;
+	if (w->n == 3 && strcmp(w->w[1], "file") == 0 && !z->file)
+		z->text = conf_path(pool, at, w->w[2]);
+	else if (w->n != 1)
+		conf_error(e, at, "zone %s: only `file PATH` may follow the name, once", z->name);
+	else if (!z->file)
+		conf_error(e, at, "zone %s: where is it from? Give its file", z->name);
+}
+
+static void no_unix(struct conf_errors *e, const struct conf_list *l, const char *what)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct conf_addr *a = l->item[i];
+		if (a->sa.ss_family == AF_UNIX)
+			conf_error(e, NULL, "%s: %s is no address of a network", what, a->text);
+	}
+}
+
+void conf_verify(struct conf_errors *e, void *root)
+{
+	(void)root;
+	if (!pool)
+		pool = pool_new(0);
+	if (!conf.content.n && !conf.content_tls.n)
+		conf_error(e, NULL, "nothing to listen on: give one of content, content-tls");
+	no_unix(e, &conf.content, "content");
+	no_unix(e, &conf.content_tls, "content-tls");
+	if (conf.nsid && strlen(conf.nsid) > 128)
+		conf_error(e, NULL, "nsid: has more than 128 octets");
+	for (size_t i = 0; i < conf.zones.n; i++) {
+		struct zone_conf *z = conf.zones.item[i];
+		zone_verify(e, z);
+		for (size_t k = 0; z->wire && k < i; k++) {
+			const struct zone_conf *o = conf.zones.item[k];
+			if (o->wire && dns_name_eq(o->wire, z->wire))
+				conf_error(e, &z->block.where, "zone %s: is there twice", z->name);
+		}
+	}
+}
+
+size_t conf_listeners(struct pool *p, struct listen_spec **out)
+{
+	static const bool tls = true;
+	size_t n = 0;
+	struct listen_spec like = {.name = "dns-udp", .raw = true, .udp = true};
+	*out = pool_alloc(p, (2 * conf.content.n + conf.content_tls.n) * sizeof(**out));
+	listen_add(p, *out, &n, &conf.content, &like);
+	/* How many there are in all is tcp.c's business, which makes room. */
+	like = (struct listen_spec){.name = "dns-tcp",
+				    .max_per_address = (uint32_t)conf.tcp.per_address};
+	listen_add(p, *out, &n, &conf.content, &like);
+	like.name = "dns-tls";
+	like.arg = (void *)(uintptr_t)&tls;
+	listen_add(p, *out, &n, &conf.content_tls, &like);
+	return n;
+}
+
+bool conf_has(const struct conf_list *nets, const struct sockaddr *sa)
+{
+	for (size_t i = 0; i < nets->n; i++)
+		if (conf_net_has(nets->item[i], sa))
+			return true;
+	return false;
+}
+
+static const char *folder_of(struct pool *p, const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	return slash == file ? "/" : pool_strndup(p, file, (size_t)(slash - file));
+}
+
+void conf_sandbox(struct pool *p, struct sandbox *out)
+{
+	struct sandbox_path *paths = pool_alloc(p, (conf.zones.n + 2) * sizeof(*paths));
+	size_t n = 0;
+	paths[n++] = (struct sandbox_path){conf.state_dir, true};
+	for (size_t i = 0; i < conf.zones.n; i++) {
+		const struct zone_conf *z = conf.zones.item[i];
+		const char *folder = folder_of(p, z->text);
+		size_t k = 0;
+		while (k < n && strcmp(paths[k].path, folder) != 0)
+			k++;
+		if (k == n) /* folders, because the text may include other files */
+			paths[n++] = (struct sandbox_path){folder, false};
+	}
+	out->paths = paths;
+	out->threads = true;
+}

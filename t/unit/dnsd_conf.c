@@ -1,0 +1,142 @@
+/* dnsd.conf: zones, listeners, what the sandbox allows, networks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include "dnsd/dnsd.h"
+#include "libcommon/dns/name.h"
+
+static char *said;
+
+/* Reads it as /etc/dnsd.conf; returns the number of mistakes, which are in `said`. */
+static int load(struct pool *pool, const char *text)
+{
+	size_t n;
+	free(said);
+	said = NULL;
+	FILE *f = open_memstream(&said, &n);
+	assert_non_null(f);
+	memset(&conf, 0, sizeof(conf));
+	int mistakes = conf_parse(pool, "/etc/dnsd.conf", text, strlen(text), conf_table, &conf,
+				  conf_verify, f);
+	fclose(f);
+	return mistakes;
+}
+
+static int free_said(void **state)
+{
+	(void)state;
+	free(said);
+	return 0;
+}
+
+static void zones_have_a_file(void **state)
+{
+	(void)state;
+	struct pool *pool = pool_new(0);
+	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\n"
+				    "zone A.test file z/a\n"
+				    "zone b.test {\n\tfile /z/b\n}\nzone .  file root\n"),
+			 0);
+	const struct zone_conf *z = conf.zones.item[0];
+	assert_string_equal(z->text, "/etc/z/a");
+	assert_string_equal(z->name, "A.test");
+	assert_memory_equal(z->wire, "\001a\004test", 8);
+	z = conf.zones.item[1];
+	assert_string_equal(z->text, "/z/b");
+	z = conf.zones.item[2];
+	assert_int_equal(z->wire[0], 0);
+	assert_string_equal(z->text, "/etc/root");
+	struct sandbox sb = {0};
+	conf_sandbox(pool, &sb);
+	assert_string_equal(sb.paths[0].path, "/var/lib/hamlet/dnsd");
+	assert_true(sb.paths[0].write);
+	assert_string_equal(sb.paths[1].path, "/etc/z");
+	assert_false(sb.paths[1].write);
+	assert_string_equal(sb.paths[2].path, "/z");
+	assert_string_equal(sb.paths[3].path, "/etc");
+	assert_null(sb.paths[4].path);
+	pool_free(&pool);
+}
+
+static void mistakes_are_told(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *why;
+	} BAD[] = {
+	    {"zone a.test\n", "zone a.test: where is it from?"},
+	    {"zone a..test file x\n", "\"a..test\" is not a domain name"},
+	    {"zone a.test file x\nzone A.TEST. file y\n", "zone A.TEST.: is there twice"},
+	    {"zone a.test fiel x\n", "only `file PATH` may follow"},
+	    {"zone a.test file x {\n\tfile y\n}\n", "only `file PATH` may follow"},
+	    {"content unix:/x\n", "content: unix:/x is no address of a network"},
+	    {"udp-size 100\n", "udp-size"},
+	    {"rrl {\n\tslip 1000\n}\n", "slip"},
+	};
+	struct pool *pool = pool_new(0);
+	for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+		char text[256];
+		snprintf(text, sizeof(text), "version 1\ncontent 127.0.0.1:53\n%s", BAD[i].text);
+		assert_int_equal(load(pool, text), 1);
+		if (!strstr(said, BAD[i].why))
+			fail_msg("%s: not %s", said, BAD[i].why);
+	}
+	assert_int_equal(load(pool, "version 1\n"), 1);
+	assert_non_null(strstr(said, "nothing to listen on"));
+	pool_free(&pool);
+}
+
+static void an_address_has_datagrams_and_connections(void **state)
+{
+	(void)state;
+	struct pool *pool = pool_new(0);
+	struct listen_spec *spec;
+	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\ncontent [::1]:53\n"
+				    "content-tls 127.0.0.1:853\n"
+				    "tcp {\n\tconnections-per-address 7\n}\n"),
+			 0);
+	assert_int_equal(conf_listeners(pool, &spec), 5);
+	assert_string_equal(spec[0].name, "dns-udp-127.0.0.1-53");
+	assert_true(spec[0].udp && spec[0].raw && spec[1].udp);
+	assert_string_equal(spec[2].name, "dns-tcp-127.0.0.1-53");
+	assert_false(spec[2].udp || spec[2].raw);
+	assert_int_equal(spec[2].max_per_address, 7);
+	assert_null(spec[3].arg);
+	assert_string_equal(spec[4].name, "dns-tls-127.0.0.1-853");
+	assert_non_null(spec[4].arg);
+	pool_free(&pool);
+}
+
+static void networks(void **state)
+{
+	(void)state;
+	struct pool *pool = pool_new(0);
+	struct sockaddr_in in = {.sin_family = AF_INET};
+	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\n"
+				    "allow 192.0.2.0/24\nallow 2001:db8::/32\n"),
+			 0);
+	inet_pton(AF_INET, "192.0.2.77", &in.sin_addr);
+	assert_true(conf_has(&conf.allow, (struct sockaddr *)&in));
+	assert_false(conf_has(&conf.refuse, (struct sockaddr *)&in));
+	inet_pton(AF_INET, "192.0.3.77", &in.sin_addr);
+	assert_false(conf_has(&conf.allow, (struct sockaddr *)&in));
+	assert_int_equal(conf.rrl.responses_per_second, 200);
+	assert_int_equal(conf.tcp.idle_timeout, 10000);
+	pool_free(&pool);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(zones_have_a_file),
+	    cmocka_unit_test(mistakes_are_told),
+	    cmocka_unit_test(an_address_has_datagrams_and_connections),
+	    cmocka_unit_test(networks),
+	};
+	return cmocka_run_group_tests(tests, NULL, free_said);
+}
