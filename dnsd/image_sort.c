@@ -26,6 +26,7 @@ static size_t key_of(const struct image_maker *m, const struct made_name *n, uin
 	const uint8_t *label[128];
 	unsigned labels = 0;
 	size_t len = 0;
+	label[0] = n->wire;
 	for (const uint8_t *l = n->wire; labels < n->labels - m->zone_labels; l += 1u + *l)
 		label[labels++] = l;
 	while (labels-- > 0) {

@@ -155,7 +155,9 @@ static inline void say_rr(struct buf *out, const uint8_t *pkt, size_t len, const
 	buf_printf(out, "%s ", section[rr->section]);
 	say_name(out, pkt, len, rr->owner);
 	buf_printf(out, " %u %s ", rr->ttl, dns_type_text(rr->type, type));
-	if (dns_rdata_read(pkt, len, rr, rdata, &n))
+	if (rr->type == DNS_RRSIG && rr->rdlen > 2) /* what it covers is enough */
+		buf_adds(out, dns_type_text(dns_u16(pkt + rr->rdata), type));
+	else if (dns_rdata_read(pkt, len, rr, rdata, &n))
 		dns_rdata_text(rr->type, rdata, n, out);
 	else
 		buf_adds(out, "BAD-DATA");

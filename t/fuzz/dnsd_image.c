@@ -1,0 +1,96 @@
+/* A damaged image: answers may be wrong or SERVFAIL, nothing else happens. The first octet says
+ * whose image it is; then each three octets are a place, counted from the end of the head, and each
+ * fourth is what is written there. */
+#include "dnsd/answer.h"
+#include "dnsd/image_int.h"
+#include "t/unit/dnsd_odd.h"
+#include "t/unit/dnsd_zone.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+enum { ZONES = 3 };
+static const struct {
+	const char *name, *text;
+} zone[ZONES] = {{"b.test", odd_plain}, {"s.test", odd_nsec}, {"example", odd_nsec3}};
+static const char *asked[] = {
+    "b.test",       "www.b.test",  "nix.b.test",      "q.w.b.test",      "alias2.b.test",
+    "cut.b.test",   "x.dn.b.test", "towild.b.test",   "a.ns.cut.b.test", "mxalias.b.test",
+    "s.test",       "b.s.test",    "q.w.s.test",      "wc.s.test",       "un.s.test",
+    "x.sec.s.test", "example",     "a.c.x.w.example", "a.z.w.example",   "mc.c.example"};
+static const uint16_t types[] = {DNS_A, DNS_MX, DNS_ANY, DNS_DS, DNS_RRSIG, DNS_NS, DNS_CNAME};
+
+/* Everything that one can ask of it. */
+static void ask(const struct zones *z)
+{
+	static uint8_t out[DNS_MSG_MAX];
+	struct answer_conf conf = {.udp_size = 1232, .additional = true};
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
+		for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
+			uint8_t pkt[DNS_QUERY_MAX];
+			struct dns_query what = {
+			    .type = types[t], .edns_size = 1232, .dnssec_ok = t % 2 == 0};
+			struct answer_way way = {.stream = (t + i) % 3 == 0};
+			struct answer_info info;
+			struct query q;
+			query_read(&q, pkt, dns_query(pkt, wire_name(asked[i]), &what));
+			if (!answer_query(z, &conf, &q, &way, out, sizeof(out), &info))
+				abort();
+		}
+}
+
+static void walk(const struct image *i)
+{
+	static uint8_t data[DNS_RDATA_MAX];
+	struct image_match m;
+	for (size_t at = 0; image_next(i, &at, &m);) {
+		uint16_t type;
+		struct piece p;
+		struct image_rr rr;
+		bool ok;
+		for (size_t t = 0; image_next_type(i, m.node, &t, &type);) {
+			if (!image_piece(i, m.node, PART_ANSWER, type, &p))
+				continue;
+			for (size_t r = 0; image_rr(&m, &p, &p, &r, &rr);)
+				image_rdata(&m, &p, &p, &rr, data, &ok);
+		}
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static uint8_t *whole[ZONES];
+	static size_t size[ZONES];
+	const char *why;
+	for (unsigned k = 0; !whole[ZONES - 1] && k < ZONES; k++) {
+		zone_begin();
+		struct image *i = zone_image(zone[k].name, zone[k].text);
+		size[k] = i->size;
+		whole[k] = malloc(size[k]);
+		memcpy(whole[k], i->p, size[k]);
+		image_close(&i);
+		zone_end();
+	}
+	if (len < 1)
+		return 0;
+	unsigned k = data[0] % ZONES;
+	uint8_t *bytes = malloc(size[k]);
+	memcpy(bytes, whole[k], size[k]);
+	for (size_t at = 1; at + 4 <= len; at += 4) {
+		size_t place = (size_t)data[at] << 16 | dns_u16(data + at + 1);
+		/* Places in the head come last. */
+		bytes[(place + sizeof(struct image_head)) % size[k]] = data[at + 3];
+	}
+	struct image_head *h = (struct image_head *)(void *)bytes;
+	h->sum = image_sum(h);
+	struct image *i = image_from(bytes, size[k], &why);
+	if (i) {
+		struct zones *z = zones_new();
+		zones_set(z, wire_name(zone[k].name), i, 0);
+		ask(z);
+		walk(i);
+		zones_free(&z);
+		image_close(&i);
+	}
+	free(bytes);
+	return 0;
+}
