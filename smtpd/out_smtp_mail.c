@@ -435,9 +435,11 @@ static void refused_later(void *arg)
 	out_drop(o);
 }
 
-static bool wants_utf8(const struct out_mail *m)
+/* A message that came with SMTPUTF8 and needs it nowhere goes without (RFC 6531 3.4), so that hosts
+ * that do not have it can take it. */
+static bool wants_utf8(const struct out_mail *m, bool eight)
 {
-	bool utf8 = (m->flags & DELIVER_SMTPUTF8) || !str_ascii(m->sender);
+	bool utf8 = ((m->flags & DELIVER_SMTPUTF8) && eight) || !str_ascii(m->sender);
 	for (size_t i = 0; i < m->rcpt_n && !utf8; i++)
 		utf8 = !str_ascii(m->rcpt[i].addr);
 	return utf8;
@@ -452,7 +454,6 @@ static struct out_txn *txn_new(const struct out_mail *m)
 	t->verdict = pool_alloc(pool, m->rcpt_n * sizeof(*t->verdict));
 	t->mark = pool_alloc(pool, m->rcpt_n * sizeof(*t->mark));
 	t->asked = pool_alloc(pool, m->rcpt_n * sizeof(*t->asked));
-	t->utf8 = wants_utf8(m);
 	return t;
 }
 
@@ -486,6 +487,7 @@ bool out_send(struct out *o, const struct out_mail *m)
 	o->step = OUT_MAIL;
 	if (body_map(m->body, &t->map)) {
 		t->eight = !str_ascii(t->map);
+		t->utf8 = wants_utf8(m, t->eight);
 		t->size = out_text_size(t->map, (m->flags & DELIVER_BINARY) != 0);
 		check_mail(o);
 	} else {

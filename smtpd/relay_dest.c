@@ -183,7 +183,7 @@ void dest_done(struct letter *l)
 	dest_counts.letters--;
 	l->errand = NULL;
 	if (held)
-		limit_memory_give(held);
+		limit_memory_give(d, held);
 	dest_touch(d);
 	dests.ops->done(l);
 }

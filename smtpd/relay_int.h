@@ -57,7 +57,8 @@ struct dest {
 	size_t n_waiting, n_strict, n_ready, n_special;
 	size_t n_fetching; /* that will be ready */
 	size_t letters;    /* all */
-	uint64_t wanted;   /* octets of memory, that of the next letter */
+	uint64_t memory;   /* octets that its letters have */
+	uint64_t wanted;   /* ... that of the next one */
 	struct list conns, idle;
 	size_t n_conns, n_idle;
 	size_t n_setup;    /* without a letter of their own */
@@ -111,9 +112,10 @@ bool limit_take(struct dest *d);
 void limit_give(struct dest *d);
 /* Others wait, and d has more than its part, or had it for long: close the connection. */
 bool limit_yield(const struct dest *d, unsigned letters);
-/* Memory for a letter's content; false as with limit_take(). */
+/* Memory for a letter's content; false as with limit_take(), or that one of its letters must be
+ * over first. */
 bool limit_memory(struct dest *d, uint64_t size);
-void limit_memory_give(uint64_t size);
+void limit_memory_give(struct dest *d, uint64_t size);
 /* What is free is offered to the next who waits. */
 void limit_offer(void);
 void limit_no_conn(struct dest *d); /* d waits for none any more */

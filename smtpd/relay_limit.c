@@ -4,7 +4,7 @@
  * the peer refuses, drops or keeps silent; then it takes twice as many to grow. When all
  * connections of the process are in use, the longest idle one is closed; when none is idle, those
  * who want one wait in a ring, and who has more than an equal part, or has had his turn, closes his
- * behind its letter. */
+ * behind its letter. Of the memory a destination has no more than it leaves free for others. */
 #include "smtpd/relay_int.h"
 
 enum {
@@ -109,13 +109,24 @@ static bool memory_free(uint64_t size)
 	return memory == 0 || memory + size <= relay_conf.memory;
 }
 
+/* It would have more than it leaves to others: peers that read slowly keep theirs for hours. */
+static bool too_much(const struct dest *d, uint64_t size)
+{
+	return d->memory && d->memory + memory + 2 * size > relay_conf.memory;
+}
+
 bool limit_memory(struct dest *d, uint64_t size)
 {
+	if (too_much(d, size)) {
+		list_del(&d->starved);
+		return false;
+	}
 	bool others = !list_empty(&starved) && starved.next != &d->starved;
 	d->wanted = size;
 	if (!others && memory_free(size)) {
 		list_del(&d->starved);
 		memory += size;
+		d->memory += size;
 		return true;
 	}
 	if (list_empty(&d->starved))
@@ -123,9 +134,10 @@ bool limit_memory(struct dest *d, uint64_t size)
 	return false;
 }
 
-void limit_memory_give(uint64_t size)
+void limit_memory_give(struct dest *d, uint64_t size)
 {
 	memory -= size;
+	d->memory -= size;
 	limit_offer();
 }
 

@@ -323,6 +323,24 @@ static void rule_if(scmp_filter_ctx f, uint32_t action, int call, struct scmp_ar
 		*err = -r;
 }
 
+/* TCP and UDP: no raw sockets, and none of the protocols whose modules a socket would load. */
+static void inet_sockets(scmp_filter_ctx f, int *err)
+{
+	static const int FAMILY[] = {AF_INET, AF_INET6}, TYPE[] = {SOCK_STREAM, SOCK_DGRAM};
+	const scmp_datum_t flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+	for (size_t i = 0; i < COUNT(FAMILY); i++)
+		for (size_t k = 0; k < COUNT(TYPE); k++) {
+			const struct scmp_arg_cmp arg[] = {
+			    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)FAMILY[i]),
+			    SCMP_A1(SCMP_CMP_MASKED_EQ, ~flags, (scmp_datum_t)TYPE[k]),
+			    SCMP_A2(SCMP_CMP_EQ, 0)};
+			int r = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, CALL(socket), COUNT(arg),
+						       arg);
+			if (r != 0 && *err == 0)
+				*err = -r;
+		}
+}
+
 /* Calls that depend on an argument. */
 static void rules_by_argument(scmp_filter_ctx f, const struct sandbox *s, int *err)
 {
@@ -339,12 +357,10 @@ static void rules_by_argument(scmp_filter_ctx f, const struct sandbox *s, int *e
 		SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD), err);
 	rule_if(f, deny, CALL(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0), err);
 	rule_if(f, allow, CALL(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX), err);
-	if (s->connect_inet) {
-		rule_if(f, allow, CALL(socket), SCMP_A0(SCMP_CMP_EQ, AF_INET), err);
-		rule_if(f, allow, CALL(socket), SCMP_A0(SCMP_CMP_EQ, AF_INET6), err);
-	} else {
+	if (s->connect_inet)
+		inet_sockets(f, err);
+	else
 		rule_if(f, deny, CALL(socket), SCMP_A0(SCMP_CMP_NE, AF_UNIX), err);
-	}
 	rules(f, BIND, COUNT(BIND), s->connect_inet ? allow : deny, err); /* a source address */
 	/* abort() and raise() only. */
 	rule_if(f, allow, CALL(tgkill), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()), err);

@@ -16,7 +16,7 @@ struct sandbox {
 	const struct sandbox_path *paths; /* NULL: no files at all */
 	const char *const *sockets;       /* NULL-terminated: Unix sockets that it connects to;
 					   * hamletd binds them into the jail. NULL: none */
-	bool connect_inet;                /* may open internet sockets */
+	bool connect_inet;                /* may open TCP and UDP sockets, and bind them */
 	bool threads;                     /* may start threads (clone) */
 };
 void sandbox_enter(const struct sandbox *s);

@@ -212,6 +212,23 @@ static int try_connect(void)
 	return fd < 0 ? errno : result(connect(fd, (struct sockaddr *)&to, sizeof(to)));
 }
 
+static int try_sctp(void)
+{
+	return result(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP));
+}
+static int try_raw(void)
+{
+	return result(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, 0));
+}
+static int try_datagram(void)
+{
+	return result(socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0));
+}
+static int try_netlink(void)
+{
+	return result(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
+
 static void internet_only_where_wanted(void **state)
 {
 	(void)state;
@@ -229,6 +246,10 @@ static void internet_only_where_wanted(void **state)
 	assert_int_equal(inside(&none, try_inet), EPERM);
 	assert_int_equal(inside(&none, try_unix), 0);
 	assert_int_equal(inside(&some, try_connect), 0);
+	assert_int_equal(inside(&some, try_datagram), 0);
+	assert_int_equal(inside(&some, try_sctp), ENOSYS);
+	assert_int_equal(inside(&some, try_raw), ENOSYS);
+	assert_int_equal(inside(&some, try_netlink), ENOSYS);
 	close(u);
 	close(i);
 }

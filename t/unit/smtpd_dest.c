@@ -248,6 +248,30 @@ static void memory_is_bounded(void **state)
 	assert_int_equal(fetches, letters);
 }
 
+/* Servers that stand still keep the letters that they have begun with. */
+static void nobody_has_all_of_the_memory(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 40; i++)
+		add("0.test", 1, 0);
+	WAIT(done_n == letters);
+	relay_conf.memory = 6500;
+	rule(0, "MAIL", "", 0);
+	for (int i = 0; i < 10; i++)
+		add("0.test", 1, 0);
+	WAIT(fetches == done_n + 3);
+	int begun = done_n;
+	for (int i = 0; i < 10; i++)
+		add("1.test", 1, 0);
+	WAIT(done_n == begun + 10);
+	assert_int_equal(server[1].mails, 10);
+	assert_int_equal(fetches, done_n + 3);
+	server[0].rule[0].verb = NULL;
+	for (struct sess *x = server[0].hold; x; x = x->next)
+		stream_close(x->s);
+	WAIT(done_n == letters);
+}
+
 static void a_letter_that_cannot_be_read_waits(void **state)
 {
 	(void)state;
@@ -310,6 +334,7 @@ int main(void)
 	    T(a_flood_starves_nobody),
 	    T(turns_are_taken),
 	    T(memory_is_bounded),
+	    T(nobody_has_all_of_the_memory),
 	    T(a_letter_that_cannot_be_read_waits),
 	    T(draining_gives_back),
 	};

@@ -125,6 +125,21 @@ static void extensions_are_used(void **state)
 	assert_verdict(1, OUT_DELIVERED, 250, "2.0.0");
 }
 
+/* RFC 6531 3.4: what needs it nowhere goes to those, too, who do not have it. */
+static void utf8_is_said_where_it_is_needed(void **state)
+{
+	(void)state;
+	struct out_mail m[] = {MAIL_TO("x", RCPT("b@b.test")),
+			       MAIL_TO("\303\244", RCPT("b@b.test")),
+			       MAIL_TO("x", RCPT("\303\244@b.test"))};
+	m[0].flags = m[1].flags = DELIVER_SMTPUTF8;
+	PLAY(&PLAIN, m, HELLO("250-8BITMIME\r\n"), {C, "MAIL FROM:<a@a.test>\r\n"},
+	     {S, "550 5.7.1 no\r\n"}, BYE);
+	assert_verdict(0, OUT_PERM, 550, "5.7.1");
+	assert_verdict(1, OUT_PERM, 0, "5.6.7");
+	assert_verdict(2, OUT_PERM, 0, "5.6.7");
+}
+
 static void the_time_to_deliver_in_goes_along(void **state)
 {
 	(void)state;
@@ -287,6 +302,7 @@ int main(void)
 	    cmocka_unit_test(pipelined_refusals),
 	    cmocka_unit_test(every_step_may_be_refused),
 	    cmocka_unit_test(extensions_are_used),
+	    cmocka_unit_test(utf8_is_said_where_it_is_needed),
 	    cmocka_unit_test(the_time_to_deliver_in_goes_along),
 	    cmocka_unit_test(a_server_that_returns_nothing_late),
 	    cmocka_unit_test(what_a_server_cannot_take_is_not_sent),
