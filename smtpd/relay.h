@@ -133,7 +133,8 @@ unsigned dest_room(struct slice domain);
 void dest_each(void (*fn)(struct slice domain, unsigned room, void *arg), void *arg);
 /* When the first of the closed destinations opens, clock_mono(); UINT64_MAX: none is closed. */
 uint64_t dest_opens(void);
-/* The pauses of closed destinations are over: each is tried when it has a letter. */
+/* The pauses of closed destinations are over: each is tried when it has a letter. The hosts of
+ * those, and of domains that had none, are asked for again. */
 void dest_reopen(void);
 /* No new transactions; connections close when their letter is over; letters that wait come back
  * with OUT_TEMP and LETTER_UNTRIED (due at once). */

@@ -375,6 +375,8 @@ void dest_reopen(void)
 	list_each(it, &dests.all)
 	{
 		struct dest *d = list_entry(it, struct dest, link);
+		if (d->hosts && (dest_closed(d) || d->hosts->n == 0))
+			d->hosts->h->until = 0;
 		if (dest_closed(d))
 			d->closed_until = clock_mono();
 	}

@@ -341,6 +341,22 @@ static bool by_address(struct hosts_ask *a, const char *text, const struct sourc
 	return true;
 }
 
+/* A name of every machine, which servers of the DNS need not know (RFC 6761 6.3). */
+static bool by_localhost(struct hosts_ask *a, const char *name, const struct source *src)
+{
+	const struct in_addr four = {htonl(INADDR_LOOPBACK)};
+	if (strcmp(name, "localhost") != 0)
+		return false;
+	struct candidate *c = candidate(a, name, BY_NAME, src);
+	if (!c)
+		return true;
+	make_room(c, SIX, 1);
+	add_address(c, SIX, &in6addr_loopback);
+	make_room(c, FOUR, 1);
+	add_address(c, FOUR, &four);
+	return true;
+}
+
 /* --- MX --- */
 
 struct mx {
@@ -443,7 +459,7 @@ static void ask_route(struct hosts_ask *a, const struct route *r)
 			src->port = h->port;
 		if (h->mx) {
 			ask_mx(src, h->name);
-		} else if (!by_address(a, h->name, src)) {
+		} else if (!by_address(a, h->name, src) && !by_localhost(a, h->name, src)) {
 			struct candidate *c = candidate(a, h->name, BY_NAME, src);
 			if (c)
 				ask_addresses(c);

@@ -62,7 +62,7 @@ static void on_watch(void *arg, enum msg_type t, const void *msg)
 	const struct msg_watch_event *ev = msg;
 	(void)arg;
 	if (t == MSG_watch_event && ev->object == QUEUE_WATCH_FLUSH)
-		dest_reopen();
+		relay_flush();
 	if (t == MSG_watch_event)
 		relay_wake();
 	else if (t == MSG_error && peer_error(t, msg, &text) != ERR_LOST)

@@ -412,6 +412,12 @@ void relay_wake(void)
 		claim();
 }
 
+void relay_flush(void)
+{
+	stub_forget(w.dns);
+	dest_reopen();
+}
+
 void relay_store_up(void)
 {
 	if (!w.on)

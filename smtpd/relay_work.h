@@ -41,6 +41,9 @@ void relay_result(struct held *h);
 void relay_store_again(void);
 
 /* --- relay_work.c, called by relay_store.c --- */
+/* An administrator wants what waits to be tried now: who was not there, or not in the DNS, may be.
+ */
+void relay_flush(void);
 /* NULL: the store could not say. */
 void relay_claimed(const struct msg_queue_items *m);
 enum read_end { READ_OK, READ_LATER /* the store is away */, READ_NOT };

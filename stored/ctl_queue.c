@@ -261,10 +261,12 @@ static enum ipc_err change_run(struct base *b, struct ctl *c)
 static void wake(struct ctl *c)
 {
 	const struct change_task *t = c->data;
-	if (t->q.changed == 0 || t->q.more)
+	bool flush = t->action == QUEUE_ACT_FLUSH;
+	/* What was due already may wait for a destination that is closed. */
+	if (t->q.more || (t->q.changed == 0 && !flush))
 		return;
 	fanout_kick();
-	if (t->action == QUEUE_ACT_FLUSH) /* first: what is due then is not held back */
+	if (flush) /* first: what is due then is not held back */
 		watch_notify(WATCH_QUEUE, QUEUE_WATCH_FLUSH, t->q.item);
 	watch_notify(WATCH_QUEUE, QUEUE_WATCH_DUE, t->q.item);
 }

@@ -92,6 +92,9 @@ struct stub_ask *stub_ask_ptr(struct stub *s, const struct sockaddr *addr, stub_
 /* fn will not be called. Sets *a to NULL, which it may be. */
 void stub_cancel(struct stub_ask **a);
 
+/* Answers that are kept are forgotten. */
+void stub_forget(struct stub *s);
+
 struct stub_stats {
 	uint64_t asked, cached, merged; /* questions; answered from the cache; joined to another */
 	uint64_t sent, tcp, timeouts;   /* by UDP; by TCP; tries without an answer */

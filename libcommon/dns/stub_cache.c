@@ -49,9 +49,14 @@ void stub_cache_put(struct stub *s, struct answer *a)
 	list_add_tail(&s->lru, &a->lru);
 }
 
-void stub_cache_free(struct stub *s)
+void stub_forget(struct stub *s)
 {
 	while (!list_empty(&s->lru))
 		drop(s, list_entry(s->lru.next, struct answer, lru));
+}
+
+void stub_cache_free(struct stub *s)
+{
+	stub_forget(s);
 	map_free(&s->cache);
 }

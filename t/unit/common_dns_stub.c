@@ -109,6 +109,8 @@ static void what_is_not_there_is_said(void **state)
 	start(says_nothing_there);
 	assert_string_equal(ask(stub, "b.test", DNS_A), "no such name 40");
 	assert_string_equal(ask(stub, "b.test", DNS_A), "no such name 40 cached");
+	stub_forget(stub);
+	assert_string_equal(ask(stub, "b.test", DNS_A), "no such name 40");
 	assert_string_equal(ask(stub, "b.test", DNS_MX), "no such record 50");
 	assert_string_equal(ask(stub, "b.test", DNS_TXT), "no such record 0");
 	assert_string_equal(ask(stub, "b.test", DNS_TXT),

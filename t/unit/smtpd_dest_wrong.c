@@ -125,15 +125,22 @@ static void an_administrator_ends_a_pause(void **state)
 	rule(0, "", "421 4.3.2 down\r\n", 0);
 	add("0.test", 1, 0);
 	WAIT(done_n == letters);
+	dns.none = NULL_MX;
+	add("1.test", 1, 0);
+	WAIT(done_n == letters);
+	dns.none = (struct out_verdict){0};
 	server[0].rule[0].verb = NULL;
 	assert_int_equal(dest_room(SLICE("0.test")), 0);
 	assert_true(dest_opens() > clock_mono() && dest_opens() < UINT64_MAX);
+	int asked = dns.asked;
 	dest_reopen();
 	assert_true(dest_opens() == UINT64_MAX);
 	assert_true(dest_room(SLICE("0.test")) > 0);
-	int late = add("0.test", 1, 0);
+	int late = add("0.test", 1, 0), other = add("1.test", 1, 0);
 	WAIT(done_n == letters);
 	assert_letter(late, 0, OUT_DELIVERED, "2.0.0");
+	assert_letter(other, 0, OUT_DELIVERED, "2.0.0");
+	assert_int_equal(dns.asked, asked + 2);
 }
 
 /* It was well, with many connections; now none is left, and it is down. */

@@ -465,7 +465,9 @@ static void routes_name_their_hosts(void **state)
 		  "route seven.test { host none.b.test\n }\n"
 		  "route eight.test { mx null.test\n }\n"
 		  "route nine.test { mx none.test\n mx b.test\n }\n"
-		  "route ten.test { host fail.test\n }\n");
+		  "route ten.test { host fail.test\n }\n"
+		  "route eleven.test { host LOCALHOST 10024\n }\n");
+	expect("eleven.test", "localhost/0:10024!=::1,127.0.0.1");
 	expect("one.test", "mx2.b.test/0:25=192.0.2.2,192.0.2.3 192.0.2.99/0:26!=192.0.2.99 "
 			   "2001:db8::9/0:25!=2001:db8::9");
 	expect("two.test", "plain.test/0:25=192.0.2.4 mx1.b.test/10:587=2001:db8::1,192.0.2.1 "
