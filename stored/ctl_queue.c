@@ -82,18 +82,47 @@ static enum ipc_err list_page(struct base *b, struct ctl *c, struct list_task *t
 	return r == DB_ROW || r == DB_DONE ? ERR_OK : work_err(b, r);
 }
 
-/* Has it a recipient of that domain that is not done with? */
-static enum ipc_err goes_to(struct base *b, uint64_t item, struct slice domain, bool *yes)
+static const char *state_name(uint64_t state, bool leased)
 {
-	*yes = domain.len == 0;
-	if (*yes)
-		return ERR_OK;
+	static const char *const NAME[] = {"due",     "done",   "failed", "held",
+					   "relayed", "passed", "deleted"};
+	if (state == QUEUE_DUE && leased)
+		return "leased";
+	return state < sizeof(NAME) / sizeof(NAME[0]) ? NAME[state] : "?";
+}
+
+/* What a list says of a message, with the first of its recipients that waits, and why that does. */
+static void list_row(struct ctl *c, const struct listed *l, struct db *db)
+{
+	bool waits = db != NULL, due = waits && db_col_u64(db, 1) == QUEUE_DUE;
+	bool leased = waits && !db_col_null(db, 2);
+	struct slice text = waits ? db_col(db, 4) : SLICE("");
+	ctl_number(c, "item", l->item);
+	ctl_text(c, "id", l->id);
+	ctl_text(c, "sender", l->sender);
+	ctl_size(c, "size", l->size);
+	ctl_time(c, "created", l->created_ms);
+	ctl_number(c, "open", l->open);
+	ctl_text(c, "recipient", waits ? db_col(db, 0) : SLICE(""));
+	ctl_text(c, "state", waits ? slice_of(state_name(db_col_u64(db, 1), leased)) : SLICE(""));
+	time_or_none(c, "next", due && !leased ? db_col_u64(db, 3) : 0);
+	ctl_text(c, "text", slice_cut(&text, '\n'));
+	ctl_next(c);
+}
+
+static enum ipc_err list_item(struct base *b, struct ctl *c, const struct listed *l,
+			      struct slice domain)
+{
 	db_start(b->db, SQL_QUEUE_LIST_TO);
-	db_u64(b->db, item);
+	db_u64(b->db, l->item);
+	db_u64(b->db, domain.len > 0);
 	db_bytes(b->db, domain);
 	enum db_result r = db_step(b->db);
-	*yes = r == DB_ROW;
+	if (r == DB_ROW)
+		list_row(c, l, b->db);
 	db_reset(b->db);
+	if (r == DB_DONE && domain.len == 0)
+		list_row(c, l, NULL); /* only its notice is left */
 	return r == DB_ROW || r == DB_DONE ? ERR_OK : work_err(b, r);
 }
 
@@ -104,20 +133,8 @@ static enum ipc_err list_run(struct base *b, struct ctl *c)
 	if (c->cursor.len && (!str_u64(c->cursor, &t->last) || t->last > INT64_MAX))
 		return ctl_err(c, ERR_BAD, "not a cursor of this command");
 	enum ipc_err e = list_page(b, c, t);
-	for (size_t i = 0; i < t->n && e == ERR_OK; i++) {
-		const struct listed *l = &t->row[i];
-		bool yes;
-		e = goes_to(b, l->item, t->pick.domain, &yes);
-		if (e != ERR_OK || !yes)
-			continue;
-		ctl_number(c, "item", l->item);
-		ctl_text(c, "id", l->id);
-		ctl_text(c, "sender", l->sender);
-		ctl_size(c, "size", l->size);
-		ctl_time(c, "created", l->created_ms);
-		ctl_number(c, "open", l->open);
-		ctl_next(c);
-	}
+	for (size_t i = 0; i < t->n && e == ERR_OK; i++)
+		e = list_item(b, c, &t->row[i], t->pick.domain);
 	return e;
 }
 
@@ -147,15 +164,6 @@ static enum ipc_err find_item(struct base *b, struct ctl *c, struct slice word, 
 	return r == DB_DONE
 		   ? ctl_err(c, ERR_NOTFOUND, "no message %.*s in the queue", SLICE_FMT(word))
 		   : work_err(b, r);
-}
-
-static const char *state_name(uint64_t state, bool leased)
-{
-	static const char *const NAME[] = {"due",     "done",   "failed", "held",
-					   "relayed", "passed", "deleted"};
-	if (state == QUEUE_DUE && leased)
-		return "leased";
-	return state < sizeof(NAME) / sizeof(NAME[0]) ? NAME[state] : "?";
 }
 
 static const char *notice_name(uint64_t kind)

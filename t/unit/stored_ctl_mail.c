@@ -163,6 +163,8 @@ static void the_queue_is_shown(void **state)
 	const struct msg_ctl_reply *r = say("queue list");
 	cell_is(r, 0, "id", "m1");
 	cell_is(r, 0, "open", "1");
+	cell_is(r, 0, "recipient", "someone@elsewhere.example");
+	cell_is(r, 0, "state", "due");
 	r = say("queue show m1");
 	cell_is(r, 0, "recipient", "someone@elsewhere.example");
 	cell_is(r, 0, "state", "due");
