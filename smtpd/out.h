@@ -189,5 +189,6 @@ bool out_usable(const struct out *o);
 void out_close(struct out *o);
 const struct out_caps *out_caps(const struct out *o);
 gnutls_session_t out_session(const struct out *o); /* NULL without TLS */
+const char *out_address(const struct out *o);      /* of the server, as text */
 
 #endif

@@ -367,6 +367,11 @@ const struct out_caps *out_caps(const struct out *o)
 	return &o->caps;
 }
 
+const char *out_address(const struct out *o)
+{
+	return stream_peer_ip(o->stream);
+}
+
 gnutls_session_t out_session(const struct out *o)
 {
 	return stream_tls(o->stream);

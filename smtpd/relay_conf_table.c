@@ -284,7 +284,8 @@ const struct conf_directive route_table[] = {
      .def = "20",
      .min = 1,
      .max = 10000,
-     .help = "Most connections at once to a destination: a domain, or the hosts of a route."},
+     .help = "Most connections of a process at once to a destination: a domain, or the hosts of a "
+	     "route; fewer while it refuses some or breaks them."},
     {.name = "messages",
      .type = CONF_INT,
      .offset = ROUTE(r.messages),

@@ -28,6 +28,12 @@ bool dest_closed(const struct dest *d)
 	return d->closed_until > clock_mono();
 }
 
+struct slice dest_name(const struct dest *d)
+{
+	const struct conf_words *w = &d->route->block.args;
+	return d->domains && w->n ? slice_of(w->w[0]) : d->domain;
+}
+
 /* By domain, or by route when that names hosts: all its domains go the same way. */
 static struct slice key_of(const struct route *r, struct slice domain,
 			   const struct route *const *at)
@@ -232,7 +238,7 @@ void dest_dead(struct dest *d, const struct out_verdict *v)
 	d->proven = false;
 	d->stale = true;
 	keep_why(d, v);
-	log_event(LOG_LV_WARN, NULL, "destination-closed", LSL("domain", d->domain),
+	log_event(LOG_LV_WARN, NULL, "destination-closed", LSL("domain", dest_name(d)),
 		  LS("host", v->host), LS("status", v->status), LS("why", v->text),
 		  LU("pause_ms", d->pause), LU("letters", d->letters));
 	/* Refused for good are those under way to here as well, whichever comes first. */

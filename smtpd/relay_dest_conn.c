@@ -263,7 +263,7 @@ static void host_failed(struct conn *c, const struct out_verdict *v, bool policy
 	struct dest *d = c->d;
 	bool last = ++c->tries >= d->route->hosts_tried;
 	dest_counts.connect_failures++;
-	log_event(LOG_LV_INFO, NULL, "host-failed", LSL("domain", d->domain),
+	log_event(LOG_LV_INFO, NULL, "host-failed", LSL("domain", dest_name(d)),
 		  LS("host", host_of(c)->name), LS("status", v->status), LS("at", v->at),
 		  LS("why", v->text));
 	keep_why(c, v);
@@ -302,6 +302,16 @@ static bool host_authentic(const struct conn *c)
 	return !mx || host_of(c)->secure;
 }
 
+static void log_ready(const struct conn *c)
+{
+	gnutls_session_t tls = out_session(c->out);
+	bool verified = tls && (c->strict || c->d->route->tls == OUT_TLS_VERIFY);
+	log_event(LOG_LV_INFO, NULL, "host-ready", LSL("domain", dest_name(c->d)),
+		  LS("host", host_of(c)->name), LS("address", out_address(c->out)),
+		  LS("tls", tls ? gnutls_ciphersuite_get(tls) : "none"),
+		  LS("verified", verified ? "yes" : "no"));
+}
+
 static void on_ready(struct out *o, void *arg)
 {
 	struct conn *c = arg;
@@ -312,6 +322,7 @@ static void on_ready(struct out *o, void *arg)
 				"the server does not support REQUIRETLS", true);
 		return;
 	}
+	log_ready(c);
 	dest_counts.tls += out_session(o) ? 1 : 0;
 	c->hosts->state[c->host].down_until = 0;
 	up(c, true);
@@ -319,7 +330,7 @@ static void on_ready(struct out *o, void *arg)
 	d->n_setup -= c->bound ? 0 : 1;
 	d->proven = true;
 	if (d->closed_until)
-		log_event(LOG_LV_INFO, NULL, "destination-open", LSL("domain", d->domain),
+		log_event(LOG_LV_INFO, NULL, "destination-open", LSL("domain", dest_name(d)),
 			  LS("host", host_of(c)->name));
 	d->closed_until = 0;
 	c->state = CONN_OVER; /* neither idle nor busy yet */

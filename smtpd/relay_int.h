@@ -88,6 +88,8 @@ extern struct dests dests;
 extern struct dest_stats dest_counts;
 extern bool dest_draining;
 bool dest_closed(const struct dest *d);
+/* For logs: its domain, or the first of those that its route names hosts for. */
+struct slice dest_name(const struct dest *d);
 /* No host takes mail now: its letters come back with v, and it is closed for a pause. */
 void dest_dead(struct dest *d, const struct out_verdict *v);
 /* A letter leaves its list, or the connection, with verdicts for all: counts, and done(). */
