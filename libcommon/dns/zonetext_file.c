@@ -151,7 +151,6 @@ static struct zone_reader *reader_new(const struct zonetext *z, struct zone_text
 	struct zone_reader *r = mem_alloc(sizeof(*r));
 	r->z = z;
 	r->text = t;
-	r->word = mem_alloc(ZONETEXT_WORDS * sizeof(*r->word));
 	zone_set_origin(r, z->origin);
 	return r;
 }

@@ -20,10 +20,10 @@ struct zone_reader {
 
 	/* The entry. */
 	struct dns_word *word;
-	size_t words;
-	bool blank;        /* its line begins with a blank: the owner is the one before */
-	const char *entry; /* where it begins */
-	unsigned line;     /* there */
+	size_t words, room; /* used, allocated; ZONETEXT_WORDS at most */
+	bool blank;         /* its line begins with a blank: the owner is the one before */
+	const char *entry;  /* where it begins */
+	unsigned line;      /* there */
 
 	/* What entries leave to those behind them. */
 	uint8_t origin[DNS_NAME_MAX], owner[DNS_NAME_MAX];

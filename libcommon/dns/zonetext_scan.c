@@ -1,5 +1,6 @@
 /* Entries and words (RFC 1035 5.1): an entry ends with its line, or with the line of the
  * parenthesis that closes the last one. */
+#include "libcommon/base/mem.h"
 #include "libcommon/dns/zonetext_int.h"
 
 enum { PLAIN, BLANK, NEWLINE, RETURN, COMMENT, OPEN, CLOSE, QUOTE, ESCAPE, NUL };
@@ -54,12 +55,25 @@ static void quoted(struct scan *s)
 	wrong(s, at, "the quote is not closed in its line");
 }
 
+/* Room for as many words as a record ever had, doubled now and then. */
+static bool has_room(struct zone_reader *r)
+{
+	enum { FIRST = 64 };
+	if (r->words < r->room)
+		return true;
+	if (r->room == ZONETEXT_WORDS)
+		return false;
+	r->room = r->room ? 2 * r->room : FIRST;
+	r->word = mem_realloc(r->word, r->room * sizeof(*r->word));
+	return true;
+}
+
 static void add(struct scan *s, const char *p, const char *end, bool in_quotes)
 {
 	struct zone_reader *r = s->r;
 	if (end - p > ZONETEXT_WORD)
 		wrong(s, p, "the word is too long");
-	else if (r->words == ZONETEXT_WORDS)
+	else if (!has_room(r))
 		wrong(s, p, "the record has too many words");
 	else
 		r->word[r->words++] =
