@@ -328,7 +328,7 @@ static void on_ready(struct out *o, void *arg)
 	up(c, true);
 	d->n_coming--;
 	d->n_setup -= c->bound ? 0 : 1;
-	d->proven = true;
+	limit_proven(d);
 	if (d->closed_until)
 		log_event(LOG_LV_INFO, NULL, "destination-open", LSL("domain", dest_name(d)),
 			  LS("host", host_of(c)->name));

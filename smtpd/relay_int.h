@@ -63,6 +63,8 @@ struct dest {
 	size_t n_conns, n_idle;
 	size_t n_setup;    /* without a letter of their own */
 	size_t n_coming;   /* in setup, all */
+	uint64_t ticket;   /* its place among those that want a connection */
+	unsigned probing;  /* of its connections, those begun when it was not proven */
 	unsigned limit;    /* connections that it bears */
 	unsigned good;     /* letters since the limit changed */
 	unsigned patience; /* as many times the limit are to go well before it grows */
@@ -112,6 +114,7 @@ void limit_refused(struct dest *d); /* ... and takes no more connections than ar
 /* One of the process's connections; false: d is told (dest_touch) when its turn comes. */
 bool limit_take(struct dest *d);
 void limit_give(struct dest *d);
+void limit_proven(struct dest *d); /* a host of it has answered: sets d->proven */
 /* Others wait, and d has more than its part, or had it for long: close the connection. */
 bool limit_yield(const struct dest *d, unsigned letters);
 /* Memory for a letter's content; false as with limit_take(), or that one of its letters must be

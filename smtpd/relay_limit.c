@@ -4,7 +4,11 @@
  * the peer refuses, drops or keeps silent; then it takes twice as many to grow. When all
  * connections of the process are in use, the longest idle one is closed; when none is idle, those
  * who want one wait in a ring, and who has more than an equal part, or has had his turn, closes his
- * behind its letter. Of the memory a destination has no more than it leaves free for others. */
+ * behind its letter. Of the memory a destination has no more than it leaves free for others.
+ *
+ * A quarter of the connections is kept from destinations whose hosts have not taken one lately
+ * (they wait in a ring of their own): hundreds that keep us waiting do not keep mail from those
+ * that answer. */
 #include "smtpd/relay_int.h"
 
 enum {
@@ -15,9 +19,10 @@ enum {
 	CUT_MS = 1000, /* one trouble of the peer breaks many connections, and counts once */
 };
 
-static struct list hungry, starved;
-static uint64_t used, memory; /* connections, octets */
-static size_t holders;        /* destinations that have a connection or wait for one */
+static struct list hungry, probers, starved;
+static uint64_t used, probing, memory; /* connections, those that probe, octets */
+static uint64_t tickets;
+static size_t holders; /* destinations that have a connection or wait for one */
 
 static bool holds(const struct dest *d)
 {
@@ -28,6 +33,7 @@ void limit_init(struct dest *d)
 {
 	if (!hungry.next) {
 		list_init(&hungry);
+		list_init(&probers);
 		list_init(&starved);
 	}
 	list_init(&d->hungry);
@@ -72,24 +78,64 @@ void limit_refused(struct dest *d)
 		lower(d, ready);
 }
 
+/* A destination that is not known to answer may have one. */
+static bool may_probe(void)
+{
+	return probing < relay_conf.connections - relay_conf.connections / 4;
+}
+
+static struct dest *first_of(const struct list *ring)
+{
+	return list_empty(ring) ? NULL : list_entry(ring->next, struct dest, hungry);
+}
+
+/* Whose turn it is: who has waited for longest, of those that may have one. */
+static struct dest *next_hungry(void)
+{
+	struct dest *a = first_of(&hungry), *b = may_probe() ? first_of(&probers) : NULL;
+	return !a || (b && b->ticket < a->ticket) ? b : a;
+}
+
 bool limit_take(struct dest *d)
 {
-	bool others = !list_empty(&hungry) && hungry.next != &d->hungry, held = holds(d);
-	if (!others && (used < relay_conf.connections || conn_close_idle())) {
+	struct dest *next = next_hungry();
+	bool held = holds(d), turn = (!next || next == d) && (d->proven || may_probe());
+	if (turn && (used < relay_conf.connections || conn_close_idle())) {
 		list_del(&d->hungry);
 		used++;
 		d->n_conns++;
+		probing += d->proven ? 0 : 1;
+		d->probing += d->proven ? 0 : 1;
 	} else if (list_empty(&d->hungry)) {
-		list_add_tail(&hungry, &d->hungry);
+		d->ticket = ++tickets;
+		list_add_tail(d->proven ? &hungry : &probers, &d->hungry);
 	}
 	holders += held ? 0 : 1;
 	return list_empty(&d->hungry);
+}
+
+static void probed(struct dest *d, unsigned n)
+{
+	d->probing -= n;
+	probing -= n;
+}
+
+void limit_proven(struct dest *d)
+{
+	if (d->proven)
+		return;
+	d->proven = true;
+	probed(d, d->probing);
+	limit_no_conn(d); /* it asks again, in the other ring */
+	limit_offer();
 }
 
 void limit_give(struct dest *d)
 {
 	used--;
 	d->n_conns--;
+	if (d->probing > d->n_conns)
+		probed(d, 1);
 	holders -= holds(d) ? 0 : 1;
 	limit_offer();
 }
@@ -97,7 +143,7 @@ void limit_give(struct dest *d)
 bool limit_yield(const struct dest *d, unsigned letters)
 {
 	size_t part = relay_conf.connections / (holders ? holders : 1);
-	if (list_empty(&hungry) || used < relay_conf.connections)
+	if (!next_hungry() || used < relay_conf.connections)
 		return false;
 	/* What is left over by equal parts goes round. */
 	return d->n_conns > part + 1 || (d->n_conns > part && letters >= TURN);
@@ -145,8 +191,9 @@ void limit_offer(void)
 {
 	if (!hungry.next)
 		return;
-	if (!list_empty(&hungry) && (used < relay_conf.connections || conn_any_idle()))
-		dest_touch(list_entry(hungry.next, struct dest, hungry));
+	struct dest *next = next_hungry();
+	if (next && (used < relay_conf.connections || conn_any_idle()))
+		dest_touch(next);
 	if (!list_empty(&starved)) {
 		struct dest *d = list_entry(starved.next, struct dest, starved);
 		if (memory_free(d->wanted))

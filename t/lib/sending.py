@@ -15,12 +15,17 @@ class Sender:
         self.tls = ssl.create_default_context(cafile=str(suite.ca))
         self.tls.check_hostname = False
 
+    def login(self):
+        """A session, as smtplib has it."""
+        c = smtplib.SMTP_SSL("127.0.0.1", self.suite.ports["submissions"], timeout=WAIT,
+                             context=self.tls)
+        c.login(self.address, self.password)
+        c.ehlo("client.test")
+        return c
+
     def submit(self, text, *to, options=(), rcpt_options=()):
         """Returns the message's id."""
-        with smtplib.SMTP_SSL("127.0.0.1", self.suite.ports["submissions"], timeout=WAIT,
-                              context=self.tls) as c:
-            c.login(self.address, self.password)
-            c.ehlo("client.test")
+        with self.login() as c:
             if "SMTPUTF8" in options:
                 c.command_encoding = "utf-8"
             code, reply = c.mail(self.address, list(options))

@@ -213,6 +213,30 @@ static void a_flood_starves_nobody(void **state)
 }
 
 /* One connection for three destinations that all have much. */
+/* More destinations than connections keep us waiting: those that answer have theirs. */
+static void silent_ones_starve_nobody(void **state)
+{
+	char domain[16];
+	(void)state;
+	relay_conf.connections = 8;
+	add("1.test", 1, 0);
+	WAIT(done_n == 1);
+	server[0].rule[0] = (struct rule){"", "", 0, 0};
+	for (int i = 0; i < 20; i++) {
+		str_fmt(domain, sizeof(domain), "0.%d.test", i);
+		add(domain, 1, 0);
+	}
+	WAIT(server[0].connections == 6);
+	spin();
+	for (int i = 0; i < 50; i++)
+		add("1.test", 1, 0);
+	WAIT(done_n == 51);
+	for (int i = 21; i < letters; i++)
+		assert_letter(i, 0, OUT_DELIVERED, "2.0.0");
+	assert_int_equal(server[0].connections, 6);
+	dest_drain();
+	WAIT(done_n == letters);
+}
 static void turns_are_taken(void **state)
 {
 	int seen[3] = {0};
@@ -332,6 +356,7 @@ int main(void)
 	    T(domains_of_a_route_share_it),
 	    T(room_is_told),
 	    T(a_flood_starves_nobody),
+	    T(silent_ones_starve_nobody),
 	    T(turns_are_taken),
 	    T(memory_is_bounded),
 	    T(nobody_has_all_of_the_memory),
