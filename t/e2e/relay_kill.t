@@ -26,8 +26,8 @@ COUNT = int(os.environ.get("HAMLET_COUNT", "200" if LONG else "8"))
 SEED = int(os.environ.get("HAMLET_SEED", time.time_ns() % 1000000))
 QUEUED = int(os.environ.get("HAMLET_QUEUED", "100000" if LONG else "2000"))
 # What they may have more at the end: a fraction of what the messages are; stored keeps 32 MiB of
-# each of its databases.
-MORE_KIB = {"smtpd": 8192, "stored": 81920 if LONG else 16384}
+# its database.
+MORE_KIB = {"smtpd": 8192, "stored": 16384 if QUEUED < 5000 else 49152}
 PASSWORD = "secret-alice"
 DOMAINS = [f"b{i}.test" for i in range(4)]
 CONNECTIONS, PROCESSES = 3, 2
