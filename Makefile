@@ -9,7 +9,7 @@ DESTDIR  ?=
 CC       ?= gcc
 FUZZ_CC  ?= clang
 
-DAEMONS  := $(patsubst %/main.c,%,$(wildcard stored/main.c keyd/main.c smtpd/main.c pop3d/main.c))
+DAEMONS  := $(patsubst %/main.c,%,$(wildcard stored/main.c keyd/main.c smtpd/main.c pop3d/main.c dnsd/main.c))
 PROGS    := $(DAEMONS) $(patsubst %/main.c,%,$(wildcard hamletd/main.c hamletctl/main.c sendmail/main.c))
 PKGS     := libuv gnutls sqlite3 libgsasl libseccomp libidn2 ldns
 
@@ -201,7 +201,7 @@ run: need-programs deps
 demo: need-programs deps deps-test
 	@$(MAKE) --no-print-directory all
 	@etc/run/demo
-## bench          WHAT=smtp, relay, pop3, queue, zone: beside the peers, in one run
+## bench          WHAT=smtp, relay, pop3, queue, dns-content, zone: beside the peers, in one run
 WHAT ?= all
 bench: need-programs deps deps-test
 	@$(MAKE) --no-print-directory all tools $(BENCHES)

@@ -52,7 +52,7 @@ static const struct conf_directive RRL[] = {
      .def = "2",
      .max = 100,
      .help = "Of the responses over the limit every so manieth is sent without its answer, so that "
-	     "a real client comes by TCP; the others are not sent. 0: none is sent."},
+	     "a real client comes by TCP; the others are not sent.\n0: none is sent."},
     {.name = "window",
      .type = CONF_DURATION,
      .offset = offsetof(struct rrl_conf, window),
@@ -64,7 +64,7 @@ static const struct conf_directive RRL[] = {
      .type = CONF_NET,
      .offset = offsetof(struct rrl_conf, exempt),
      .flags = CONF_MULTI,
-     .help = "Clients without this limit. Those with a DNS cookie of ours have none either."},
+     .help = "Clients without this limit.\nThose with a DNS cookie of ours have none either."},
     {0}};
 
 const struct conf_directive conf_table[] = {
@@ -85,7 +85,7 @@ const struct conf_directive conf_table[] = {
      .block = ZONE,
      .block_size = sizeof(struct zone_conf),
      .arg = "name",
-     .help = "A zone that is served. Its file can follow in the same line: "
+     .help = "A zone that is served.\nIts file can follow in the same line: "
 	     "zone example.org file zones/example.org"},
     {.name = "state-dir",
      .type = CONF_PATH,

@@ -158,12 +158,14 @@ static void batch_init(void)
 
 static bool bound_to_any(int fd)
 {
-	struct sockaddr_storage sa = {0};
+	struct sockaddr_in6 sa = {0}; /* has room for the other */
+	struct sockaddr_in in;
 	socklen_t len = sizeof(sa);
 	getsockname(fd, (struct sockaddr *)&sa, &len);
-	if (sa.ss_family == AF_INET6)
-		return IN6_IS_ADDR_UNSPECIFIED(&((struct sockaddr_in6 *)&sa)->sin6_addr);
-	return ((struct sockaddr_in *)&sa)->sin_addr.s_addr == htonl(INADDR_ANY);
+	memcpy(&in, &sa, sizeof(in));
+	if (sa.sin6_family == AF_INET6)
+		return IN6_IS_ADDR_UNSPECIFIED(&sa.sin6_addr);
+	return in.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
 /* What listen_bind_udp() sets, for sockets of other supervisors; and what is DNS's own. */

@@ -71,6 +71,10 @@ const struct cmd cmd_table[] = {
 	   "puts back the messages of an account that are missing"),
     STORED("backup", "restore-message", "NAME ACCOUNT UID", 3, 3, SHAPE_RECORD, 0,
 	   "puts back one message"),
+    /* zones */
+    LOCAL("zone", "list", "", 0, 0, SHAPE_TABLE, run_zone_list, "lists the zones that dnsd serves"),
+    LOCAL("zone", "reload", "[NAME]", 0, 1, SHAPE_RAW, run_zone_reload,
+	  "serves the zone files as they are now"),
     /* certificates */
     KEYD("cert", "list", "", 0, 0, SHAPE_TABLE, 0, "lists the certificates"),
     KEYD("cert", "show", "NAME", 1, 1, SHAPE_RECORD, 0, "shows a certificate"),

@@ -63,6 +63,8 @@ int run_daemon_status(const struct cmd *c, int argc, const char *const *argv);
 int run_daemon_stats(const struct cmd *c, int argc, const char *const *argv);
 int run_metrics(const struct cmd *c, int argc, const char *const *argv);
 int run_status(const struct cmd *c, int argc, const char *const *argv);
+int run_zone_list(const struct cmd *c, int argc, const char *const *argv);
+int run_zone_reload(const struct cmd *c, int argc, const char *const *argv);
 int run_trace(const struct cmd *c, int argc, const char *const *argv);
 int run_completion(const struct cmd *c, int argc, const char *const *argv);
 int run_help(const struct cmd *c, int argc, const char *const *argv);

@@ -22,7 +22,7 @@ has() { [ -x "$build/$1" ]; }
 
 # The programs of this version, in the order of starting.
 suite_daemons() {
-	for d in keyd stored smtpd pop3d; do
+	for d in keyd stored smtpd pop3d dnsd; do
 		if has $d; then echo $d; fi
 	done
 }
@@ -35,6 +35,7 @@ suite_user() {
 	stored) say "	user 64502:64502" ;;
 	smtpd) say "	user 64503:64503" ;;
 	pop3d) say "	user 64504:64504" ;;
+	dnsd) say "	user 64505:64505" ;;
 	esac
 }
 
@@ -79,6 +80,29 @@ suite_write_pop3d() {
 	say "hostname mail.a.test"
 	say "pop3 127.0.0.1:$(port 2110)"
 	say "pop3s 127.0.0.1:$(port 2995)"
+}
+
+# The zone of a demo domain: everything is on this host.
+suite_zone() { # DOMAIN
+	say "\$ORIGIN $1."
+	say "\$TTL 5m"
+	say "@ SOA ns hostmaster $(date +%s) 2h 1h 2w 5m"
+	say "@ NS ns"
+	say "@ MX 10 mail"
+	say "@ TXT \"v=spf1 mx -all\""
+	for host in @ ns mail www; do say "$host A 127.0.0.1"; done
+}
+
+suite_write_dnsd() {
+	say "version 1"
+	say "state-dir \"$run/state/dnsd\""
+	say "content 127.0.0.1:$(port 5300)"
+	say "nsid demo"
+	mkdir -p "$etc/zones"
+	for domain in a.test b.test; do
+		suite_zone $domain >"$etc/zones/$domain"
+		say "zone $domain file zones/$domain"
+	done
 }
 
 # What was started and is still there goes with us.
@@ -158,6 +182,9 @@ suite_table() {
 	if has pop3d; then
 		row pop3 "127.0.0.1:$(port 2110)" "reading mail (STLS)"
 		row pop3s "127.0.0.1:$(port 2995)" "reading mail (TLS)"
+	fi
+	if has dnsd; then
+		row "dns content" "127.0.0.1:$(port 5300)" "zones a.test and b.test, in $etc/zones"
 	fi
 	say
 	row accounts alice@a.test "password $password"

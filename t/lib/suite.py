@@ -28,6 +28,7 @@ FIRST_UID = 64100
 KINDS = {
     "smtpd": ["smtp", "submission", "submissions", "lmtp"],
     "pop3d": ["pop3", "pop3s"],
+    "dnsd": ["content", "content-tls"],
 }
 ROLES = ["smtpd", "pop3d", "imapd", "dnsd", "proxyd", "httpd", "ftpd"]
 
@@ -72,6 +73,8 @@ class Suite:
                 lines.append("relay {\n\ton off\n}")
         elif name == "pop3d":
             lines += ["hostname mail.a.test"]
+        elif name == "dnsd":
+            lines += [f"state-dir {self.dir}/dns"]
         for kind in KINDS.get(name, []):
             self.ports.setdefault(kind, free_port())
             lines.append(f"{kind} 127.0.0.1:{self.ports[kind]}")

@@ -76,10 +76,10 @@ static void datagrams_are_answered_in_batches(void **state)
 {
 	(void)state;
 	enum { N = 300 };
-	struct sockaddr_storage at;
+	struct sockaddr_storage at = {0};
 	int server = bound("127.0.0.1", &at), seen[N] = {0}, got = 0;
 	int c = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	uint8_t p[QUERY];
+	uint8_t p[QUERY] = {0};
 	assert_true(udp_start(server, "udp", UDP_MAX, echo));
 	assert_int_equal(connect(c, (struct sockaddr *)&at, sizeof(struct sockaddr_in)), 0);
 	for (unsigned i = 0; i < N; i++) {
@@ -104,7 +104,7 @@ static void datagrams_are_answered_in_batches(void **state)
 static void a_response_comes_from_the_address_that_was_asked(void **state)
 {
 	(void)state;
-	struct sockaddr_storage at;
+	struct sockaddr_storage at = {0};
 	struct sockaddr_in to = {.sin_family = AF_INET};
 	int server = bound("*", &at), c = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	uint8_t p[QUERY];
@@ -127,7 +127,7 @@ static void a_response_comes_from_the_address_that_was_asked(void **state)
 static void one_bad_datagram_does_not_fail_a_batch(void **state)
 {
 	(void)state;
-	struct sockaddr_storage at;
+	struct sockaddr_storage at = {0};
 	int server = bound("127.0.0.1", &at), c = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	static uint8_t large[UDP_MAX + 100];
 	uint8_t p[QUERY];
@@ -191,7 +191,7 @@ static void put(int fd, unsigned id, uint8_t last)
 
 static unsigned answered(int fd)
 {
-	uint8_t p[2 + QUERY];
+	uint8_t p[2 + QUERY] = {0};
 	assert_true(take(fd, p, sizeof(p)));
 	assert_int_equal(p[0] << 8 | p[1], QUERY);
 	assert_int_equal(p[4], 0x80 + BY_TCP);

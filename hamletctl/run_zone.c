@@ -1,0 +1,96 @@
+/* Commands over the zones of dnsd. Each of its processes serves them for itself: all are asked. */
+#include <string.h>
+#include <sysexits.h>
+#include "hamletctl/hamletctl.h"
+
+static struct slice value(const struct row_cell *cells, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (slice_eqs(cells[i].name, name))
+			return cells[i].text;
+	return (struct slice){"", 0};
+}
+
+/* The control sockets of the processes that serve; their number, or -1 after a line on stderr. */
+static int sockets(struct pool *pool, const char *paths[], int max)
+{
+	static const char *const words[] = {"status"};
+	struct buf out = {0};
+	struct row_cell *cells;
+	const char *why;
+	int n = 0;
+	if (!line_call(pool, line_hamletd(pool), words, 1, &out, &why)) {
+		complain(EX_UNAVAILABLE, "%s", why);
+		return -1;
+	}
+	size_t count = cells_of_lines(pool, buf_slice(&out), &cells);
+	buf_free(&out);
+	for (size_t i = 0, end; i < count && n < max; i = end) {
+		for (end = i; end < count && cells[end].record == cells[i].record;)
+			end++;
+		struct slice program = value(cells + i, end - i, "program");
+		struct slice ctl = value(cells + i, end - i, "ctl");
+		const char *slash = memrchr(program.p, '/', program.len);
+		if (slash)
+			program = (struct slice){slash + 1,
+						 program.len - (size_t)(slash + 1 - program.p)};
+		if (slice_eqs(program, "dnsd") && ctl.len &&
+		    slice_eqs(value(cells + i, end - i, "state"), "ready"))
+			paths[n++] = pool_strndup(pool, ctl.p, ctl.len);
+	}
+	if (n == 0) {
+		complain(EX_UNAVAILABLE, "dnsd does not run");
+		return -1;
+	}
+	return n;
+}
+
+enum { PROCESSES = 64 };
+
+int run_zone_list(const struct cmd *c, int argc, const char *const *argv)
+{
+	static const char *const words[] = {"zone", "list"};
+	struct pool *pool = pool_new(0);
+	struct buf out = {0};
+	const char *paths[PROCESSES], *why;
+	int status = EX_UNAVAILABLE;
+	(void)argc;
+	(void)argv;
+	if (sockets(pool, paths, PROCESSES) < 0) {
+		pool_free(&pool);
+		return status;
+	}
+	if (line_call(pool, paths[0], words, 2, &out, &why)) {
+		struct row_cell *cells;
+		size_t n = cells_of_lines(pool, buf_slice(&out), &cells);
+		print_cells(cells, (uint32_t)n, c->shape);
+		status = 0;
+	} else {
+		complain(status, "%s", why);
+	}
+	buf_free(&out);
+	pool_free(&pool);
+	return status;
+}
+
+/* The first process compiles; the others find its work done, and tell nothing new. */
+int run_zone_reload(const struct cmd *c, int argc, const char *const *argv)
+{
+	struct pool *pool = pool_new(0);
+	const char *paths[PROCESSES], *why, *words[] = {"zone", "reload", NULL};
+	int n = sockets(pool, paths, PROCESSES), status = n < 0 ? EX_UNAVAILABLE : 0;
+	(void)c;
+	words[2] = argc > 2 ? argv[2] : NULL;
+	for (int i = 0; i < n; i++) {
+		struct buf out = {0};
+		words[1] = i == 0 ? "reload" : "refresh";
+		bool ok = line_call(pool, paths[i], words, words[2] ? 3 : 2, &out, &why);
+		if (i == 0 && out.len)
+			fwrite(out.p, 1, out.len, stdout);
+		if (!ok && status == 0)
+			status = complain(EX_DATAERR, "%s", why);
+		buf_free(&out);
+	}
+	pool_free(&pool);
+	return status;
+}
