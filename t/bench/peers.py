@@ -66,6 +66,17 @@ def nsd() -> pathlib.Path:
     return program("nsd", "nsd", "libprotobuf-c1", "libfstrm0", "libevent-2.1-7")
 
 
+def knot() -> pathlib.Path:
+    """Another one."""
+    return program("knotd", "knot", "libknot13", "libzscanner4", "libdnssec9", "libcap-ng0",
+                   "libedit2", "liblmdb0", "liburcu8")
+
+
+def dnsperf() -> pathlib.Path:
+    """A load generator for DNS servers."""
+    return program("../bin/dnsperf", "dnsperf", "libldns3", "libnghttp2-14")
+
+
 def wait_port(port: int, seconds=20, address="127.0.0.1"):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
