@@ -148,8 +148,8 @@ struct dest_stats { /* since the start, and now */
 void dest_stats(struct dest_stats *out);
 
 /* --- relay_retry.c: what a verdict is to the queue; pure ------------------------------------- */
-/* Delivered: QUEUE_DONE over LMTP; QUEUE_PASSED when the server was told which notices are wanted
- * (out_verdict.dsn; RFC 3461 5.2.2), else QUEUE_RELAYED. OUT_PERM: QUEUE_FAILED.
+/* Delivered: QUEUE_PASSED when the server was told which notices are wanted (out_verdict.dsn; RFC
+ * 3461 5.2.2), over LMTP too; else QUEUE_DONE over LMTP, and QUEUE_RELAYED. OUT_PERM: QUEUE_FAILED.
  *
  * OUT_TEMP and OUT_LOST: QUEUE_DUE, the back-off of the route later (doubling from first to
  * longest, spread by a fifth so that not all come at once; not before wait_ms). When that is past

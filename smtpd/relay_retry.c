@@ -54,9 +54,9 @@ void retry_result(const struct letter *l, size_t rcpt, const struct route *r, ui
 				      .host = slice_of(v->host ? v->host : ""),
 				      .text = slice_of(v->text ? v->text : "")};
 	if (v->state == OUT_DELIVERED) {
-		out->state = r->protocol == ROUTE_LMTP ? QUEUE_DONE
-			     : v->dsn                  ? QUEUE_PASSED
-						       : QUEUE_RELAYED;
+		out->state = v->dsn                      ? QUEUE_PASSED
+			     : r->protocol == ROUTE_LMTP ? QUEUE_DONE
+							 : QUEUE_RELAYED;
 		return;
 	}
 	out->state = QUEUE_FAILED;

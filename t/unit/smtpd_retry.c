@@ -72,7 +72,7 @@ static void delivered(void **state)
 		   {ROUTE_SMTP, true, QUEUE_PASSED},
 		   {ROUTE_SUBMISSIONS, false, QUEUE_RELAYED},
 		   {ROUTE_LMTP, false, QUEUE_DONE},
-		   {ROUTE_LMTP, true, QUEUE_DONE}};
+		   {ROUTE_LMTP, true, QUEUE_PASSED}};
 	for (size_t i = 0; i < sizeof(ROW) / sizeof(ROW[0]); i++) {
 		struct trial t = {.v = {.state = OUT_DELIVERED,
 					.code = 250,
