@@ -131,6 +131,19 @@ static void ask(struct work *w)
 	}
 }
 
+void answer_prepare(const struct zones *z, struct query *q, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		q[i].prepared = q[i].kind == QUERY_ASK;
+		q[i].zone = q[i].prepared ? zones_find(z, q[i].name, q[i].name_len) : NULL;
+		if (q[i].zone && q[i].zone->image)
+			q[i].hint = image_hint(q[i].zone->image, q[i].name, q[i].name_len);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (q[i].zone && q[i].zone->image)
+			image_hint_node(q[i].zone->image, q[i].hint);
+}
+
 size_t answer_query(const struct zones *z, const struct answer_conf *c, const struct query *q,
 		    const struct answer_way *way, uint8_t *out, size_t cap,
 		    struct answer_info *info)

@@ -46,6 +46,10 @@ struct query {
 	struct slice cookie; /* option data: 8, or 16 to 40 octets; empty: none */
 	struct slice subnet;
 	size_t tsig; /* where the TSIG record begins; 0: none */
+	/* Of answer_prepare(). */
+	bool prepared;
+	const struct zone *zone;
+	uint64_t hint;
 };
 /* Reads the header, one question (its name not compressed), and all records to the last octet.
  * Never fails: q->kind tells. Names in pkt are kept by reference. */
@@ -87,6 +91,10 @@ struct answer_info {             /* for logs, counters and limits */
 	bool cookie_ok;          /* the client showed a good server cookie */
 	bool truncated, referral, nxdomain;
 };
+/* For queries that came together: looks up the zones of all of them and asks the memory for what
+ * their answers will read, so that they do not wait for it one by one. Neither zones nor images may
+ * change until they are answered. Optional. */
+void answer_prepare(const struct zones *z, struct query *q, size_t n);
 /* Writes the response to q (of the kinds ASK, CHAOS and BAD; the others are refused) into out. cap
  * is at least 512 and at most 65535; by UDP the limits of conf and of the client hold, too. Returns
  * its octets; 0: no response. The question is repeated as it came, its case too. */

@@ -222,7 +222,8 @@ static bool at_node(struct work *w, const struct image_match *m)
 		want_more(w, m, type, start);
 		return false;
 	}
-	if (!w->truncated && image_is_alias(m->node))
+	/* NSEC stands beside a CNAME where it exists (RFC 4035 2.5). */
+	if (!w->truncated && type != DNS_NSEC && image_is_alias(m->node))
 		return cname(w, m);
 	nodata(w, m);
 	return false;
@@ -261,7 +262,9 @@ static void referral(struct work *w, const struct image_match *m)
 /* The zone of a name. DS is the parent's, where that is ours, too (RFC 4035 3.1.4.1). */
 static const struct zone *zone_of(const struct work *w)
 {
-	const struct zone *z = zones_find(w->zones, w->name, w->name_len);
+	const struct zone *z = w->hops == 0 && w->q->prepared
+				   ? w->q->zone
+				   : zones_find(w->zones, w->name, w->name_len);
 	if (!z || w->q->type != DNS_DS || z->name_len != w->name_len || w->name_len == 1)
 		return z;
 	size_t first = 1u + w->name[0];
@@ -273,7 +276,10 @@ static const struct zone *zone_of(const struct work *w)
 static bool step(struct work *w)
 {
 	struct image_match m;
-	image_find(w->image, w->name, w->name_len, &m);
+	if (w->hops == 0 && w->q->prepared && w->image == w->q->zone->image)
+		image_find_hint(w->image, w->name, w->name_len, w->q->hint, &m);
+	else
+		image_find(w->image, w->name, w->name_len, &m);
 	switch (m.found) {
 	case IMAGE_NAME:
 	case IMAGE_WILDCARD:

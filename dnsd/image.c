@@ -8,7 +8,11 @@
 #include "dnsd/image_int.h"
 #include "libcommon/base/mem.h"
 
-enum { LABELS = 128 };
+enum {
+	LABELS = 128,
+	HINTS = 8, /* slots that are looked at ahead of time */
+	LINE = 64, /* octets of memory that come at once */
+};
 
 uint64_t image_sum(const struct image_head *h)
 {
@@ -135,10 +139,10 @@ bool image_is_alias(const struct node *n)
 }
 
 /* Looks for the name, of which the first rel octets are not the zone's. False: damaged. */
-static bool probe(const struct image *i, const uint8_t *name, size_t rel, const struct node **out)
+static bool probe_hash(const struct image *i, const uint8_t *name, size_t rel, uint64_t hash,
+		       const struct node **out)
 {
 	const struct image_head *h = i->head;
-	uint64_t hash = image_hash(h->key, name, rel);
 	uint32_t at = image_slot(hash, h->slots_n);
 	*out = NULL;
 	for (uint32_t n = 0; n <= h->probes && n < h->slots_n; n++) {
@@ -158,6 +162,11 @@ static bool probe(const struct image *i, const uint8_t *name, size_t rel, const 
 		at = at + 1 == h->slots_n ? 0 : at + 1;
 	}
 	return true;
+}
+
+static bool probe(const struct image *i, const uint8_t *name, size_t rel, const struct node **out)
+{
+	return probe_hash(i, name, rel, image_hash(i->head->key, name, rel), out);
 }
 
 /* The name's labels, those of the zone not counted. */
@@ -257,12 +266,13 @@ static bool wildcard(const struct image *i, const struct labels *l, unsigned cut
 	return true;
 }
 
-static bool find(const struct image *i, const uint8_t *name, size_t len, struct image_match *out)
+static bool find(const struct image *i, const uint8_t *name, size_t len, uint64_t hash,
+		 struct image_match *out)
 {
 	struct labels l;
 	unsigned cut;
 	const struct node *n;
-	if (len < i->head->zone_len || !probe(i, name, len - i->head->zone_len, &n))
+	if (len < i->head->zone_len || !probe_hash(i, name, len - i->head->zone_len, hash, &n))
 		return false;
 	if (n)
 		return ends(i, n, false, name, len, out);
@@ -278,10 +288,41 @@ static bool find(const struct image *i, const uint8_t *name, size_t len, struct 
 	return true;
 }
 
+uint64_t image_hint(const struct image *i, const uint8_t *name, size_t len)
+{
+	if (len < i->head->zone_len)
+		return 0;
+	uint64_t hash = image_hash(i->head->key, name, len - i->head->zone_len);
+	__builtin_prefetch(&i->slots[image_slot(hash, i->head->slots_n)]);
+	return hash;
+}
+
+void image_hint_node(const struct image *i, uint64_t hint)
+{
+	uint32_t at = image_slot(hint, i->head->slots_n);
+	for (unsigned n = 0; n < HINTS && at < i->head->slots_n; n++, at++) {
+		const struct slot *s = &i->slots[at];
+		if (!s->at)
+			return;
+		if (s->tag == (uint32_t)hint && s->at < i->head->nodes_end) {
+			const uint8_t *p = i->p + (size_t)s->at * IMAGE_UNIT;
+			__builtin_prefetch(p);
+			__builtin_prefetch(p + LINE);
+			return;
+		}
+	}
+}
+
+void image_find_hint(const struct image *i, const uint8_t *name, size_t len, uint64_t hint,
+		     struct image_match *out)
+{
+	if (!find(i, name, len, hint, out))
+		*out = (struct image_match){.found = IMAGE_DAMAGED};
+}
+
 void image_find(const struct image *i, const uint8_t *name, size_t len, struct image_match *out)
 {
-	if (!find(i, name, len, out))
-		*out = (struct image_match){.found = IMAGE_DAMAGED};
+	image_find_hint(i, name, len, image_hint(i, name, len), out);
 }
 
 bool image_apex(const struct image *i, struct image_match *out)

@@ -77,6 +77,14 @@ struct image_match {
 /* name: the zone's or below it, lower case, len octets; kept by reference. RFC 1034 4.3.2, RFC
  * 4592, RFC 6672. Work is bounded by the logarithm of the labels. */
 void image_find(const struct image *i, const uint8_t *name, size_t len, struct image_match *out);
+/* The same in three steps, for many names at once: image_hint() for each of them, then
+ * image_hint_node() for each, then image_find_hint(). What a step needs of the memory is asked for
+ * by the one before it and comes while the other names' turn is. A hint is good for its name only.
+ */
+uint64_t image_hint(const struct image *i, const uint8_t *name, size_t len);
+void image_hint_node(const struct image *i, uint64_t hint);
+void image_find_hint(const struct image *i, const uint8_t *name, size_t len, uint64_t hint,
+		     struct image_match *out);
 /* The node of the zone's own name. False: damaged. */
 bool image_apex(const struct image *i, struct image_match *out);
 /* The node has a CNAME. */

@@ -14,6 +14,25 @@ static bool wildcard(const struct made_name *n)
 	return n->wire[0] == 1 && n->wire[1] == '*';
 }
 
+static uint8_t has(uint16_t type)
+{
+	switch (type) {
+	case DNS_SOA:
+		return HAS_SOA;
+	case DNS_DS:
+		return HAS_DS;
+	case DNS_NSEC:
+		return HAS_NSEC;
+	case DNS_NSEC3:
+		return HAS_NSEC3;
+	case DNS_NS:
+	case DNS_MX:
+		return HAS_TARGETS;
+	default:
+		return 0;
+	}
+}
+
 /* The apex's parent is none of its own; the others' precede them in canonical order. */
 static void mark(struct image_maker *m, struct made_name *n)
 {
@@ -32,6 +51,7 @@ static void mark(struct image_maker *m, struct made_name *n)
 	bool nsec3 = n->count > 0;
 	for (uint32_t at = 0; maker_next(m, n, &at, &s);) {
 		m->stats.rrsets++;
+		n->has |= has(s.type);
 		nsec3 &= s.type == DNS_NSEC3 || s.covered == DNS_NSEC3;
 		/* RFC 4592 4.2, 4.4: what these mean at a wildcard nobody can say. */
 		if (s.type == DNS_NS && n->parent != NONE && !(n->flags & NODE_BELOW) &&
@@ -82,9 +102,9 @@ static void together(struct image_maker *m, const struct made_name *n)
 	}
 	if (n->flags & NODE_CUT && n->flags & NODE_DNAME)
 		maker_report(m, strict(m), n, "NS and DNAME");
-	if (n->parent != NONE && maker_rrset(m, n, DNS_SOA, 0, &s))
+	if (n->parent != NONE && n->has & HAS_SOA)
 		maker_report(m, strict(m), n, "SOA below the zone's own name");
-	if (!(n->flags & NODE_CUT) && maker_rrset(m, n, DNS_DS, 0, &s))
+	if (!(n->flags & NODE_CUT) && n->has & HAS_DS)
 		maker_report(m, n->parent == NONE && strict(m), n, "DS without NS");
 }
 
@@ -150,7 +170,7 @@ static void targets(struct image_maker *m, const struct made_name *n)
 {
 	struct target t = {m, n, 0};
 	struct rrset s;
-	if (n->flags & NODE_BELOW)
+	if (n->flags & NODE_BELOW || !(n->has & HAS_TARGETS))
 		return;
 	for (uint32_t at = 0; maker_next(m, n, &at, &s);) {
 		t.type = s.type;

@@ -194,7 +194,7 @@ static void add_negative(struct layout *l)
 	if (!maker_rrset(l->m, l->name, DNS_RRSIG, DNS_SOA, &s))
 		return;
 	press_base(p, l->name->wire, l->name->len);
-	press_rrset(p, l->m, &s, l->name->wire, ttl);
+	press_rrset(p, l->m, &s, l->name->wire, s.ttl < ttl ? s.ttl : ttl);
 	add_piece(l, PART_SOA_SIGNATURES, DNS_SOA);
 }
 
@@ -213,13 +213,12 @@ static bool own_nsec3(const struct layout *l, const struct made_name *n, uint8_t
 static void index_node(struct layout *l, uint32_t at)
 {
 	const struct made_name *n = l->name;
-	struct rrset s;
 	uint8_t hash[NSEC3_HASH];
-	if (!(n->flags & NODE_BELOW) && maker_rrset(l->m, n, DNS_NSEC, 0, &s)) {
+	if (!(n->flags & NODE_BELOW) && n->has & HAS_NSEC) {
 		buf_add(&l->nsec, &at, sizeof(at));
 		l->head.nsec_n++;
 	}
-	if (n->labels == l->m->zone_labels + 1u && own_nsec3(l, n, hash)) {
+	if (n->has & HAS_NSEC3 && n->labels == l->m->zone_labels + 1u && own_nsec3(l, n, hash)) {
 		struct hash_slot h = {dns_u32(hash), at};
 		buf_add(&l->nsec3, &h, sizeof(h));
 		l->head.nsec3_n++;

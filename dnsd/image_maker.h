@@ -25,7 +25,9 @@ struct made_name {
 	uint32_t above;  /* NODE_BELOW: the cut or the DNAME */
 	uint32_t at;     /* its node's place */
 	uint8_t len, labels, flags;
+	uint8_t has; /* types that are looked for, so that most names need not be searched */
 };
+enum { HAS_SOA = 1, HAS_DS = 2, HAS_NSEC = 4, HAS_NSEC3 = 8, HAS_TARGETS = 16 /* NS, MX */ };
 
 struct chunk;
 struct image_maker {

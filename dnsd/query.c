@@ -28,23 +28,37 @@ static void bad(struct query *q, uint16_t rcode)
 	q->rcode = rcode;
 }
 
-static uint8_t lower(uint8_t c)
+/* Eight octets at a time: to those from A to Z 0x20 is added. Length octets are no letters. */
+static uint64_t lower(uint64_t v)
 {
-	return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+	const uint64_t ones = 0x0101010101010101u, high = 0x80 * ones;
+	uint64_t low = v & ~high;
+	uint64_t from_a = low + (0x80 - 'A') * ones, past_z = low + (0x7f - 'Z') * ones;
+	return v + ((from_a & ~past_z & ~v & high) >> 2);
 }
 
 /* The name behind the header, uncompressed: there is nothing that it could point to. */
 static bool read_name(struct query *q)
 {
 	const uint8_t *p = q->pkt + DNS_HEADER;
-	size_t len = dns_name_check(p, q->len - DNS_HEADER);
-	if (!len || q->len - DNS_HEADER - len < 4)
+	size_t len = 0, left = q->len - DNS_HEADER, at = 0;
+	while (len < left && p[len] > 0 && p[len] <= DNS_LABEL_MAX) {
+		len += 1u + p[len];
+		q->labels++;
+	}
+	if (len >= left || p[len] != 0 || ++len > DNS_NAME_MAX || left - len < 4)
 		return false;
-	/* Length octets are no letters: all octets can be lowered alike. */
-	for (size_t i = 0; i < len; i++)
-		q->name[i] = lower(p[i]);
+	uint64_t v;
+	for (; at + sizeof(v) <= len; at += sizeof(v)) {
+		memcpy(&v, p + at, sizeof(v));
+		v = lower(v);
+		memcpy(q->name + at, &v, sizeof(v));
+	}
+	v = 0;
+	memcpy(&v, p + at, len - at);
+	v = lower(v);
+	memcpy(q->name + at, &v, len - at);
 	q->name_len = len;
-	q->labels = dns_name_labels(p);
 	q->question_len = len + 4;
 	return true;
 }

@@ -18,7 +18,10 @@ static inline uint64_t rotl(uint64_t x, int n)
 	return x << n | x >> (64 - n);
 }
 
-static inline void rounds(struct sip *s, int n)
+/* Of a constant number of rounds each, or the loops are not unrolled. */
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void rounds(struct sip *s, int n)
 {
 	while (n-- > 0) {
 		s->a += s->b;
@@ -34,14 +37,14 @@ static inline void rounds(struct sip *s, int n)
 	}
 }
 
-static inline void word(struct sip *s, uint64_t m, int n)
+INLINE void word(struct sip *s, uint64_t m, int n)
 {
 	s->d ^= m;
 	rounds(s, n);
 	s->a ^= m;
 }
 
-static inline uint64_t hash(const uint8_t *key, const uint8_t *p, size_t len, int each, int last)
+INLINE uint64_t hash(const uint8_t *key, const uint8_t *p, size_t len, int each, int last)
 {
 	uint64_t k0 = load(key), k1 = load(key + 8), m = (uint64_t)len << 56;
 	struct sip s = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du,

@@ -82,6 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	memcpy(pkt, data + 1, len - 1);
 	query_read(&q, pkt, len - 1);
+	if (how & 128)
+		answer_prepare(zones, &q, 1);
 	size_t n = answer_query(zones, &conf, &q, &way, out, cap, &info);
 	check((n == 0) == (q.kind == QUERY_DROP));
 	check(n <= cap - way.reserve && (way.stream || n <= conf.udp_size));

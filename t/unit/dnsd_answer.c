@@ -191,6 +191,10 @@ static void delegations(void **state)
 	    {"some.what.deep.er.ns.cut.b.test ANY", "NOERROR\n" REFERRAL},
 	    {"cut.b.test DS", "NOERROR aa\n" NEG},
 	    {"x.cut.b.test DS", "NOERROR\n" REFERRAL},
+	    /* Below a wildcard's own name. */
+	    {"z.deep.*.cw.b.test A", "NOERROR\nns deep.*.cw.b.test 60 NS ns.else.\n"},
+	    {"z.deep.x.cw.b.test A", "NOERROR aa\nan z.deep.x.cw.b.test 60 A 192.0.2.70\n"},
+	    {"x.*.cw.b.test A", "NXDOMAIN aa\n" NEG},
 	    /* The child is ours, too. */
 	    {"x.child.b.test A", "NOERROR aa\nan x.child.b.test 60 A 192.0.2.50\n"},
 	    {"child.b.test DS", "NOERROR aa\n" NEG},
@@ -210,6 +214,7 @@ static void aliases(void **state)
 	    {"ALIAS2.b.test A", "NOERROR aa\nan ALIAS2.b.test 60 CNAME alias.b.test.\n"
 				"an alias.b.test 60 CNAME www.b.test.\n"
 				"an www.b.test 60 A 192.0.2.10\n"},
+	    {"alias.b.test NSEC", "NOERROR aa\n" NEG},
 	    {"alias2.b.test CNAME", "NOERROR aa\nan alias2.b.test 60 CNAME alias.b.test.\n"},
 	    {"alias.b.test AAAA", "NOERROR aa\nan alias.b.test 60 CNAME www.b.test.\n" NEG},
 	    {"none.b.test A", "NXDOMAIN aa\nan none.b.test 60 CNAME nix.b.test.\n" NEG},
@@ -322,7 +327,7 @@ static void the_server_itself(void **state)
  */
 #define SNEG(owner)                                                \
 	"ns s.test 300 SOA ns1.s.test. root.s.test. 7 1 2 3 300\n" \
-	"ns s.test 300 RRSIG SOA\n" owner
+	"ns s.test 60 RRSIG SOA\n" owner
 #define NSEC(owner, data) "ns " owner " 60 NSEC " data "\nns " owner " 60 RRSIG NSEC\n"
 #define OPT               "opt 1232 do\n"
 

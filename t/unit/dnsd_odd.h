@@ -28,6 +28,7 @@ static const char odd_plain[] =
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa."
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.else.\n"
     "grow 60 DNAME x.grow2\ngrow2 60 DNAME y.grow\n"
+    "*.cw 60 A 192.0.2.70\ndeep.*.cw 60 NS ns.else.\n"
     "odd 60 TYPE65400 \\# 3 010203\n";
 
 static const char odd_child[] = SOA("child.b.test") "@ 3600 NS ns1.b.test.\nx 60 A 192.0.2.50\n";
