@@ -131,6 +131,9 @@ static bool follow(struct work *w, const uint8_t *name, size_t len, size_t at)
 		return false;
 	memcpy(to, name, len);
 	dns_name_lower(to);
+	for (unsigned i = 0; i <= w->hops; i++)
+		if (dns_name_eq(i ? w->chain[i - 1] : w->q->name, to))
+			return false; /* they go round */
 	w->name = to;
 	w->name_len = len;
 	w->name_at = at;

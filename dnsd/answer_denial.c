@@ -50,46 +50,50 @@ static bool prove_star(struct work *w, const uint8_t *encloser, size_t len)
 	return len + 2 > DNS_NAME_MAX || prove(w, name, len + 2, &matches);
 }
 
+/* With opt-out (RFC 5155 6) names above delegations without DS may have no NSEC3: the nearest that
+ * has one is taken for the closest encloser (7.2.1). The zone's own name has one. */
+static const uint8_t *provable(const struct work *w, const uint8_t *name, size_t *len)
+{
+	struct image_match m;
+	bool matches;
+	size_t zone = dns_name_len(image_zone(w->image));
+	while (*len > zone && !(image_denial(w->image, name, *len, &matches, &m) && matches)) {
+		*len -= 1u + *name;
+		name += 1u + *name;
+	}
+	return name;
+}
+
 bool prove_nxdomain(struct work *w, const struct image_match *m)
 {
+	const uint8_t *name = m->name;
+	size_t len = m->name_len;
 	bool matches;
 	switch (image_denial_type(w->image)) {
 	case DNS_NSEC:
-		return prove(w, w->name, w->name_len, &matches) &&
-		       prove_star(w, m->name, m->name_len);
+		return prove(w, w->name, w->name_len, &matches) && prove_star(w, name, len);
 	case DNS_NSEC3:
-		return prove(w, m->name, m->name_len, &matches) && prove_below(w, m->name_len) &&
-		       prove_star(w, m->name, m->name_len);
+		name = provable(w, name, &len);
+		return prove(w, name, len, &matches) && prove_below(w, len) &&
+		       prove_star(w, name, len);
 	default:
 		return true;
 	}
 }
 
-/* With NSEC3 and opt-out (RFC 5155 6) the name may have none: then its closest encloser that has
- * one is shown, and that nothing is between the two. */
 bool prove_nodata(struct work *w, const uint8_t *name, size_t len)
 {
-	struct image_match m;
 	bool matches;
 	if (image_denial_type(w->image) != DNS_NSEC3)
 		return prove(w, name, len, &matches);
-	const uint8_t *up = name;
-	size_t left = len;
-	size_t zone = dns_name_len(image_zone(w->image));
-	for (;;) {
-		if (image_denial(w->image, up, left, &matches, &m) && matches)
-			break;
-		if (left <= zone)
-			return true;
-		left -= 1u + *up;
-		up += 1u + *up;
-	}
-	if (!prove(w, up, left, &matches))
+	size_t up_len = len, next_len;
+	const uint8_t *up = provable(w, name, &up_len);
+	if (!prove(w, up, up_len, &matches))
 		return false;
-	if (left == len)
+	if (up_len == len)
 		return true;
-	size_t next_len;
-	const uint8_t *next = next_closer(name, len, left, &next_len);
+	/* The name itself has none: nothing signed is between the two. */
+	const uint8_t *next = next_closer(name, len, up_len, &next_len);
 	return prove(w, next, next_len, &matches);
 }
 

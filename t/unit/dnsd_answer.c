@@ -259,6 +259,8 @@ static void renamed_trees(void **state)
 	     "an q.w.b.test 60 MX 5 mail.b.test.\nar mail.b.test 60 A 192.0.2.20\n"},
 	    {"x.dn.b.test CNAME", "NOERROR aa\nan dn.b.test 60 DNAME w.b.test.\n"
 				  "an x.dn.b.test 60 CNAME x.w.b.test.\n"},
+	    {"x.round.b.test A", "NOERROR aa\nan round.b.test 60 DNAME round.b.test.\n"
+				 "an x.round.b.test 60 CNAME x.round.b.test.\n"},
 	    {"dn.b.test DNAME", "NOERROR aa\nan dn.b.test 60 DNAME w.b.test.\n"},
 	    {"dn.b.test TXT", "NOERROR aa\nan dn.b.test 60 TXT \"self\"\n"},
 	    {"dn.b.test A", "NOERROR aa\n" NEG},
@@ -415,6 +417,9 @@ static void proofs_by_nsec3(void **state)
 	    {"a.z.w.example AAAA +do", H_W " " H_NS2 " " H_STAR}, /* B.5 */
 	    {"example DS +do", H_APEX},                           /* B.6 */
 	    {"c.example DS +do", H_APEX " " H_A},
+	    {"x.ent.example A +do", H_APEX " " H_A " " H_AI},
+	    {"ent.example A +do", H_APEX " " H_A},
+	    {"x.un.ent.example A +do", H_APEX " " H_A},
 	    {"x.a.example A +do", ""}, /* the cut has a DS */
 	    {"ns1.example MX", ""},    /* nobody wanted to know */
 	};

@@ -29,6 +29,7 @@ static const char odd_plain[] =
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.else.\n"
     "grow 60 DNAME x.grow2\ngrow2 60 DNAME y.grow\n"
     "*.cw 60 A 192.0.2.70\ndeep.*.cw 60 NS ns.else.\n"
+    "round 60 DNAME round\n"
     "odd 60 TYPE65400 \\# 3 010203\n";
 
 static const char odd_child[] = SOA("child.b.test") "@ 3600 NS ns1.b.test.\nx 60 A 192.0.2.50\n";
@@ -81,6 +82,7 @@ static const char odd_nsec3[] =
     "ns1.a 3600 A 192.0.2.5\nai 3600 A 192.0.2.9\n" SIG("ai", "A")
     "c 3600 NS ns1.c\nns1.c 3600 A 192.0.2.7\n"
     "ns1 3600 A 192.0.2.1\n" SIG("ns1", "A") "ns2 3600 A 192.0.2.2\n" SIG("ns2", "A")
+    "un.ent 3600 NS ns1.a\n" /* with opt-out the two names have no NSEC3 */
     "*.w 3600 MX 1 ai\n" SIG("*.w", "MX") "x.w 3600 MX 1 xx\n" SIG("x.w", "MX")
     "x.y.w 3600 MX 1 xx\n" SIG("x.y.w", "MX") "xx 3600 A 192.0.2.10\n" SIG("xx", "A");
 
