@@ -209,16 +209,19 @@ static const struct node *encloser(const struct image *i, const struct labels *l
 	return best ? best : image_node(i, i->head->apex);
 }
 
-static void set(struct image_match *out, enum image_found found, const struct node *n,
-		const uint8_t *name, size_t len)
+/* The node's name is the end of the name asked; a damaged one is that of no label. */
+static void set(const struct image *i, struct image_match *out, enum image_found found,
+		const struct node *n, const uint8_t *name, size_t len)
 {
 	*out = (struct image_match){.found = found, .node = n};
-	/* The node's name is the end of the name asked. */
-	if (n->name_len > len) {
+	size_t at = 0;
+	while (len - at > n->name_len)
+		at += 1u + name[at];
+	if (len - at != n->name_len || n->name_len < i->head->zone_len) {
 		out->found = IMAGE_DAMAGED;
 		return;
 	}
-	out->name = name + (len - n->name_len);
+	out->name = name + at;
 	out->name_len = n->name_len;
 }
 
@@ -241,12 +244,12 @@ static bool ends(const struct image *i, const struct node *n, bool below, const 
 			return false;
 	}
 	if (n->flags & NODE_CUT) {
-		set(out, IMAGE_CUT, n, name, len);
+		set(i, out, IMAGE_CUT, n, name, len);
 		out->at_cut = !below;
 	} else if (below && n->flags & NODE_DNAME) {
-		set(out, IMAGE_DNAME, n, name, len);
+		set(i, out, IMAGE_DNAME, n, name, len);
 	} else {
-		set(out, n->entries ? IMAGE_NAME : IMAGE_EMPTY, n, name, len);
+		set(i, out, n->entries ? IMAGE_NAME : IMAGE_EMPTY, n, name, len);
 	}
 	return true;
 }
@@ -284,7 +287,7 @@ static bool find(const struct image *i, const uint8_t *name, size_t len, uint64_
 		return ends(i, n, true, name, len, out);
 	if (n->flags & NODE_WILD)
 		return wildcard(i, &l, cut, out);
-	set(out, IMAGE_NONE, n, name, len);
+	set(i, out, IMAGE_NONE, n, name, len);
 	return true;
 }
 
@@ -330,7 +333,7 @@ bool image_apex(const struct image *i, struct image_match *out)
 	const struct node *n = image_node(i, i->head->apex);
 	if (!n)
 		return false;
-	set(out, IMAGE_NAME, n, i->head->zone, i->head->zone_len);
+	set(i, out, IMAGE_NAME, n, i->head->zone, i->head->zone_len);
 	return out->found == IMAGE_NAME && out->name_len == i->head->zone_len;
 }
 
