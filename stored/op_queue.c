@@ -7,6 +7,11 @@
 #include "stored/sql.h"
 
 enum { CLAIM_MAX = 64, LIMITS_MAX = 10000, WORKER_MAX = 128, RESULTS_MAX = 100000 };
+enum {
+	/* No client waits for these: they go with the commit of somebody's message. */
+	CLAIM_PATIENCE_MS = 2,
+	RESULT_PATIENCE_MS = 10,
+};
 #define LEASE_MIN_MS (UINT64_C(10) * 1000)
 #define LEASE_MAX_MS (UINT64_C(24) * 3600 * 1000)
 
@@ -21,7 +26,8 @@ struct task { /* a request under way, in its pool */
 	uint64_t returned;
 };
 
-static void start(struct request *rq, bool write,
+enum how { READ, WRITE };
+static void start(struct request *rq, enum how how, unsigned patience_ms,
 		  enum ipc_err (*run)(struct base *b, struct op *op), void (*done)(struct op *op))
 {
 	struct task *t = pool_alloc(rq->pool, sizeof(*t));
@@ -31,7 +37,8 @@ static void start(struct request *rq, bool write,
 	op->run = run;
 	op->done = done;
 	op->arg = t;
-	if (write ? work_write(WORK_DIRECTORY, op) : work_read(WORK_DIRECTORY, op))
+	op->patience_ms = patience_ms;
+	if (how == WRITE ? work_write(WORK_DIRECTORY, op) : work_read(WORK_DIRECTORY, op))
 		return;
 	op_free(op);
 	request_error(rq, ERR_TEMP, "the store is busy");
@@ -98,7 +105,7 @@ void op_queue_claim(struct request *rq)
 	if (m->limits_n > LIMITS_MAX)
 		request_error(rq, ERR_BAD, "too many limits");
 	else if (worker_ok(rq, m->worker))
-		start(rq, true, claim_run, claim_done);
+		start(rq, WRITE, CLAIM_PATIENCE_MS, claim_run, claim_done);
 }
 
 /* --- read ---------------------------------------------------------------- */
@@ -137,7 +144,7 @@ void op_queue_read(struct request *rq)
 {
 	const struct msg_queue_read *m = rq->msg;
 	if (worker_ok(rq, m->worker))
-		start(rq, false, read_run, read_done);
+		start(rq, READ, 0, read_run, read_done);
 }
 
 /* --- result, renew ------------------------------------------------------- */
@@ -167,7 +174,7 @@ void op_queue_result(struct request *rq)
 	for (uint32_t i = 0; i < m->rcpts_n && ok; i++)
 		ok = m->rcpts[i].state <= QUEUE_PASSED && m->rcpts[i].rcpt <= INT64_MAX;
 	if (ok)
-		start(rq, true, result_run, done_ok);
+		start(rq, WRITE, RESULT_PATIENCE_MS, result_run, done_ok);
 	else
 		request_error(rq, ERR_BAD, "no such state");
 }
@@ -191,7 +198,7 @@ void op_queue_renew(struct request *rq)
 {
 	const struct msg_queue_renew *m = rq->msg;
 	if (worker_ok(rq, m->worker))
-		start(rq, true, renew_run, done_ok);
+		start(rq, WRITE, RESULT_PATIENCE_MS, renew_run, done_ok);
 }
 
 /* --- return -------------------------------------------------------------- */
@@ -235,5 +242,5 @@ void op_queue_return(struct request *rq)
 	if (!ok)
 		request_error(rq, ERR_BAD, "no such recipient");
 	else if (worker_ok(rq, m->worker))
-		start(rq, true, return_run, return_done);
+		start(rq, WRITE, 0, return_run, return_done);
 }

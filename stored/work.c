@@ -29,6 +29,8 @@ struct queue {
 	pthread_cond_t wake;
 	struct list ops;
 	size_t n;
+	uint64_t
+	    due_ns; /* clock_ns(): the first that waits cannot wait longer; without any: never */
 	bool stopping;
 };
 
@@ -109,43 +111,67 @@ static void queue_init(struct queue *q)
 	pthread_cond_init(&q->wake, &attr);
 	pthread_condattr_destroy(&attr);
 	list_init(&q->ops);
+	q->due_ns = UINT64_MAX;
+}
+
+static uint64_t due_ns(const struct op *op)
+{
+	return op->queued_ns + op->patience_ms * UINT64_C(1000000);
 }
 
 static bool queue_add(struct queue *q, struct op *op)
 {
 	op->queued_ns = clock_ns();
+	uint64_t due = due_ns(op);
 	pthread_mutex_lock(&q->lock);
 	bool ok = q->n < QUEUE_MAX && !q->stopping;
+	/* Who waits for the first that is due need not hear of one that can wait longer. */
+	bool wake = ok && (due < q->due_ns || op->patience_ms == 0 || q->n + 1 == BATCH_MAX);
 	if (ok) {
 		list_add_tail(&q->ops, &op->link);
 		q->n++;
+		q->due_ns = due < q->due_ns ? due : q->due_ns;
 	}
 	pthread_mutex_unlock(&q->lock);
-	if (ok)
+	if (wake)
 		pthread_cond_signal(&q->wake);
 	return ok;
+}
+
+/* False: the time is over. */
+static bool wait_until(struct queue *q, uint64_t ns)
+{
+	struct timespec until = {.tv_sec = (time_t)(ns / 1000000000),
+				 .tv_nsec = (long)(ns % 1000000000)};
+	return pthread_cond_timedwait(&q->wake, &q->lock, &until) != ETIMEDOUT;
+}
+
+/* Until something cannot wait longer. False: nothing came up to idle_ns (0: for ever). */
+static bool wait_for_work(struct queue *q, size_t max, uint64_t idle_ns)
+{
+	while (!q->stopping && q->n < max && (q->n == 0 || q->due_ns > clock_ns())) {
+		if (q->n)
+			wait_until(q, q->due_ns);
+		else if (!idle_ns)
+			pthread_cond_wait(&q->wake, &q->lock);
+		else if (!wait_until(q, idle_ns) && q->n == 0)
+			return false;
+	}
+	return true;
 }
 
 /* Takes up to `max` operations, waiting for the first. 0: none within `wait_ms` (0: for ever),
  * or the queue is stopping and empty. */
 static size_t queue_take(struct queue *q, struct list *out, size_t max, unsigned wait_ms)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)wait_ms % 1000 * 1000000;
-	until.tv_sec += wait_ms / 1000 + until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	pthread_mutex_lock(&q->lock);
-	while (list_empty(&q->ops) && !q->stopping) {
-		if (!wait_ms)
-			pthread_cond_wait(&q->wake, &q->lock);
-		else if (pthread_cond_timedwait(&q->wake, &q->lock, &until) == ETIMEDOUT)
-			break;
-	}
+	uint64_t idle_ns = wait_ms ? clock_ns() + wait_ms * UINT64_C(1000000) : 0;
 	size_t n = 0;
-	for (struct list *l; n < max && (l = list_pop(&q->ops)); n++)
-		list_add_tail(out, l);
+	pthread_mutex_lock(&q->lock);
+	if (wait_for_work(q, max, idle_ns))
+		for (struct list *l; n < max && (l = list_pop(&q->ops)); n++)
+			list_add_tail(out, l);
 	q->n -= n;
+	q->due_ns = q->n ? 0 : UINT64_MAX; /* those that found no place have waited enough */
 	pthread_mutex_unlock(&q->lock);
 	return n;
 }

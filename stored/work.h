@@ -50,6 +50,9 @@ struct op {
 	void (*done)(struct op *op); /* frees the op with op_free() at the end */
 	void *arg;
 	uint64_t queued_ns; /* clock_ns() of work_write / work_read: for the histograms */
+	/* Of a writer's: nobody waits for it at once. It goes with the commit of one that cannot
+	 * wait, or, when none comes, by itself so much later. 0: it cannot wait. */
+	unsigned patience_ms;
 };
 /* `size` is that of your struct, whose first member is a struct op (0: just the op). Zeroed. */
 struct op *op_new(size_t size);

@@ -174,6 +174,39 @@ static void what_waits_is_committed_together(void **state)
 	assert_int_equal(stat_of("stored_batch_operations_max{db=\"shard-1\"}"), 64);
 }
 
+static struct op *patient(unsigned n, unsigned ms)
+{
+	struct op *op = make(n, add_row);
+	op->patience_ms = ms;
+	return op;
+}
+
+static void the_patient_go_along_with_others(void **state)
+{
+	(void)state;
+	const unsigned hour = 3600 * 1000;
+	uint64_t before = stat_of("stored_batches_total{db=\"shard-1\"}");
+	assert_true(work_write(1, patient(0, hour)));
+	assert_true(work_write(1, patient(1, hour)));
+	assert_true(work_write(1, make(2, add_row)));
+	wait_for(3);
+	assert_int_equal(stat_of("stored_batches_total{db=\"shard-1\"}"), before + 1);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(order[i], i);
+	/* Many of them do not wait. */
+	for (unsigned i = 3; i < 67; i++)
+		assert_true(work_write(1, patient(i, hour)));
+	wait_for(67);
+	/* Alone, one waits as long as it can, and a stop does not wait for it. */
+	assert_true(work_write(1, patient(67, 20)));
+	wait_for(68);
+	assert_true(work_write(1, patient(68, hour)));
+	stop();
+	assert_int_equal(finished, 69);
+	start();
+	assert_int_equal(rows(), 69);
+}
+
 static void a_failing_operation_undoes_only_itself(void **state)
 {
 	(void)state;
@@ -306,6 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    T(operations_finish_in_order),
 	    T(what_waits_is_committed_together),
+	    T(the_patient_go_along_with_others),
 	    T(a_failing_operation_undoes_only_itself),
 	    T(a_full_queue_refuses),
 	    T(databases_do_not_wait_for_each_other),
