@@ -7,7 +7,7 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/net/loop.h"
 
-enum { READ_SIZE = 65536, FDS_MAX = 16, ROUNDS = 16 };
+enum { READ_SIZE = 65536, FDS_MAX = 16, ROUNDS = 16, IOV = 32 };
 
 struct out_frame {
 	struct out_frame *next;
@@ -33,14 +33,13 @@ struct frame_io {
 
 static void pump_deferred(void *arg);
 
-ssize_t frame_sendmsg(int sock, const void *p, size_t n, int fd)
+static ssize_t send_iov(int sock, struct iovec *iov, size_t n, int fd)
 {
 	union {
 		struct cmsghdr h;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = {0};
-	struct iovec iov = {(void *)(uintptr_t)p, n};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
 	if (fd >= 0) {
 		m.msg_control = &control;
 		m.msg_controllen = sizeof(control.space);
@@ -55,6 +54,12 @@ ssize_t frame_sendmsg(int sock, const void *p, size_t n, int fd)
 		r = sendmsg(sock, &m, MSG_NOSIGNAL);
 	while (r < 0 && errno == EINTR);
 	return r;
+}
+
+ssize_t frame_sendmsg(int sock, const void *p, size_t n, int fd)
+{
+	struct iovec iov = {(void *)(uintptr_t)p, n};
+	return send_iov(sock, &iov, 1, fd);
 }
 
 /* Keeps the first descriptor of a message. The padding of the control space has room for a second
@@ -159,23 +164,46 @@ static void end(struct frame_io *io, const char *why)
 	io->ops->on_end(io->arg, why);
 }
 
+/* The frames up to the next with a descriptor in one call, which wakes the other side once; one
+ * with a descriptor by itself. */
+static ssize_t send_frames(const struct frame_io *io)
+{
+	struct iovec iov[IOV];
+	size_t n = 0;
+	for (struct out_frame *f = io->out_head; f && n < IOV; f = f->next) {
+		if (n && (f->fd >= 0 || io->out_head->fd >= 0))
+			break;
+		iov[n++] = (struct iovec){f->data + f->off, f->len - f->off};
+	}
+	return send_iov(io->sock, iov, n, io->out_head->fd);
+}
+
+static void sent(struct frame_io *io, size_t n)
+{
+	io->queued -= n;
+	if (io->out_head->fd >= 0) {
+		close(io->out_head->fd);
+		io->queued -= FRAME_FD_WEIGHT;
+		io->out_head->fd = -1;
+	}
+	while (n) {
+		struct out_frame *f = io->out_head;
+		size_t here = n < f->len - f->off ? n : f->len - f->off;
+		f->off += here;
+		n -= here;
+		if (f->off == f->len)
+			out_pop(io);
+	}
+}
+
 /* False when the connection failed. */
 static bool flush(struct frame_io *io)
 {
 	while (io->out_head) {
-		struct out_frame *f = io->out_head;
-		ssize_t n = frame_sendmsg(io->sock, f->data + f->off, f->len - f->off, f->fd);
+		ssize_t n = send_frames(io);
 		if (n < 0)
 			return errno == EAGAIN || errno == EWOULDBLOCK;
-		if (f->fd >= 0) {
-			close(f->fd);
-			io->queued -= FRAME_FD_WEIGHT;
-		}
-		f->fd = -1;
-		f->off += (size_t)n;
-		io->queued -= (size_t)n;
-		if (f->off == f->len)
-			out_pop(io);
+		sent(io, (size_t)n);
 	}
 	return true;
 }
