@@ -41,12 +41,14 @@ static void on_items(void *arg, enum msg_type t, const void *msg)
 	relay_claimed(t == MSG_queue_items ? msg : NULL);
 }
 
-bool relay_claim(uint32_t max, uint32_t per_domain, struct row_domain_limit *limit, uint32_t n)
+bool relay_claim(uint32_t max, uint32_t per_domain, uint64_t content,
+		 struct row_domain_limit *limit, uint32_t n)
 {
 	struct msg_queue_claim m = {.worker = me(),
 				    .max = max,
 				    .lease_ms = relay_conf.lease,
 				    .per_domain = per_domain,
+				    .content = content,
 				    .limits = limit,
 				    .limits_n = n};
 	if (claiming)

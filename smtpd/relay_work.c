@@ -5,7 +5,8 @@
  * when a claim left something because of our limits and there is room again. Each claim tells how
  * much more every busy destination bears, so that no letter is leased only to wait here.
  *
- * The destinations ask for contents, and for no more at once than relay_conf.memory. */
+ * The destinations ask for contents, and for no more at once than relay_conf.memory. Those of small
+ * letters are here then: they come with the claims, as far as AHEAD_MAX has room for them. */
 #include <stdlib.h>
 #include <unistd.h>
 #include "libcommon/base/clock.h"
@@ -21,6 +22,7 @@ enum {
 	LOOK_MS = 1000, /* how often the clock is looked at: it may be moved */
 	AGAIN_MS = 100, /* before a little room is used */
 	READ_AGAIN_MS = 200,
+	AHEAD_MAX = 1 << 20, /* octets of content that no destination has asked for */
 };
 
 struct relay_stats relay_stats;
@@ -35,6 +37,7 @@ static struct {
 	uint64_t due_ms; /* clock_ms(): ask again then */
 	uint64_t
 	    opens; /* clock_mono(): a destination that the last claim passed over may be tried */
+	uint64_t ahead; /* octets of content, of AHEAD_MAX */
 	struct list all, unread;
 	struct map *leased;  /* struct lease -> held */
 	struct map *left;    /* of the last claim: domain -> how many more it could get, and 1 */
@@ -80,6 +83,8 @@ static void drop_body(struct held *h)
 	free((void *)(uintptr_t)h->l.body.bytes.p);
 	h->l.body = BODY_NONE;
 	relay_stats.memory -= h->memory;
+	w.ahead -= h->ahead ? h->memory : 0;
+	h->ahead = false;
 	h->memory = 0;
 }
 
@@ -207,9 +212,30 @@ static void read_more(void)
 	}
 }
 
+static void set_body(struct held *h, struct slice content)
+{
+	h->l.body = (struct body){.fd = -1,
+				  .size = content.len,
+				  .bytes = {mem_strndup(content.p, content.len), content.len}};
+}
+
+static void body_here(struct held *h)
+{
+	h->l.mail.body = &h->l.body;
+	h->l.fetched = true;
+	dest_fetched(&h->l, true);
+}
+
 static void on_fetch(struct letter *l)
 {
-	list_add_tail(&w.unread, &((struct held *)l)->queue);
+	struct held *h = (struct held *)l;
+	if (h->ahead) {
+		h->ahead = false;
+		w.ahead -= h->memory;
+		body_here(h);
+		return;
+	}
+	list_add_tail(&w.unread, &h->queue);
 	if (!timer_is_set(&w.reread))
 		read_more();
 }
@@ -222,17 +248,15 @@ void relay_read_done(struct held *h, enum read_end end, struct body *body)
 		return;
 	}
 	if (end == READ_OK) {
-		h->l.body = (struct body){.fd = body->fd > 0 ? body->fd : -1, .size = body->size};
-		if (body->fd > 0)
-			body->fd = -1;
-		else
-			h->l.body.bytes = (struct slice){
-			    mem_strndup(body->bytes.p, body->bytes.len), body->bytes.len};
-		h->l.mail.body = &h->l.body;
-		h->l.fetched = true;
 		h->memory = body->size;
 		relay_stats.memory += h->memory;
-		dest_fetched(&h->l, true);
+		if (body->fd > 0) {
+			h->l.body = (struct body){.fd = body->fd, .size = body->size};
+			body->fd = -1;
+		} else {
+			set_body(h, body->bytes);
+		}
+		body_here(h);
 		return;
 	}
 	if (end == READ_NOT) {
@@ -274,6 +298,15 @@ static void copy_rcpts(struct held *h, const struct row_queued *q)
 	h->l.mail.rcpt_n = n;
 }
 
+static void keep_ahead(struct held *h, struct slice content)
+{
+	set_body(h, content);
+	h->ahead = true;
+	h->memory = content.len;
+	relay_stats.memory += h->memory;
+	w.ahead += h->memory;
+}
+
 /* A letter of what was leased. A lease that ran out while we had the letter (a store or a host that
  * stood still, a clock that moved) is given to us again: those recipients are under way already.
  * NULL: all are. */
@@ -296,6 +329,8 @@ static struct held *letter_of(const struct row_queued *q)
 	h->l.created_ms = q->created_ms;
 	h->l.deliver_by_ms = q->deliver_by_ms;
 	h->l.body = BODY_NONE;
+	if (q->content.len)
+		keep_ahead(h, q->content);
 	h->l.mail.sender = slice_copy(pool, q->sender);
 	h->l.mail.envid = slice_copy(pool, q->envid);
 	h->l.mail.flags = q->flags;
@@ -330,9 +365,10 @@ void relay_claimed(const struct msg_queue_items *m)
 	for (uint32_t i = 0; i < m->items_n; i++) {
 		struct held *h = letter_of(&m->items[i]);
 		count_off(m->items[i].domain);
-		if (h && w.draining)
+		if (h && w.draining) {
+			drop_body(h);
 			give_back(h);
-		else if (h)
+		} else if (h)
 			dest_add(&h->l);
 	}
 	w.wanted = w.wanted || w.due_ms <= clock_ms(); /* there is more */
@@ -373,8 +409,9 @@ static void claim(void)
 		w.per_domain = 1; /* 0 would be any number */
 	dest_each(add_limit, &l);
 	w.opens = dest_opens();
-	w.claiming = relay_claim(places < CLAIM_MAX ? (uint32_t)places : CLAIM_MAX, w.per_domain,
-				 l.row, (uint32_t)l.n);
+	w.claiming =
+	    relay_claim(places < CLAIM_MAX ? (uint32_t)places : CLAIM_MAX, w.per_domain,
+			w.ahead < AHEAD_MAX ? AHEAD_MAX - w.ahead : 0, l.row, (uint32_t)l.n);
 	w.wanted = !w.claiming;
 	timer_clear(&w.again);
 	pool_free(&l.pool);

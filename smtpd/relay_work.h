@@ -6,7 +6,9 @@
 
 /* A letter with its lease, from the claim until the store has its result.
  *
- *   claimed -> (content asked for -> here) -> verdicts -> result sent -> gone */
+ *   claimed -> (content asked for -> here) -> verdicts -> result sent -> gone
+ *
+ * The content of a small letter comes with the claim. */
 struct held {
 	struct letter l;   /* first: the destination's pointer is ours */
 	struct list link;  /* of all, in the order of renew_at */
@@ -14,6 +16,7 @@ struct held {
 	const struct route *route;
 	uint64_t renew_at; /* clock_mono() */
 	uint64_t memory;   /* octets of content */
+	bool ahead;        /* ... which the destination has not asked for yet */
 	unsigned asked;    /* questions under way: it stays until they are answered */
 	bool settled;      /* its verdicts are there: content that comes is not wanted */
 	bool over;         /* the store has its result: freed when asked is 0 */
@@ -30,7 +33,8 @@ struct held {
 /* Chooses the worker's name. */
 void relay_store_start(void);
 /* Asks for a claim: relay_claimed() answers. False: it cannot be asked now. */
-bool relay_claim(uint32_t max, uint32_t per_domain, struct row_domain_limit *limit, uint32_t n);
+bool relay_claim(uint32_t max, uint32_t per_domain, uint64_t content,
+		 struct row_domain_limit *limit, uint32_t n);
 /* Asks for the content: relay_read_done() answers. False: not now. */
 bool relay_read(struct held *h);
 void relay_renew(struct held *h);

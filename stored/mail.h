@@ -195,6 +195,7 @@ struct queue_claim {
 	struct slice worker;
 	uint64_t now_ms, until_ms;
 	uint32_t max, per_domain; /* as in queue_claim's message */
+	uint64_t content;         /* likewise; what is left of it */
 	const struct row_domain_limit *limit;
 	uint32_t limits;
 	/* results */

@@ -79,6 +79,7 @@ static enum ipc_err claim_run(struct base *b, struct op *op)
 				.until_ms = t->now_ms + ms,
 				.max = m->max < CLAIM_MAX ? m->max : CLAIM_MAX,
 				.per_domain = m->per_domain,
+				.content = m->content,
 				.limit = m->limits,
 				.limits = m->limits_n};
 	c.item = pool_alloc(c.pool, (c.max + 1) * sizeof(*c.item));

@@ -8,6 +8,7 @@
  * recipients of a sender and domain in the order of their time: a claim costs what it takes,
  * however much waits. A row that turns out to have nothing due is put right, or removed. */
 #include "libcommon/base/map.h"
+#include "stored/body.h"
 #include "stored/mail.h"
 #include "stored/sql.h"
 
@@ -19,7 +20,8 @@ enum {
 	RELAY_SENDER = 14, /* the column of QUEUE_ITEM */
 	EXPIRED_MAX = 64   /* messages too late for their time, in one claim */
 };
-#define ANSWER_MAX (IPC_FRAME_MAX / 2) /* bytes of addresses in one claim */
+#define ANSWER_MAX  (IPC_FRAME_MAX / 2) /* bytes of addresses and content in one claim */
+#define CONTENT_MAX (UINT64_C(16) << 10)
 
 struct claim {
 	struct base *b;
@@ -140,6 +142,18 @@ static enum ipc_err due_rcpts(struct claim *c, uint64_t sender, struct slice dom
 	return r == DB_ROW || r == DB_DONE ? ERR_OK : work_err(c->b, r);
 }
 
+/* What is small comes along: it has most often just been written, and is in this thread's cache.
+ * What cannot be read is left to queue_read, which says why. */
+static void add_content(struct claim *c, struct row_queued *q, uint64_t body)
+{
+	if (q->size > CONTENT_MAX || q->size > c->q->content || c->bytes + q->size > ANSWER_MAX)
+		return;
+	if (body_get(c->b, c->q->pool, body, 0, 0, &q->content, NULL) != ERR_OK)
+		q->content = SLICE("");
+	c->q->content -= q->content.len;
+	c->bytes += q->content.len;
+}
+
 static enum ipc_err describe(struct claim *c, struct row_queued *q)
 {
 	struct db *db = c->b->db;
@@ -156,8 +170,10 @@ static enum ipc_err describe(struct claim *c, struct row_queued *q)
 	q->created_ms = db_col_u64(db, 15);
 	q->deliver_by_ms = db_col_u64(db, 6);
 	q->size = db_col_u64(db, 7);
+	uint64_t body = db_col_u64(db, 8);
 	c->bytes += 128 + q->id.len + q->sender.len + q->envid.len + q->domain.len;
 	db_reset(db);
+	add_content(c, q, body);
 	return ERR_OK;
 }
 

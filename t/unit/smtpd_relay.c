@@ -47,6 +47,7 @@ static struct {
 	char status[MANY][16];
 	unsigned rows, results, returned;
 	uint32_t claim_max, per_domain, limits, limit[4];
+	uint64_t claim_content;
 } store;
 
 enum { CLAIM, READ, RESULT, RETURN, RENEW, WATCH };
@@ -118,6 +119,7 @@ static void answer(void *arg)
 static void note_claim(const struct msg_queue_claim *m)
 {
 	store.claim_max = m->max;
+	store.claim_content = m->content;
 	store.per_domain = m->per_domain;
 	store.limits = m->limits_n;
 	for (uint32_t i = 0; i < m->limits_n && i < 4; i++)
@@ -350,6 +352,35 @@ static void a_letter_goes_out(void **state)
 	assert_int_equal(store.rows, 2);
 	assert_int_equal(store.row[1].state, QUEUE_RELAYED);
 	assert_int_equal(relay_stats.held, 0);
+}
+
+static void content_that_came_along_is_not_asked_for(void **state)
+{
+	(void)state;
+	store.items = 2;
+	for (uint32_t i = 0; i < 2; i++) {
+		store.item[i] = item(100 + i, 1);
+		store.item[i].content = SLICE("hello");
+	}
+	event();
+	run(0);
+	uint64_t room = store.claim_content;
+	assert_int_equal(relay_stats.memory, 10);
+	dest.ops->fetch(dest.l[0]);
+	assert_int_equal(dest.fetched, 1);
+	assert_true(slice_eqs(dest.l[0]->mail.body->bytes, "hello"));
+	event();
+	run(0);
+	assert_int_equal(store.claim_content, room - 5); /* the other one's */
+	done(0, OUT_DELIVERED, 0);
+	done(1, OUT_TEMP, LETTER_UNTRIED);
+	run(0);
+	assert_int_equal(store.asked[READ], 0);
+	assert_int_equal(store.returned, 1);
+	assert_int_equal(relay_stats.memory, 0);
+	event();
+	run(0);
+	assert_int_equal(store.claim_content, room);
 }
 
 static void a_large_body_is_taken(void **state)
@@ -634,6 +665,7 @@ int main(void)
 	    T(a_letter_goes_out),
 	    T(a_flush_opens_closed_destinations),
 	    T(a_large_body_is_taken),
+	    T(content_that_came_along_is_not_asked_for),
 	    T(content_is_asked_for_until_it_comes),
 	    T(content_that_nobody_waits_for),
 	    T(results_are_repeated),

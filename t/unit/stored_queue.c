@@ -92,6 +92,21 @@ static void a_message_is_queued_once(void **state)
 			 1);
 }
 
+static void small_content_comes_with_the_claim(void **state)
+{
+	(void)state;
+	uint64_t item;
+	assert_int_equal(add("m1", &item), ERR_OK);
+	assert_int_equal(add("m2", &item), ERR_OK);
+	struct queue_claim c = claim("w", 10, 90000, 2000);
+	c.content = 9; /* of one of the two */
+	claim_now(&c);
+	assert_int_equal(c.n, 2);
+	assert_true(slice_eqs(c.item[0].content, "hello"));
+	assert_int_equal(c.item[1].content.len, 0);
+	assert_int_equal(c.content, 4);
+}
+
 static void the_last_recipient_finishes_the_item(void **state)
 {
 	(void)state;
@@ -466,6 +481,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(a_message_is_queued_once),
+	    T(small_content_comes_with_the_claim),
 	    T(the_last_recipient_finishes_the_item),
 	    T(an_outcome_counts_once),
 	    T(the_body_of_a_failure_stays_until_told),
