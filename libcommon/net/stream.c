@@ -590,7 +590,9 @@ static int wanted(const struct stream *s)
 		return s->tls->wants_write ? UV_WRITABLE : UV_READABLE;
 	int events = s->wants_write ? UV_WRITABLE : 0;
 	bool reads = !s->paused && !s->eof && !s->finishing && !s->tls_ctx && s->in_len < s->in_max;
-	if (reads || s->lingering)
+	/* Behind the last reply, which leaves in this turn of the loop, comes the lingering. */
+	bool lingers = s->lingering || (s->finishing && !s->wants_write);
+	if (reads || lingers)
 		events |= UV_READABLE;
 	return events;
 }
