@@ -187,8 +187,27 @@ enum ipc_err body_put(struct base *b, const struct body *body, unsigned refs, ui
 	return body->fd > 0 ? put_memfd(b, body, refs, id) : put_bytes(b, body->bytes, refs, id);
 }
 
+/* The last reference goes with the row, which need not be written once more before. ERR_NOTFOUND:
+ * there are others. */
+static enum ipc_err drop_last(struct base *b, uint64_t id)
+{
+	db_start(b->db, SQL_BODY_DROP);
+	db_u64(b->db, id);
+	enum db_result r = db_step(b->db);
+	if (r != DB_ROW)
+		return r == DB_DONE ? ERR_NOTFOUND : work_err(b, r);
+	b->bodies->freed += db_col_u64(b->db, 0) ? db_col_u64(b->db, 1) : 0;
+	db_reset(b->db);
+	return ERR_OK;
+}
+
 enum ipc_err body_refs(struct base *b, uint64_t id, int add)
 {
+	if (add == -1) {
+		enum ipc_err e = drop_last(b, id);
+		if (e != ERR_NOTFOUND)
+			return e;
+	}
 	db_start(b->db, SQL_BODY_REFS);
 	db_i64(b->db, add);
 	db_u64(b->db, id);

@@ -180,7 +180,8 @@ struct intake { /* a message being taken in; in the request's pool */
 	size_t n, cap;
 	struct map *seen;
 	struct drop_group *group; /* a recipient's places */
-	bool outside, several;    /* several shards */
+	bool outside, inside;     /* what the places are */
+	bool several;             /* several shards */
 	struct delivery delivery;
 	struct queue_add add;
 };
@@ -240,9 +241,9 @@ static uint32_t place(struct intake *j, const struct row_rcpt *rc, const struct 
 					  .account = t->account,
 					  .shard = t->shard};
 	j->quota[j->n - 1] = t->account ? a->quota : 0;
-	if (t->account == 0)
-		j->outside = true;
-	else if (t->shard != j->to[0].shard || j->to[0].outside)
+	j->outside = j->outside || t->account == 0;
+	j->inside = j->inside || t->account != 0;
+	if (t->account && (t->shard != j->to[0].shard || j->to[0].outside))
 		j->several = true;
 	map_set(j->seen, key, len, (void *)(uintptr_t)j->n);
 	return (uint32_t)j->n - 1;
@@ -361,7 +362,8 @@ static void queued(struct op *op)
 	if (e == ERR_OK) {
 		counts.queued++;
 		counts.bytes += j->add.size;
-		fanout_kick();
+		if (j->inside)
+			fanout_kick();
 		if (j->outside)
 			watch_notify(WATCH_QUEUE, QUEUE_WATCH_DUE, j->add.item);
 	}

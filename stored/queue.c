@@ -379,17 +379,22 @@ enum ipc_err queue_outcomes(struct base *b, uint64_t item, struct slice worker,
 enum ipc_err queue_closed(struct base *b, uint64_t item, uint64_t closed, uint64_t failures,
 			  uint64_t now_ms)
 {
-	db_start(b->db, SQL_QUEUE_ITEM_LESS);
-	db_u64(b->db, closed);
-	db_u64(b->db, failures);
+	db_start(b->db, SQL_QUEUE_ITEM_COUNTS);
 	db_u64(b->db, item);
 	enum db_result r = db_step(b->db);
 	if (r != DB_ROW)
 		return r == DB_DONE ? ERR_NOTFOUND : work_err(b, r);
-	uint64_t open = db_col_u64(b->db, 0), owed = db_col_u64(b->db, 1);
+	bool over = db_col_u64(b->db, 0) == closed && db_col_u64(b->db, 1) == 0;
 	uint64_t body = db_col_u64(b->db, 2);
 	db_reset(b->db);
-	return open == 0 && owed == 0 ? queue_finish(b, item, body, now_ms) : ERR_OK;
+	db_start(b->db, SQL_QUEUE_ITEM_LESS);
+	db_u64(b->db, closed);
+	db_u64(b->db, failures);
+	db_u64(b->db, over ? now_ms : 0);
+	db_u64(b->db, over ? 0 : body);
+	db_u64(b->db, item);
+	enum ipc_err e = ran(b);
+	return e == ERR_OK && over && body ? body_refs(b, body, -1) : e;
 }
 
 enum ipc_err queue_purge(struct base *b, uint64_t until_ms, unsigned max, unsigned *n)
