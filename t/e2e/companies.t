@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Two companies, a.test and b.test: a hamlet each, in two network namespaces with the real ports,
-and the names of both in an nsd on a third host. Mail goes from users to users between them, and
+and the names of both in dnsd on a third host. Mail goes from users to users between them, and
 comes back when it cannot be delivered.
 
 HAMLET_LONG: more messages in the traffic that is cut by kills, and more kills.
@@ -19,7 +19,6 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "lib"), str(TESTS / "bench")]
 import load  # noqa: E402
 import netns  # noqa: E402
-import peers  # noqa: E402
 from arrived import Notice, came_by, differ, notices  # noqa: E402
 from company import PASSWORD, Company, Names, Submitter, wait_for  # noqa: E402
 from tap import Tap  # noqa: E402
@@ -323,7 +322,6 @@ def main():
     killed = "whole sides are killed in traffic: nothing is lost or torn"
     names = [name for name, _ in CASES] + [killed, "everything ends cleanly"]
     try:
-        peers.nsd()  # unpacked while there is a network
         netns.enter()
         wire = netns.Wire()
     except (netns.Refused, RuntimeError, OSError) as e:

@@ -14,7 +14,6 @@ sys.path[:0] = [str(TESTS / "lib"), str(TESTS / "bench")]
 import load  # noqa: E402
 import mtas  # noqa: E402
 import netns  # noqa: E402
-import peers  # noqa: E402
 from arrived import came_by, differ, notices  # noqa: E402
 from company import Company, Names, Submitter, wait_for  # noqa: E402
 from mtas import Sink  # noqa: E402
@@ -148,7 +147,6 @@ def main():
     why = "" if os.geteuid() == 0 else "Postfix and Exim need root"
     try:
         if not why:
-            peers.nsd()
             mtas.unpack()  # while there is a network
             netns.enter()
             wire = netns.Wire()

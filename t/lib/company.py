@@ -1,5 +1,5 @@
 """Companies for tests: a whole suite on a host of its own (netns.py), with the real ports, and the
-DNS that they find each other by (nsd, unpacked, never installed)."""
+DNS that they find each other by (dnsd)."""
 import base64
 import contextlib
 import json
@@ -15,8 +15,7 @@ import tempfile
 import time
 
 import load
-import peers
-from suite import Supervised
+from suite import BUILD, Supervised
 
 PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "pop3": 110, "pop3s": 995}
 LISTENS = {"smtpd": ["smtp", "submission", "submissions"], "pop3d": ["pop3", "pop3s"]}
@@ -37,12 +36,11 @@ def wait_for(what, fn, seconds=WAIT_SECONDS):
 
 
 class Names:
-    """An nsd on a host, with zones that are text."""
+    """dnsd on a host, with zones that are text."""
 
     def __init__(self, host, address, zones):
         """zones: {"a.test": "records"}; each gets its SOA and NS."""
         self.host, self.address = host, address
-        binary = peers.nsd()
         self.dir = tempfile.TemporaryDirectory(prefix="hamlet-names-")
         folder = pathlib.Path(self.dir.name)
         rows = []
@@ -50,31 +48,24 @@ class Names:
             (folder / f"{name}.zone").write_text(
                 f"$ORIGIN {name}.\n$TTL 300\n"
                 f"@ SOA ns.test. hostmaster 1 3600 600 86400 60\n@ NS ns.test.\n{records}\n")
-            rows.append(f'zone:\n    name: {name}\n    zonefile: "{name}.zone"')
-        (folder / "nsd.conf").write_text(f"""
-server:
-    ip-address: {address}
-    server-count: 1
-    username: ""
-    database: ""
-    zonesdir: "{folder}"
-    pidfile: "{folder}/pid"
-    xfrdfile: "{folder}/xfrd"
-    zonelistfile: "{folder}/zonelist"
-    logfile: "{folder}/log"
-    rrl-ratelimit: 0
-remote-control:
-    control-enable: no
+            rows.append(f"zone {name} file {name}.zone")
+        (folder / "dnsd.conf").write_text(f"""version 1
+state-dir {folder}/state
+content {address}:53
+rrl {{
+	responses-per-second 0
+}}
 """ + "\n".join(rows) + "\n")
-        with host:
-            self.process = subprocess.Popen([binary, "-d", "-c", folder / "nsd.conf"],
-                                            env=peers.environment(), stdin=subprocess.DEVNULL)
+        with host, open(folder / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                [BUILD / "dnsd", "-d", "-f", folder / "dnsd.conf"], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, env=dict(os.environ, HAMLET_RUNDIR=f"{folder}/run"))
             try:
-                wait_for("nsd", self.answers)
+                wait_for("dnsd", self.answers)
             except AssertionError:
                 why = (folder / "log").read_text()
                 self.close()
-                raise RuntimeError(f"nsd does not start: {why}") from None
+                raise RuntimeError(f"dnsd does not start: {why}") from None
 
     def answers(self):
         try:

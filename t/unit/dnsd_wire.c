@@ -111,7 +111,7 @@ static void a_response_comes_from_the_address_that_was_asked(void **state)
 	if (server < 0) /* no IPv6 here */
 		skip();
 	assert_true(udp_start(server, "udp", UDP_MAX, echo));
-	to.sin_port = ((struct sockaddr_in6 *)&at)->sin6_port;
+	memcpy(&to.sin_port, &((struct sockaddr_in6 *)&at)->sin6_port, sizeof(to.sin_port));
 	inet_pton(AF_INET, "127.0.0.3", &to.sin_addr);
 	/* A connected socket takes what comes from there alone. */
 	assert_int_equal(connect(c, (struct sockaddr *)&to, sizeof(to)), 0);
