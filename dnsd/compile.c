@@ -1,6 +1,5 @@
 /* A zone's text into an image. The image's file has the time of the text that it is of, so that
- * what is newer (or older: a restored copy) is seen without reading it. Runs on a thread of the
- * pool: nothing here touches what is served. */
+ * what is newer (or older: a restored copy) is seen without reading it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -12,7 +11,29 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/dns/zonetext.h"
 
-enum { LINES_BYTES = 65536 };
+enum { LINES_BYTES = 65536, NAME_BYTES = 240 };
+
+/* Its own name, what is no letter, digit, - or _ in hex. */
+const char *compile_image_name(struct pool *pool, const struct zone_conf *z)
+{
+	struct buf b;
+	char text[DNS_NAME_TEXT];
+	dns_name_text(text, z->wire);
+	buf_init(&b, 0);
+	for (const char *p = text; *p; p++) {
+		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '-' ||
+			     *p == '_' || (*p == '.' && p > text);
+		if (plain)
+			buf_addc(&b, *p);
+		else
+			buf_printf(&b, "%%%02x", (unsigned char)*p);
+	}
+	if (b.len > NAME_BYTES) /* no zone of this world; two such would share their image */
+		b.len = NAME_BYTES;
+	const char *name = pool_printf(pool, "%.*s.image", SLICE_FMT(buf_slice(&b)));
+	buf_free(&b);
+	return name;
+}
 
 struct build {
 	struct compile *c;

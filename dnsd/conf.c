@@ -178,11 +178,14 @@ static void zone_verify(struct conf_errors *e, struct zone_conf *z)
 		return;
 	}
 	z->text = z->file;
-	if (w->n == 3 && strcmp(w->w[1], "file") == 0 && !z->file)
+	bool in_line = w->n == 3 && strcmp(w->w[1], "file") == 0 && !z->file;
+	if (in_line)
 		z->text = conf_path(pool, at, w->w[2]);
-	else if (w->n != 1)
+	if (w->n != 1 && !in_line)
 		conf_error(e, at, "zone %s: only `file PATH` may follow the name, once", z->name);
-	else if (!z->file)
+	else if (z->text && strstr(z->text, "/../"))
+		conf_error(e, at, "zone %s: %s: give the path without `..`", z->name, z->text);
+	else if (!z->text)
 		conf_error(e, at, "zone %s: where is it from? Give its file", z->name);
 }
 

@@ -128,8 +128,8 @@ void load_count(unsigned zone);
 bool load_command(struct control_call *call);
 void load_stats(struct buf *out); /* the zones' counters */
 
-/* --- compile.c: a zone's text into an image; what blocks, for a job
- * --------------------------------- */
+/* --- compile.c: a zone's text into an image; what blocks
+ * ------------------------------------------- */
 
 struct image;
 struct compile {
@@ -144,11 +144,29 @@ struct compile {
 	unsigned mistakes;
 	uint64_t ms;
 };
+/* The name of the zone's image in the state folder, in pool. */
+const char *compile_image_name(struct pool *pool, const struct zone_conf *z);
 /* Processes that want the same image build it once: the others wait, and map it. */
 void compile_run(struct compile *c);
 /* The image, when it is that of the text as the file is now; else NULL. old (may be NULL) gets it
  * when it is of an earlier text. */
 struct image *compile_fresh(const struct compile *c, struct image **old);
+
+/* --- builder.c: the process that compiles
+ * ------------------------------------------------------------ */
+
+struct built { /* by the number of the zone in conf; the image is in the state folder when ok */
+	unsigned zone, mistakes;
+	bool ok, built;
+	uint64_t ms;
+};
+/* errors: lines. b NULL: the process has ended, and builder_ask() fails from now on. */
+typedef void builder_done(const struct built *b, struct slice errors);
+/* Start-up, before the sandbox and any thread: forks it. */
+void builder_start(void);
+void builder_watch(builder_done *done);
+/* One request at a time. */
+bool builder_ask(unsigned zone, bool force);
 
 /* --- stats.c
  * ---------------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
-/* Zones: from text to image to service. One image is compiled at a time, on a thread; the zone that
- * is served is exchanged in the loop, between two queries. What cannot be compiled leaves what is
- * served as it is. */
+/* Zones: from text to image to service. One image is compiled at a time, by the builder; the zone
+ * that is served is exchanged in the loop, between two queries. What cannot be compiled leaves what
+ * is served as it is. */
 #include <stdlib.h>
 #include "dnsd/answer.h"
 #include "dnsd/dnsd.h"
@@ -10,11 +10,11 @@
 #include "libcommon/net/job.h"
 #include "libcommon/net/loop.h"
 
-enum { LOGGED_LINES = 20, NAME_BYTES = 240 };
+enum { LOGGED_LINES = 20, STATS_ZONES = 1000 /* each has a line */ };
 
 struct served {
 	const struct zone_conf *conf;
-	char *image_name;
+	const char *image_name;
 	const struct image *image; /* that is served */
 	uint64_t queries, loaded_ms;
 	char why[256]; /* the first mistake of the last try; "": it went well */
@@ -52,28 +52,6 @@ const struct zones *load_zones(void)
 void load_count(unsigned zone)
 {
 	self.served[zone].queries++;
-}
-
-/* A file name for the zone: its own, what is no letter, digit, - or _ in hex. */
-static char *image_name(const struct zone_conf *z)
-{
-	struct buf b;
-	char text[DNS_NAME_TEXT];
-	dns_name_text(text, z->wire);
-	buf_init(&b, 0);
-	for (const char *p = text; *p; p++) {
-		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '-' ||
-			     *p == '_' || (*p == '.' && p > text);
-		if (plain)
-			buf_addc(&b, *p);
-		else
-			buf_printf(&b, "%%%02x", (unsigned char)*p);
-	}
-	if (b.len > NAME_BYTES) /* no zone of this world; image_make() says what is wrong */
-		b.len = NAME_BYTES;
-	char *name = pool_printf(self.pool, "%.*s.image", SLICE_FMT(buf_slice(&b)));
-	buf_free(&b);
-	return name;
 }
 
 /* --- exchanging images --------------------------------------------------------------------- */
@@ -166,24 +144,37 @@ static void task_end(struct task *t)
 	free(t);
 }
 
-static void on_done(void *arg, bool cancelled)
+/* The first task is over. */
+static void first_end(const struct built *b, struct slice errors)
 {
-	struct task *t = arg;
-	(void)cancelled;
+	struct task *t = list_entry(list_pop(&self.tasks), struct task, link);
+	struct compile *c = &t->work;
+	const char *why;
 	self.busy = false;
-	list_del(&t->link);
+	buf_add_slice(&c->errors, errors);
+	c->mistakes = b ? b->mistakes : 1;
+	if (b && b->ok) {
+		c->built = b->built;
+		c->ms = b->ms;
+		c->out = image_open(self.state, c->image, &why);
+		if (c->out && !dns_name_eq(image_zone(c->out), c->zone))
+			image_close(&c->out);
+		if (!c->out)
+			c->mistakes++;
+	}
 	task_end(t);
 	begin_next();
 }
 
-static void on_thread(void *arg)
+static void on_built(const struct built *b, struct slice errors)
 {
-	struct task *t = arg;
-	compile_run(&t->work);
+	if (self.busy)
+		first_end(b, errors);
 }
 
 static void begin_next(void)
 {
+	static const char gone[] = "zones cannot be compiled: hamletctl daemon restart dnsd\n";
 	if (self.busy)
 		return;
 	if (list_empty(&self.tasks)) {
@@ -193,10 +184,10 @@ static void begin_next(void)
 			done();
 		return;
 	}
-	struct task *t = list_entry(self.tasks.next, struct task, link);
+	const struct task *t = list_entry(self.tasks.next, struct task, link);
 	self.busy = true;
-	if (!job_start(on_thread, on_done, t))
-		on_done(t, true); /* with nothing: the zone stays as it is */
+	if (!builder_ask(t->zone, t->work.force))
+		first_end(NULL, slice_of(gone));
 }
 
 static struct compile compile_of(unsigned zone, bool force)
@@ -227,11 +218,12 @@ void load_start(int state, void (*done)(void))
 	self.state = state;
 	self.done = done;
 	list_init(&self.tasks);
+	builder_watch(on_built);
 	for (unsigned i = 0; i < self.n; i++) {
 		struct served *s = &self.served[i];
 		struct image *old = NULL;
 		s->conf = conf.zones.item[i];
-		s->image_name = image_name(s->conf);
+		s->image_name = compile_image_name(self.pool, s->conf);
 		struct compile c = compile_of(i, false);
 		struct image *image = compile_fresh(&c, &old);
 		serve_image(i, image ? image : old);
@@ -329,8 +321,9 @@ void load_stats(struct buf *out)
 	for (unsigned i = 0; i < self.n; i++) {
 		const struct served *s = &self.served[i];
 		served += s->image != NULL;
-		buf_printf(out, "dnsd_zone_queries_total{zone=\"%s\"} %llu\n", s->conf->name,
-			   (unsigned long long)s->queries);
+		if (i < STATS_ZONES)
+			buf_printf(out, "dnsd_zone_queries_total{zone=\"%s\"} %llu\n",
+				   s->conf->name, (unsigned long long)s->queries);
 	}
 	buf_printf(out, "dnsd_zones_served %u\ndnsd_zones_configured %u\n", served, self.n);
 }

@@ -74,6 +74,7 @@ static void start(void)
 	int err = folder_make(conf.state_dir, 0755, 0700);
 	if (err)
 		fatal(EX_CANTCREAT, "state-dir %s: %s", conf.state_dir, strerror(err));
+	builder_start();
 	self.keys = conf.content_tls.n == 0;
 	if (self.keys)
 		return;

@@ -383,6 +383,38 @@ def killed_while_it_compiles(s):
     return bad
 
 
+def builders(s):
+    """The processes that compile, one of each that answers."""
+    ours, found = s.pids("dnsd"), []
+    for p in pathlib.Path("/proc").iterdir():
+        try:
+            name, rest = (p / "stat").read_text().rpartition(")")[::2]
+        except (OSError, ValueError):
+            continue
+        if name.endswith("(dnsd-build") and int(rest.split()[1]) in ours and rest.split()[0] != "Z":
+            found.append(int(p.name))
+    return found
+
+
+def without_a_builder(s):
+    """A text that kills its reader kills no answer."""
+    at_first = builders(s)
+    for pid in at_first:
+        os.kill(pid, signal.SIGKILL)
+    s.zone(9)
+    end = time.monotonic() + 30
+    while builders(s) and time.monotonic() < end:
+        time.sleep(0.05)
+    bad = has(s.ctl("zone", "reload", ok=False), "could not be loaded") + all_have(s, 8)
+    bad += has(s.ctl("zone", "list"), "daemon restart dnsd")
+    s.ctl("daemon", "restart", "dnsd")
+    s.wait_ready()
+    end = time.monotonic() + 30
+    while soa(s) != 9 and time.monotonic() < end:
+        time.sleep(0.05)
+    return bad + all_have(s, 9) + ([] if len(at_first) == 2 else [f"builders {at_first}"])
+
+
 # --- beside nsd -----------------------------------------------------------------------------------
 class Nsd:
     def __init__(self, binary, zone):
@@ -471,7 +503,8 @@ def main():
                 ("zone reload keeps answering", reload_keeps_answering),
                 ("a broken text leaves the zone as it was", a_broken_text_changes_nothing),
                 ("a restart loses no query", restart_keeps_answering),
-                ("kill -9 while zones are compiled", killed_while_it_compiles)):
+                ("kill -9 while zones are compiled", killed_while_it_compiles),
+                ("kill -9 of those that compile", without_a_builder)):
             tap.test(name, test, s)
     finally:
         tap.ends(s)

@@ -72,6 +72,7 @@ static void mistakes_are_told(void **state)
 	    {"zone a.test\n", "zone a.test: where is it from?"},
 	    {"zone a..test file x\n", "\"a..test\" is not a domain name"},
 	    {"zone a.test file x\nzone A.TEST. file y\n", "zone A.TEST.: is there twice"},
+	    {"zone a.test file ../x\n", "/etc/../x: give the path without"},
 	    {"zone a.test fiel x\n", "only `file PATH` may follow"},
 	    {"zone a.test file x {\n\tfile y\n}\n", "only `file PATH` may follow"},
 	    {"content unix:/x\n", "content: unix:/x is no address of a network"},

@@ -1,0 +1,161 @@
+/* The process that compiles: zone text is read there, in a sandbox without network, so that neither
+ * a mistake in the reader nor the memory and time of a large zone are the answers'. It is forked
+ * before the daemon's own sandbox, which allows no new process, and ends with it. Both talk by a
+ * socket pair: a request, a reply. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "dnsd/dnsd.h"
+#include "dnsd/image.h"
+#include "libcommon/base/fatal.h"
+#include "libcommon/base/log.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/net/loop.h"
+
+enum { CHILD_FD = 3, NICE = 5, ERRORS_MAX = 60000 };
+
+struct request {
+	uint32_t zone;
+	bool force;
+};
+struct reply {
+	uint32_t zone, mistakes, errors_len;
+	bool ok, built;
+	uint64_t ms;
+	char errors[ERRORS_MAX];
+};
+
+static struct {
+	int fd; /* -1: it has ended */
+	uv_poll_t poll;
+	builder_done *done;
+} self = {.fd = -1};
+
+/* --- there -------------------------------------------------------------------------------------
+ */
+
+static void work(int fd, int state, struct pool *pool, const struct request *ask)
+{
+	static struct reply r;
+	const struct zone_conf *z = conf.zones.item[ask->zone];
+	struct compile c = {.state = state,
+			    .image = compile_image_name(pool, z),
+			    .file = z->text,
+			    .zone = z->wire,
+			    .force = ask->force};
+	compile_run(&c);
+	size_t n = c.errors.len < ERRORS_MAX ? c.errors.len : ERRORS_MAX;
+	r.zone = ask->zone;
+	r.mistakes = c.mistakes;
+	r.ok = c.out != NULL;
+	r.built = c.built;
+	r.ms = c.ms;
+	r.errors_len = (uint32_t)n;
+	if (n)
+		memcpy(r.errors, c.errors.p, n);
+	image_close(&c.out);
+	buf_free(&c.errors);
+	while (send(fd, &r, offsetof(struct reply, errors) + n, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
+static _Noreturn void child_main(int fd, pid_t parent)
+{
+	struct sandbox sb = {0};
+	struct request ask;
+	ssize_t n;
+	/* Nothing of the daemon's stays open: listeners, its signs of life. */
+	dup2(fd, CHILD_FD);
+	close_range(CHILD_FD + 1, ~0U, 0);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_IGN);
+	prctl(PR_SET_NAME, "dnsd-build");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(EX_OK);
+	(void)!nice(NICE);
+	struct pool *pool = pool_new(0);
+	int state = open(conf.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	conf_sandbox(pool, &sb);
+	sb.threads = false;
+	sandbox_enter(&sb);
+	while ((n = recv(CHILD_FD, &ask, sizeof(ask), 0)) != 0)
+		if (n == sizeof(ask) && ask.zone < conf.zones.n)
+			work(CHILD_FD, state, pool, &ask);
+		else if (n < 0 && errno != EINTR)
+			break;
+	_exit(EX_OK);
+}
+
+/* --- here ----------------------------------------------------------------------------------------
+ */
+
+void builder_start(void)
+{
+	int fds[2];
+	pid_t parent = getpid();
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
+		fatal(EX_OSERR, "socketpair: %s", strerror(errno));
+	pid_t pid = fork();
+	if (pid < 0)
+		fatal(EX_OSERR, "fork: %s", strerror(errno));
+	if (pid == 0)
+		child_main(fds[1], parent);
+	close(fds[1]);
+	self.fd = fds[0];
+	fcntl(self.fd, F_SETFL, O_NONBLOCK);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	(void)h;
+}
+
+static void give_up(void)
+{
+	static const char gone[] =
+	    "the process that compiles zones has ended: hamletctl daemon restart dnsd\n";
+	log_event(LOG_LV_ERROR, NULL, "builder-ended", LS("served", "what was compiled before"));
+	uv_poll_stop(&self.poll);
+	uv_close((uv_handle_t *)&self.poll, on_closed);
+	close(self.fd);
+	self.fd = -1;
+	self.done(NULL, slice_of(gone));
+}
+
+/* What it says is checked: it has read what others wrote. */
+static void on_reply(uv_poll_t *p, int status, int events)
+{
+	static struct reply r;
+	(void)p;
+	(void)status;
+	(void)events;
+	ssize_t n = recv(self.fd, &r, sizeof(r), 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	size_t head = offsetof(struct reply, errors);
+	if (n < (ssize_t)head || (size_t)n - head != r.errors_len) {
+		give_up();
+		return;
+	}
+	const struct built b = {
+	    .zone = r.zone, .mistakes = r.mistakes, .ok = r.ok, .built = r.built, .ms = r.ms};
+	self.done(&b, (struct slice){r.errors, r.errors_len});
+}
+
+void builder_watch(builder_done *done)
+{
+	self.done = done;
+	uv_poll_init(loop_get(), &self.poll, self.fd);
+	uv_poll_start(&self.poll, UV_READABLE, on_reply);
+}
+
+bool builder_ask(unsigned zone, bool force)
+{
+	const struct request ask = {.zone = zone, .force = force};
+	return self.fd >= 0 && send(self.fd, &ask, sizeof(ask), MSG_NOSIGNAL) == sizeof(ask);
+}
