@@ -1,9 +1,10 @@
 /* dnsd: answers for the zones that are ours. Prototypes are grouped under the name of their file.
  *
- *	udp.c  batches of datagrams ---.                          .--- answer.c, query.c, image*.c
- *	                                +--> serve.c: ACL, RRL ---+      (pure: answer.h, image.h)
- *	tcp.c  streams, TLS -----------'                          '--- load.c: zones and their
- *images
+ *	udp.c: batches --.                           .--> query.c, answer*.c, image*.c (pure)
+ *	                  +--> serve.c: ACL, RRL ---+
+ *	tcp.c: streams --'                           '--> load.c: the zones that are served
+ *	                                                    |
+ *	                            a process of its own: builder.c, compile.c
  */
 #ifndef DNSD_DNSD_H
 #define DNSD_DNSD_H
