@@ -13,7 +13,8 @@ enum {
 	PAUSE_MAX = 30 * 60000, /* ms */
 	FORGET_MS = 5 * 60000,  /* an idle destination is remembered */
 	ROOM = 4,               /* letters for each connection that may be */
-	NEW_ROOM = 20,          /* ... and for a destination that is not known yet */
+	NEW_ROOM = 4,           /* ... and in all before its hosts took one: many that keep us
+				 * waiting are not to have all that this process may lease */
 	DOMAINS_MAX = 10000,    /* kept of a closed route */
 };
 
@@ -315,7 +316,7 @@ void dest_fetched(struct letter *l, bool ok)
 
 static unsigned room(const struct dest *d)
 {
-	size_t most = (size_t)d->limit * ROOM;
+	size_t most = d->proven ? (size_t)d->limit * ROOM : NEW_ROOM;
 	if (dest_draining || dest_closed(d))
 		return 0;
 	return d->letters < most ? (unsigned)(most - d->letters) : 0;

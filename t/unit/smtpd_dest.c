@@ -176,13 +176,13 @@ static void room_is_told(void **state)
 {
 	(void)state;
 	assert_true(dest_room(SLICE("0a.r.test")) > 0);
-	for (int i = 0; i < 7; i++)
+	for (int i = 0; i < 3; i++) /* few, before a host took one */
 		add(i ? "0b.r.test" : "0a.r.test", 1, 0);
 	rooms = 0;
 	dest_each(on_each, &rooms);
 	assert_int_equal(rooms, 2);
-	assert_int_equal(room_a, 20 - 7);
-	assert_int_equal(dest_room(SLICE("0b.r.test")), 13);
+	assert_int_equal(room_a, 4 - 3);
+	assert_int_equal(dest_room(SLICE("0b.r.test")), 1);
 	WAIT(done_n == letters);
 	assert_true(dest_room(SLICE("0a.r.test")) >= 20);
 }
