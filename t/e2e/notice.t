@@ -3,13 +3,13 @@
 import email
 import email.policy
 import pathlib
-import poplib
 import re
 import smtplib
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+from arrived import mailbox  # noqa: E402
 from peer import Peer  # noqa: E402
 from suite import ROOT, Suite  # noqa: E402
 from tap import Tap  # noqa: E402
@@ -25,18 +25,6 @@ def send(suite, rcpt, text, notify="", options=(), sender="alice@a.test"):
         c.login("alice@a.test", "secret-alice")
         c.sendmail(sender, rcpt, text, mail_options=list(options),
                    rcpt_options=[f"NOTIFY={notify}"] if notify else [])
-
-
-def mailbox(suite, user, password):
-    """All messages of the user, as bytes; they are deleted."""
-    c = poplib.POP3("127.0.0.1", suite.ports["pop3"], timeout=30)
-    c.user(user)
-    c.pass_(password)
-    found = [b"\r\n".join(c.retr(i + 1)[1]) + b"\r\n" for i in range(c.stat()[0])]
-    for i in range(len(found)):
-        c.dele(i + 1)
-    c.quit()
-    return found
 
 
 def notices(suite, n):

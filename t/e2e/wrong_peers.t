@@ -9,13 +9,12 @@ import email
 import pathlib
 import poplib
 import re
-import subprocess
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-from peer import DROP, EXTENSIONS, SILENCE, Peer, server_tls  # noqa: E402
+from peer import DROP, EXTENSIONS, SILENCE, Peer, certificate, server_tls  # noqa: E402
 from sending import Sender, rows, settled, subject, text_of, until  # noqa: E402
 from suite import Suite  # noqa: E402
 from tap import Tap  # noqa: E402
@@ -241,14 +240,6 @@ def limits():
 
 
 CASES = [*refusals(), *ends(), *slow(), *garbage(), *tls(), *limits()]
-
-
-def certificate(folder, name):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
-                    "-addext", f"subjectAltName=DNS:{name}", "-keyout", folder / f"{name}.key",
-                    "-out", folder / f"{name}.pem"], check=True, capture_output=True)
-    return folder / f"{name}.pem", folder / f"{name}.key"
 
 
 class Stuck:

@@ -1,7 +1,20 @@
 """What tests expect of mail that has arrived, and of notices. Functions return problems."""
 import email
 import email.policy
+import poplib
 import re
+
+
+def mailbox(suite, user, password):
+    """All messages of the user, as bytes; they are deleted."""
+    c = poplib.POP3("127.0.0.1", suite.ports["pop3"], timeout=30)
+    c.user(user)
+    c.pass_(password)
+    found = [b"\r\n".join(c.retr(i + 1)[1]) + b"\r\n" for i in range(c.stat()[0])]
+    for i in range(len(found)):
+        c.dele(i + 1)
+    c.quit()
+    return found
 
 
 def differ(sent, got):

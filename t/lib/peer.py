@@ -16,6 +16,7 @@ lines, bytes as they are, DROP (the connection ends), SILENCE (nothing any more)
 """
 import socket
 import ssl
+import subprocess
 import threading
 import time
 
@@ -32,12 +33,13 @@ USUAL = {"banner": "220 peer.test ESMTP", "HELO": "250 peer.test", "STARTTLS": "
 
 
 class Message:
-    """sender and rcpts: lines behind MAIL FROM: and RCPT TO:, with their parameters."""
+    """sender and rcpts: lines behind MAIL FROM: and RCPT TO:, with their parameters. address: the
+    client's."""
 
     def __init__(self, session):
         self.sender, self.rcpts = session.sender, list(session.rcpts)
         self.content, self.tls, self.helo = session.content, session.tls, session.helo
-        self.session = session.number
+        self.session, self.address = session.number, session.address
         self.at = time.monotonic()
 
 
@@ -51,8 +53,8 @@ class End(Exception):
 
 
 class Session:
-    def __init__(self, peer, sock, number):
-        self.peer, self.sock, self.number = peer, sock, number
+    def __init__(self, peer, sock, number, address):
+        self.peer, self.sock, self.number, self.address = peer, sock, number, address
         self.file = sock.makefile("rb")
         self.tls, self.helo, self.sender, self.rcpts = False, "", None, []
         self.content = b""
@@ -273,13 +275,13 @@ class Peer:
     def accept(self, server):
         while True:
             try:
-                sock, _ = server.accept()
+                sock, address = server.accept()
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 self.connects += 1
-                session = Session(self, sock, self.connects)
+                session = Session(self, sock, self.connects, address[0])
                 self.sessions.add(session)
                 self.most = max(self.most, len(self.sessions))
             threading.Thread(target=session.run, daemon=True).start()
@@ -299,6 +301,15 @@ class Peer:
                 pass
 
     close = stop
+
+
+def certificate(folder, name):
+    """A self-signed one: its file, and that of its key."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                    "-addext", f"subjectAltName=DNS:{name}", "-keyout", folder / f"{name}.key",
+                    "-out", folder / f"{name}.pem"], check=True, capture_output=True)
+    return folder / f"{name}.pem", folder / f"{name}.key"
 
 
 def server_tls(cert, key):

@@ -34,6 +34,8 @@ ROLES = ["smtpd", "pop3d", "imapd", "dnsd", "proxyd", "httpd", "ftpd"]
 
 
 class Suite:
+    domain = "a.test"
+
     def __init__(self, daemons, conf=None, fault=None):
         """conf: {"smtpd": "text of further directives"}; fault: HAMLET_FAULT of stored."""
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hamlet-test-"))
@@ -64,15 +66,16 @@ class Suite:
             lines += [f"state-dir {self.dir}/store", "scram-iterations 4096"]
         elif name == "keyd":
             lines += [f"state-dir {self.dir}/keys",
-                      "certificate a.test { names *.a.test a.test localhost 127.0.0.1 }"]
+                      f"certificate {self.domain} {{ names *.{self.domain} {self.domain} "
+                      "localhost 127.0.0.1 }"]
         elif name == "smtpd":
-            lines += ["hostname mail.a.test", f"local unix:{self.run}/local/smtp.sock"]
+            lines += [f"hostname mail.{self.domain}", f"local unix:{self.run}/local/smtp.sock"]
             # Mail to the outside stays in the queue, and no name server is asked, unless a test
             # says where mail goes.
             if not re.search(r"^(relay|route|dns)\b", self.extra.get(name, ""), re.M):
                 lines.append("relay {\n\ton off\n}")
         elif name == "pop3d":
-            lines += ["hostname mail.a.test"]
+            lines += [f"hostname mail.{self.domain}"]
         elif name == "dnsd":
             lines += [f"state-dir {self.dir}/dns"]
         for kind in KINDS.get(name, []):
