@@ -92,17 +92,21 @@ struct query_from {
  */
 typedef size_t serve_fn(const struct query_from *from, const uint8_t *pkt, size_t len, uint8_t *out,
 			size_t cap);
+/* Queries that came together: the next calls of the serve_fn are for these, one for each, in that
+ * order; a chance to get ready for all of them at once. */
+typedef void serve_ahead_fn(const struct slice *pkt, unsigned n);
 /* state: the fd of the state folder. */
 void serve_start(int state);
 serve_fn serve;
+serve_ahead_fn serve_ahead;
 
 /* --- udp.c
  * ---------------------------------------------------------------------------------------- */
 
 enum { UDP_MAX = 4096 /* octets of a query or a response */ };
 /* Answers what comes to the bound socket, which is taken over. size: most octets of a response, at
- * most UDP_MAX. False with a line in the log. */
-bool udp_start(int fd, const char *name, size_t size, serve_fn *fn);
+ * most UDP_MAX; ahead may be NULL. False with a line in the log. */
+bool udp_start(int fd, const char *name, size_t size, serve_fn *fn, serve_ahead_fn *ahead);
 /* Answers what waits in the sockets, then closes them. */
 void udp_stop(void);
 

@@ -33,7 +33,7 @@ static void be_ready(void)
 	timer_clear(&self.late);
 	timer_clear(&self.keys_late);
 	for (unsigned i = 0; i < self.udps; i++)
-		if (!udp_start(self.udp[i].fd, self.udp[i].name, UDP_MAX, serve))
+		if (!udp_start(self.udp[i].fd, self.udp[i].name, UDP_MAX, serve, serve_ahead))
 			daemon_exit(EX_OSERR);
 	daemon_ready();
 }

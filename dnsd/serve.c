@@ -4,11 +4,18 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 
-enum { KEEPALIVE_UNIT = 100 /* ms, RFC 7828 */ };
+enum {
+	KEEPALIVE_UNIT = 100, /* ms, RFC 7828 */
+	AHEAD = 64,           /* queries that came together are read so many at a time */
+};
 
 static struct answer_conf about;
 static struct rrl *limit;
 static uint16_t keepalive;
+static struct {
+	struct query query[AHEAD];
+	unsigned n, next;
+} ahead;
 
 void serve_start(int state)
 {
@@ -68,28 +75,45 @@ static void count(const struct answer_info *info)
 		load_count(info->zone->number);
 }
 
+void serve_ahead(const struct slice *pkt, unsigned n)
+{
+	ahead.next = 0;
+	ahead.n = n < AHEAD ? n : AHEAD;
+	for (unsigned i = 0; i < ahead.n; i++)
+		query_read(&ahead.query[i], (const uint8_t *)pkt[i].p, pkt[i].len);
+	answer_prepare(load_zones(), ahead.query, ahead.n);
+}
+
+/* The query as it was read ahead, or else read now, into own. */
+static struct query *read_query(struct query *own, const uint8_t *pkt, size_t len)
+{
+	if (ahead.next < ahead.n && ahead.query[ahead.next].pkt == pkt)
+		return &ahead.query[ahead.next++];
+	query_read(own, pkt, len);
+	return own;
+}
+
 size_t serve(const struct query_from *from, const uint8_t *pkt, size_t len, uint8_t *out,
 	     size_t cap)
 {
-	struct query q;
+	struct query own, *q = read_query(&own, pkt, len);
 	struct answer_info info;
-	query_read(&q, pkt, len);
 	stats.queries[from->by]++;
-	if (q.kind == QUERY_DROP) {
+	if (q->kind == QUERY_DROP) {
 		stats.dropped++;
 		return 0;
 	}
 	if ((conf.refuse.n || conf.allow.n) && !may_ask(from->client)) {
 		stats.refused++;
-		q.kind = QUERY_BAD;
-		q.rcode = DNS_REFUSED;
+		q->kind = QUERY_BAD;
+		q->rcode = DNS_REFUSED;
 	}
 	const struct answer_way way = {.client = from->client,
 				       .now = (uint32_t)clock_sec(),
 				       .stream = from->by != BY_UDP,
 				       .encrypted = from->by == BY_TLS,
 				       .keepalive = from->by == BY_UDP ? 0 : keepalive};
-	size_t n = answer_query(load_zones(), &about, &q, &way, out, cap, &info);
+	size_t n = answer_query(load_zones(), &about, q, &way, out, cap, &info);
 	count(&info);
 	return n && limit && from->by == BY_UDP ? limited(from, &info, out, n) : n;
 }

@@ -24,6 +24,7 @@ struct udp {
 	bool any; /* of all addresses */
 	size_t size;
 	serve_fn *serve;
+	serve_ahead_fn *ahead;
 };
 static struct udp *sockets;
 
@@ -70,10 +71,24 @@ static int receive(const struct udp *u)
 	return recvmmsg(u->fd, batch.in, BATCH, MSG_DONTWAIT, NULL);
 }
 
+static void announce(const struct udp *u, int n)
+{
+	struct slice whole[BATCH];
+	unsigned k = 0;
+	for (int i = 0; i < n; i++)
+		if (!(batch.in[i].msg_hdr.msg_flags & MSG_TRUNC))
+			whole[k++] =
+			    (struct slice){(const char *)batch.query[i], batch.in[i].msg_len};
+	if (k > 0)
+		u->ahead(whole, k);
+}
+
 /* Returns how many responses there are. */
 static unsigned answer(const struct udp *u, int n)
 {
 	unsigned out = 0;
+	if (u->ahead)
+		announce(u, n);
 	for (int i = 0; i < n; i++) {
 		struct msghdr *m = &batch.in[i].msg_hdr;
 		const struct query_from from = {m->msg_name, BY_UDP};
@@ -183,7 +198,7 @@ static void options(const struct udp *u)
 	setsockopt(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, &pmtu, sizeof(pmtu));
 }
 
-bool udp_start(int fd, const char *name, size_t size, serve_fn *fn)
+bool udp_start(int fd, const char *name, size_t size, serve_fn *fn, serve_ahead_fn *ahead)
 {
 	struct udp *u = mem_alloc(sizeof(*u));
 	int r = uv_poll_init(loop_get(), &u->poll, fd);
@@ -201,7 +216,8 @@ bool udp_start(int fd, const char *name, size_t size, serve_fn *fn)
 			  .next = sockets,
 			  .any = bound_to_any(fd),
 			  .size = size,
-			  .serve = fn};
+			  .serve = fn,
+			  .ahead = ahead};
 	sockets = u;
 	options(u);
 	u->poll.data = u;

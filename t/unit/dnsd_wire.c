@@ -16,6 +16,17 @@ enum { QUERY = 20, DEADLINE_MS = 30000, SILENT = 0xee, LONG = 0xdd, LONG_OCTETS 
 
 static unsigned asked;
 
+/* What was announced is what comes. */
+static const char *next[64];
+static unsigned ahead, served;
+
+static void announced(const struct slice *pkt, unsigned n)
+{
+	assert_true(n >= 1 && n <= 64 && ahead == served);
+	for (ahead = 0, served = 0; ahead < n; ahead++)
+		next[ahead] = pkt[ahead].p;
+}
+
 /* A query whose last octet is SILENT has no answer; one with LONG has a long one. */
 static size_t echo(const struct query_from *from, const uint8_t *pkt, size_t len, uint8_t *out,
 		   size_t cap)
@@ -23,6 +34,8 @@ static size_t echo(const struct query_from *from, const uint8_t *pkt, size_t len
 	size_t n = pkt[len - 1] == LONG ? LONG_OCTETS : len;
 	assert_true(n <= cap);
 	asked++;
+	if (from->by == BY_UDP)
+		assert_ptr_equal(pkt, next[served++]);
 	if (pkt[len - 1] == SILENT)
 		return 0;
 	memset(out, 0, n);
@@ -80,7 +93,7 @@ static void datagrams_are_answered_in_batches(void **state)
 	int server = bound("127.0.0.1", &at), seen[N] = {0}, got = 0;
 	int c = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	uint8_t p[QUERY] = {0};
-	assert_true(udp_start(server, "udp", UDP_MAX, echo));
+	assert_true(udp_start(server, "udp", UDP_MAX, echo, announced));
 	assert_int_equal(connect(c, (struct sockaddr *)&at, sizeof(struct sockaddr_in)), 0);
 	for (unsigned i = 0; i < N; i++) {
 		query(p, i);
@@ -110,7 +123,7 @@ static void a_response_comes_from_the_address_that_was_asked(void **state)
 	uint8_t p[QUERY];
 	if (server < 0) /* no IPv6 here */
 		skip();
-	assert_true(udp_start(server, "udp", UDP_MAX, echo));
+	assert_true(udp_start(server, "udp", UDP_MAX, echo, announced));
 	memcpy(&to.sin_port, &((struct sockaddr_in6 *)&at)->sin6_port, sizeof(to.sin_port));
 	inet_pton(AF_INET, "127.0.0.3", &to.sin_addr);
 	/* A connected socket takes what comes from there alone. */
@@ -132,7 +145,7 @@ static void one_bad_datagram_does_not_fail_a_batch(void **state)
 	static uint8_t large[UDP_MAX + 100];
 	uint8_t p[QUERY];
 	uint64_t bad = stats.udp_bad;
-	assert_true(udp_start(server, "udp", UDP_MAX, echo));
+	assert_true(udp_start(server, "udp", UDP_MAX, echo, announced));
 	assert_int_equal(connect(c, (struct sockaddr *)&at, sizeof(struct sockaddr_in)), 0);
 	assert_int_equal(send(c, large, sizeof(large), 0), sizeof(large));
 	query(p, 9);
