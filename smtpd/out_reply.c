@@ -29,8 +29,13 @@ static size_t utf8_char(const char *p, size_t n)
 	size_t len = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
 	if (len == 0 || len > n || !str_utf8((struct slice){p, len}))
 		return 0;
-	/* The controls U+0080 to U+009F. */
-	return c == 0xc2 && (unsigned char)p[1] < 0xa0 ? 0 : len;
+	unsigned d = (unsigned char)p[1], e = len > 2 ? (unsigned char)p[2] : 0;
+	/* The controls U+0080 to U+009F, and those that turn the direction of what stands behind
+	 * them, U+202A to U+202E and U+2066 to U+2069. */
+	bool control = (c == 0xc2 && d < 0xa0) ||
+		       (c == 0xe2 && d == 0x80 && e >= 0xaa && e <= 0xae) ||
+		       (c == 0xe2 && d == 0x81 && e >= 0xa6 && e <= 0xa9);
+	return control ? 0 : len;
 }
 
 void out_printable(char *p, size_t n)

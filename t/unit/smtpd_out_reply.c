@@ -68,6 +68,9 @@ static void texts_are_printable(void **state)
 	(void)state;
 	assert_reply("550 a\tb\001\033[2J\rc\177\r\n", 550, "5.0.0", "a b??[2J?c?");
 	assert_reply("550 h\303\244re \303(\377 \302\205\r\n", 550, "5.0.0", "h\303\244re ?(? ??");
+	/* Text that would run backwards. */
+	assert_reply("550 a\342\200\256b\342\201\247\342\201\251 \342\202\254\r\n", 550, "5.0.0",
+		     "a???b?????? \342\202\254");
 }
 
 static void what_is_no_reply_is_refused(void **state)
