@@ -171,6 +171,7 @@ struct queue_outcome {
 	uint64_t next_ms; /* QUEUE_DUE */
 	uint32_t code;    /* the last reply: 0 none; long texts are cut */
 	struct slice status, host, text;
+	bool untried; /* no attempt led to it: none is counted */
 };
 /* Outcomes of a worker's recipients (worker given: those whose lease was lost are ERR_INUSE, then
  * nothing is changed) or of local ones (worker empty). Finishes the item after the last one. */

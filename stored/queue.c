@@ -271,6 +271,7 @@ static enum ipc_err put_outcome(struct base *b, uint64_t item, const struct queu
 	db_start(b->db, SQL_QUEUE_RESULT);
 	db_u64(b->db, o->state);
 	db_u64(b->db, due_ms);
+	db_u64(b->db, o->untried ? 0 : 1);
 	db_bytes(b->db, cut(o->text, TEXT_MAX));
 	db_u64(b->db, o->code);
 	db_bytes(b->db, cut(o->status, STATUS_MAX));

@@ -184,7 +184,7 @@ static enum ipc_err give_up(struct claim *c, const struct row_queued *q)
 	for (uint32_t i = 0; i < q->rcpts_n; i++)
 		o[i] = (struct queue_outcome){.n = q->rcpts[i].rcpt,
 					      .state = QUEUE_FAILED,
-					      .code = 550,
+					      .untried = true,
 					      .status = SLICE("5.4.7"),
 					      .host = SLICE(""),
 					      .text = SLICE("not delivered in the time asked for")};

@@ -411,6 +411,9 @@ def by(w, bad):
     bad += w.bounced(never, "by@c.test", "5.3.3", "DELIVERBY")
     yield
     bad += w.bounced(back, "r@slow.test", "5.4.7", "in the time asked for")
+    if rows(w.a, back)[0]["attempts"] != 1 or "\r\nDiagnostic-Code: x-hamlet;" not in \
+            w.notice("r@slow.test", "failed"):
+        bad.append("what was given up counts as an attempt, or as a host's reply")
     told = w.notice("n@slow.test", "delayed")
     if "\r\nDeliver-By-Date: " not in told:
         bad.append(told)
