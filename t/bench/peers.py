@@ -3,6 +3,7 @@
 They run as root needs it: both want their own unprivileged users, so the benchmarks need root.
 Nothing is installed; each peer is stopped by close().
 """
+import functools
 import os
 import pathlib
 import re
@@ -36,6 +37,7 @@ def environment() -> dict:
     return dict(os.environ, LD_LIBRARY_PATH=":".join(map(str, libs)))
 
 
+@functools.cache  # asking takes Postfix's tools a second
 def program(name, *packages) -> pathlib.Path:
     """The program of the first package, with the libraries of the others as far as they are
     missing here. RuntimeError says why it cannot be had: no network, no such package, no root."""
