@@ -75,5 +75,33 @@ static const char *const versions[] = {
     " serial_from BIGINT NOT NULL, serial_to BIGINT NOT NULL, diff BYTEA NOT NULL,"
     " created_ms BIGINT NOT NULL,"
     " PRIMARY KEY (zone_id, serial_from));",
+    /* 2: records in chunks. A generation is a run of chunks: a zone's, or in zone_gone: a draft's
+     * (open 1), or one that is to be removed. first, last: keys of names (dns/zonechunk.h). Nothing
+     * ever wrote the tables of version 1. */
+    "DROP TABLE zone_journal;"
+    "DROP TABLE zone_record;"
+    "DROP TABLE zone;"
+    "INSERT INTO counter (name, value) VALUES ('zone_generation', 0);"
+    "CREATE TABLE zone ("
+    " id BIGINT PRIMARY KEY,"
+    " name BYTEA NOT NULL UNIQUE," /* wire form, lower case */
+    " source BIGINT NOT NULL,"     /* enum zone_source */
+    " serial BIGINT NOT NULL,"
+    " generation BIGINT NOT NULL UNIQUE,"
+    " records BIGINT NOT NULL, chunks BIGINT NOT NULL, bytes BIGINT NOT NULL,"
+    " created_ms BIGINT NOT NULL, changed_ms BIGINT NOT NULL);"
+    "CREATE TABLE zone_chunk ("
+    " generation BIGINT NOT NULL, first BYTEA NOT NULL, last BYTEA NOT NULL,"
+    " records BIGINT NOT NULL, data BYTEA NOT NULL,"
+    " PRIMARY KEY (generation, first));"
+    "CREATE TABLE zone_gone (generation BIGINT PRIMARY KEY, open BIGINT NOT NULL);"
+    "CREATE TABLE zone_journal ("
+    " zone_id BIGINT NOT NULL REFERENCES zone (id) ON DELETE CASCADE,"
+    " n BIGINT NOT NULL," /* steps follow each other */
+    " serial_from BIGINT NOT NULL, serial_to BIGINT NOT NULL,"
+    " deleted BYTEA NOT NULL, added BYTEA NOT NULL," /* chunks */
+    " created_ms BIGINT NOT NULL,"
+    " PRIMARY KEY (zone_id, n));"
+    "CREATE INDEX zone_journal_from ON zone_journal (zone_id, serial_from);",
 };
 const struct schema schema_dir = {"directory", versions, sizeof(versions) / sizeof(versions[0])};

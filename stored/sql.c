@@ -6,6 +6,7 @@ const struct db_stmt_def sql_dir[] = {
 #include "stored/sql_body.def"
 #include "stored/sql_dir.def"
 #include "stored/sql_queue.def"
+#include "stored/sql_zone.def"
 #include "stored/sql_check_dir.def"
 };
 const struct db_stmt_def sql_shard[] = {

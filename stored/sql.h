@@ -1,6 +1,6 @@
 /* sql: the statements and schemas of the databases, made from the .def files:
  *   SQL(NAME, "text")    enum member SQL_NAME, for db_start()
- * sql_dir.def and sql_queue.def are the directory's, sql_shard.def a mailbox shard's, and
+ * sql_dir.def, sql_queue.def and sql_zone.def are the directory's, sql_shard.def a mailbox shard's, and
  * sql_body.def (message bodies, body.c) belongs to both.
  * A statement whose name begins with CHECK_ is an invariant: it takes no parameters and its rows
  * are what breaks it, the first column a line for people. `hamletctl check` runs them all.
@@ -19,6 +19,7 @@ enum sql_dir {
 #include "stored/sql_body.def" /* first in both: body.c uses the same numbers everywhere */
 #include "stored/sql_dir.def"
 #include "stored/sql_queue.def"
+#include "stored/sql_zone.def"
 #include "stored/sql_check_dir.def"
 	SQL_DIR_COUNT
 };

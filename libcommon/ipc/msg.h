@@ -40,7 +40,8 @@ enum role {
 #define R_CTL    R_BIT(ROLE_CTL)
 #define R_LOGIN \
 	(R_SMTPD | R_POP3D | R_IMAPD | R_BIT(ROLE_PROXYD) | R_BIT(ROLE_HTTPD) | R_BIT(ROLE_FTPD))
-#define R_TLS (R_LOGIN | R_BIT(ROLE_DNSD))
+#define R_ZONES (R_BIT(ROLE_DNSD) | R_CTL)
+#define R_TLS   (R_LOGIN | R_BIT(ROLE_DNSD))
 #define R_ALL (R_TLS | R_CTL | R_BIT(ROLE_STORED) | R_BIT(ROLE_KEYD))
 /* "smtpd" ...; NULL / ROLE_NONE when unknown. Socket file and fd names use them. */
 const char *role_name(enum role r);
@@ -114,6 +115,19 @@ enum queue_watch { QUEUE_WATCH_DUE, QUEUE_WATCH_FLUSH };
 #define NOTIFY_SUCCESS 2u
 #define NOTIFY_FAILURE 4u
 #define NOTIFY_DELAY   8u
+
+/* Where a zone of the store comes from. */
+enum zone_source {
+	ZONE_STORE,     /* the administrator, dynamic update */
+	ZONE_SECONDARY, /* transferred from its primary: dnsd alone changes it */
+};
+/* zone_op.kind */
+enum zone_change_kind {
+	ZONE_ADD,         /* a record, unless it is there; its rrset takes its TTL */
+	ZONE_DELETE_RR,   /* the record, whatever its TTL */
+	ZONE_DELETE_SET,  /* all of the type */
+	ZONE_DELETE_NAME, /* all of the name, but SOA and NS at the zone's own */
+};
 
 /* Sending: bytes inline up to IPC_INLINE_BODY, else fd (a memfd; sealed by the frame layer,
  * which dups it). Receiving: either bytes (valid in the callback) or an fd that is closed after the
