@@ -2,6 +2,7 @@
 #include "stored/check.h"
 #include "stored/body.h"
 #include "stored/sql.h"
+#include "stored/zone.h"
 
 enum { IDS = 256, FINDINGS_MAX = 1000 };
 
@@ -94,6 +95,8 @@ void check_base(struct base *b, check_fn *fn, void *arg, struct check_sums *sums
 	struct checking c = {b, fn, arg, sums, slash ? slash + 1 : b->path};
 	db_check(b->db, found, &c);
 	invariants(&c);
+	if (!b->shard)
+		zone_verify(b, found, &c);
 	/* While it is read no segment may go: a body found in a row is then in its file. */
 	bodies_pin(b->bodies, 1);
 	every_body(&c);

@@ -13,6 +13,7 @@
 #include "stored/dir.h"
 #include "stored/fault.h"
 #include "stored/mail.h"
+#include "stored/zone.h"
 
 enum { LISTENERS_MAX = 16, DRAIN_MS = 10000, DRAIN_STEP_MS = 100 };
 
@@ -132,6 +133,7 @@ static void ready(const char *why)
 	serving = true;
 	fanout_start();
 	expire_start();
+	zone_start();
 	for (size_t i = 0; i < inherited_n; i++)
 		server_listen(inherited[i].name, inherited[i].fd);
 	daemon_ready();

@@ -3,6 +3,7 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "stored/stored.h"
+#include "stored/zone.h"
 
 enum { CREDIT = 16 << 20 }; /* request bytes that one connection may have unanswered */
 
@@ -31,6 +32,15 @@ static const struct {
     {MSG_watch, op_watch},
     {MSG_unwatch, op_unwatch},
     {MSG_ctl, op_ctl},
+    {MSG_zone_list, op_zone_list},
+    {MSG_zone_read, op_zone_read},
+    {MSG_zone_changes, op_zone_changes},
+    {MSG_zone_begin, op_zone_begin},
+    {MSG_zone_put, op_zone_put},
+    {MSG_zone_commit, op_zone_commit},
+    {MSG_zone_abort, op_zone_abort},
+    {MSG_zone_edit, op_zone_edit},
+    {MSG_zone_delete, op_zone_delete},
 };
 
 static op_fn *find(enum msg_type t)
@@ -100,6 +110,7 @@ static void on_close(struct conn *c)
 	watch_closed(c);
 	op_pop_closed(c);
 	op_auth_closed(c);
+	op_zone_closed(c);
 }
 
 static const struct conn_ops conn_ops = {.on_request = on_request, .on_close = on_close};

@@ -1,0 +1,557 @@
+/* Zones in the store, through the sockets: imports whole or not at all, edits, serials, the
+ * journal, who may do what. Every test ends with the store's own check. */
+#include "t/unit/stored_running.h"
+#include "libcommon/base/log.h"
+#include "libcommon/dns/zonesort.h"
+#include "stored/zone.h"
+
+static struct peer *ctl, *dnsd;
+static const uint8_t name_wire[] = "\7example\3org";
+static const struct slice name = {"\7Example\3org", sizeof(name_wire)}; /* case does not count */
+
+static int setup(void **state)
+{
+	log_init("test", LOG_TO_STDERR, LOG_LV_ERROR);
+	running_setup(state);
+	listen_as("ctl");
+	listen_as("dnsd");
+	ctl = peer_connect(socket_path("ctl"), ROLE_CTL, NULL, NULL);
+	dnsd = peer_connect(socket_path("dnsd"), ROLE_DNSD, NULL, NULL);
+	zone_start();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	if (ctl)
+		peer_free(&ctl);
+	if (dnsd)
+		peer_free(&dnsd);
+	return running_teardown(state);
+}
+
+static void on_error(void *arg, const char *line)
+{
+	(void)arg;
+	fail_msg("%s", line);
+}
+
+static bool on_rr(void *arg, const struct zone_rr *rr)
+{
+	zone_sort_add(arg, rr);
+	return true;
+}
+
+static struct zone_sort *sorted(const char *text)
+{
+	struct zone_sort *s = zone_sort_new(name_wire);
+	struct zonetext z = {
+	    .origin = name_wire, .ttl = 60, .on_rr = on_rr, .on_error = on_error, .arg = s};
+	assert_int_equal(zonetext_memory(&z, "test", slice_of(text)), 0);
+	zone_sort_run(s);
+	return s;
+}
+
+static uint64_t begin(struct peer *p, uint32_t source)
+{
+	struct msg_zone_begin m = {name, source};
+	const struct msg_ok *ok = ask(p, MSG_zone_begin, &m, MSG_ok);
+	return ok->value;
+}
+
+/* In chunks of about `size` octets, each a message of its own. */
+static void put(struct peer *p, uint64_t draft, const char *text, size_t size)
+{
+	struct zone_sort *s = sorted(text);
+	struct zone_chunk_out out = {0};
+	struct zone_rr rr;
+	bool more = zone_sort_next(s, &rr);
+	uint8_t last[DNS_NAME_MAX] = {0};
+	while (more) {
+		zone_chunk_clear(&out);
+		do {
+			zone_chunk_add(&out, &rr);
+			memcpy(last, rr.owner, dns_name_len(rr.owner));
+			more = zone_sort_next(s, &rr);
+		} while (more && (out.data.len < size || dns_name_eq(last, rr.owner)));
+		struct row_zone_chunk c = {buf_slice(&out.data)};
+		struct msg_zone_put m = {draft, &c, 1};
+		ask(p, MSG_zone_put, &m, MSG_ok);
+	}
+	buf_free(&out.data);
+	zone_sort_free(&s);
+}
+
+static const struct msg_zone_changed *import_as(struct peer *p, uint32_t source, const char *text)
+{
+	uint64_t draft = begin(p, source);
+	put(p, draft, text, 40);
+	struct msg_zone_commit m = {draft};
+	return ask(p, MSG_zone_commit, &m, MSG_zone_changed);
+}
+
+static const struct msg_zone_changed *import(const char *text)
+{
+	return import_as(ctl, ZONE_STORE, text);
+}
+
+static void add_text(struct buf *out, struct slice chunk)
+{
+	struct zone_chunk_in in;
+	struct zone_rr rr;
+	zone_chunk_open(&in, chunk);
+	while (zone_chunk_next(&in, &rr)) {
+		char owner[DNS_NAME_TEXT], type[DNS_TYPE_TEXT];
+		dns_name_text(owner, rr.owner);
+		owner[strlen(owner) - strlen("example.org")] = 0;
+		buf_printf(out, "%s %u %s ", owner, rr.ttl, dns_type_text(rr.type, type));
+		dns_rdata_text(rr.type, rr.rdata, rr.rdlen, out);
+		buf_addc(out, '\n');
+	}
+	assert_false(in.bad);
+}
+
+static const struct msg_zone_chunks *read_from(struct slice key, uint32_t max)
+{
+	struct msg_zone_read m = {name, key, max};
+	return ask(dnsd, MSG_zone_read, &m, MSG_zone_chunks);
+}
+
+/* The whole zone, two chunks at a time. */
+static const char *all(void)
+{
+	static struct buf out;
+	struct slice key = SLICE("");
+	buf_clear(&out);
+	const struct msg_zone_chunks *m;
+	do {
+		m = read_from(key, 2);
+		for (uint32_t i = 0; i < m->chunks_n; i++)
+			add_text(&out, m->chunks[i].data);
+		key = m->next;
+	} while (m->more);
+	return buf_cstr(&out);
+}
+
+#define APEX "@ 300 NS ns1\n@ 300 SOA ns1 host %u 2 3 4 5\n"
+static const char *with(uint32_t serial, const char *rest)
+{
+	static char text[2][4000];
+	static int i;
+	i = !i;
+	int n = snprintf(text[i], sizeof(text[i]), APEX, serial);
+	strcpy(text[i] + n, rest);
+	return text[i];
+}
+
+static const char *stored(uint32_t serial, const char *rest)
+{
+	static char text[4000];
+	snprintf(text, sizeof(text),
+		 " 300 NS ns1.example.org.\n"
+		 " 300 SOA ns1.example.org. host.example.org. %u 2 3 4 5\n%s",
+		 serial, rest);
+	return text;
+}
+
+static uint32_t serial(void)
+{
+	return read_from(SLICE(""), 0)->zone->serial;
+}
+
+static void an_import_is_read_as_it_came(void **state)
+{
+	(void)state;
+	const struct msg_zone_changed *r = import(with(7, "www 60 A 192.0.2.1\n"
+							  "ns1 60 A 192.0.2.53\n"
+							  "a.b.c 60 TXT \"x\"\n"));
+	assert_int_equal(r->serial, 7);
+	assert_int_equal(r->before, 0);
+	assert_int_equal(r->records, 5);
+	assert_string_equal(all(), stored(7, "a.b.c. 60 TXT \"x\"\nns1. 60 A 192.0.2.53\n"
+					     "www. 60 A 192.0.2.1\n"));
+	struct msg_zone_list l = {0};
+	const struct msg_zones *z = ask(ctl, MSG_zone_list, &l, MSG_zones);
+	assert_int_equal(z->zones_n, 1);
+	assert_int_equal(z->zones[0].records, 5);
+	assert_memory_equal(z->zones[0].name.p, "\7example\3org", 13);
+}
+
+static void serials_go_up_by_themselves(void **state)
+{
+	(void)state;
+	import(with(7, "www 60 A 192.0.2.1\n"));
+	const struct msg_zone_changed *r = import(with(7, "www 60 A 192.0.2.1\n"));
+	assert_int_equal(r->serial, r->before);
+	r = import(with(3, "www 60 A 192.0.2.1\n"));
+	assert_int_equal(r->serial, 7);
+	r = import(with(7, "www 60 A 192.0.2.2\n"));
+	assert_int_equal(r->serial, 8);
+	assert_int_equal(r->deleted, 1);
+	assert_int_equal(r->added, 1);
+	assert_string_equal(all(), stored(8, "www. 60 A 192.0.2.2\n"));
+	r = import(with(100, "www 60 A 192.0.2.2\n"));
+	assert_int_equal(r->serial, 100);
+	r = import(with(100, "www 61 A 192.0.2.2\n"));
+	assert_int_equal(r->serial, 101);
+	r = import(with(UINT32_C(2020010101), "www 61 A 192.0.2.2\n"));
+	assert_int_equal(r->serial, 2020010101);
+	r = import(with(UINT32_C(2020010101), "www 61 A 192.0.2.3\n"));
+	assert_true(r->serial > 2026000000 && r->serial < 2200000000 && r->serial % 100 == 0);
+}
+
+static void serial_arithmetic(void **state)
+{
+	(void)state;
+	const uint64_t day = UINT64_C(1767225600000); /* 2026-01-01 */
+	assert_true(zone_serial_above(1, 0));
+	assert_true(zone_serial_above(0, 0xffffffff));
+	assert_false(zone_serial_above(0x80000000, 0));
+	assert_false(zone_serial_above(5, 5));
+	assert_int_equal(zone_serial_next(0xffffffff, day), 1);
+	assert_int_equal(zone_serial_next(1, day), 2);
+	assert_int_equal(zone_serial_next(2025123199, day), 2026010100);
+	assert_int_equal(zone_serial_next(2026010100, day), 2026010101);
+	assert_int_equal(zone_serial_next(2026020100, day), 2026020101);
+	assert_int_equal(zone_serial_next(2026139900, day), 2026139901);
+}
+
+static enum ipc_err commit_error(uint64_t draft)
+{
+	struct msg_zone_commit m = {draft};
+	return ask_error(ctl, MSG_zone_commit, &m);
+}
+
+static void what_is_not_a_zone_changes_nothing(void **state)
+{
+	(void)state;
+	import(with(7, "www 60 A 192.0.2.1\n"));
+	uint64_t draft = begin(ctl, ZONE_STORE);
+	put(ctl, draft, "www 60 A 192.0.2.9\n", 40);
+	assert_int_equal(commit_error(draft), ERR_BAD);
+	struct msg_zone_abort a = {draft};
+	ask(ctl, MSG_zone_abort, &a, MSG_ok);
+	assert_int_equal(commit_error(draft), ERR_NOTFOUND);
+	/* out of order, then with a CNAME that is not alone */
+	draft = begin(ctl, ZONE_STORE);
+	put(ctl, draft, "www 60 A 192.0.2.9\n", 40);
+	struct zone_chunk_out out = {0};
+	const uint8_t owner[] = "\1a\7example\3org";
+	struct zone_rr rr = {owner, DNS_A, 60, (const uint8_t *)"\1\2\3\4", 4, NULL, 0};
+	zone_chunk_add(&out, &rr);
+	struct row_zone_chunk c = {buf_slice(&out.data)};
+	struct msg_zone_put m = {draft, &c, 1};
+	assert_int_equal(ask_error(ctl, MSG_zone_put, &m), ERR_BAD);
+	c.data = SLICE("\377malformed");
+	assert_int_equal(ask_error(ctl, MSG_zone_put, &m), ERR_BAD);
+	buf_free(&out.data);
+	assert_string_equal(all(), stored(7, "www. 60 A 192.0.2.1\n"));
+	/* Drafts go with their connection, and all that they wrote. */
+	peer_free(&ctl);
+	assert_true(becomes(0, "SELECT COUNT(*) FROM zone_gone", 0));
+	assert_int_equal(read_sql(0, "SELECT COUNT(DISTINCT generation) FROM zone_chunk"), 1);
+}
+
+static struct row_zone_op op(enum zone_change_kind kind, const char *owner, const char *type,
+			     uint32_t ttl, const char *data)
+{
+	struct dns_word w[8];
+	size_t words = 0, len = 0, bad;
+	const char *why = NULL;
+	struct slice rest = slice_of(pool_strdup(run_pool, data ? data : ""));
+	uint8_t *rdata = pool_alloc(run_pool, DNS_RDATA_MAX), *o = pool_alloc(run_pool, 256);
+	uint16_t t = type ? dns_type_from_text(slice_of(type)) : 0;
+	while ((w[words].text = slice_word(&rest)).len)
+		w[words++].quoted = false;
+	if (data && !dns_rdata_from_text(t, w, words, name_wire, rdata, &len, &why, &bad))
+		fail_msg("%s: %s", data, why);
+	size_t n = dns_name_from_zone(slice_of(owner), name_wire, o, &why);
+	return (struct row_zone_op){kind, {(char *)o, n}, t, ttl, {(char *)rdata, len}};
+}
+
+static const struct msg_zone_changed *edit(struct row_zone_op *o, uint32_t n)
+{
+	struct msg_zone_edit m = {name, UINT64_MAX, o, n};
+	return ask(ctl, MSG_zone_edit, &m, MSG_zone_changed);
+}
+
+static enum ipc_err edit_error(struct row_zone_op o)
+{
+	struct msg_zone_edit m = {name, UINT64_MAX, &o, 1};
+	return ask_error(ctl, MSG_zone_edit, &m);
+}
+
+static void records_come_and_go(void **state)
+{
+	(void)state;
+	import(with(7, "www 60 A 192.0.2.1\nwww 60 A 192.0.2.2\nx.y 60 TXT x\n"));
+	struct row_zone_op o[] = {op(ZONE_ADD, "www", "A", 90, "192.0.2.3"),
+				  op(ZONE_DELETE_RR, "WWW", "A", 0, "192.0.2.1"),
+				  op(ZONE_ADD, "mail", "MX", 90, "10 mx"),
+				  op(ZONE_DELETE_NAME, "x.y", NULL, 0, NULL)};
+	const struct msg_zone_changed *r = edit(o, 4);
+	assert_int_equal(r->before, 7);
+	assert_int_equal(r->serial, 8);
+	assert_string_equal(all(), stored(8, "mail. 90 MX 10 mx.example.org.\n"
+					     "www. 90 A 192.0.2.2\nwww. 90 A 192.0.2.3\n"));
+	/* Again: nothing is to be done. */
+	o[1].rdata = SLICE("\1\2\3\4");
+	r = edit(o, 4);
+	assert_int_equal(r->serial, 8);
+	o[0] = op(ZONE_DELETE_SET, "www", "A", 0, NULL);
+	o[1] = op(ZONE_ADD, "www", "CNAME", 90, "mail");
+	assert_int_equal(edit(o, 2)->serial, 9);
+	/* In place of the SOA, with a serial of one's own. */
+	o[0] = op(ZONE_ADD, "@", "SOA", 300, "ns1 host 5 2 3 4 6");
+	assert_int_equal(edit(o, 1)->serial, 10);
+	o[0] = op(ZONE_ADD, "@", "SOA", 300, "ns1 host 50 2 3 4 5");
+	assert_int_equal(edit(o, 1)->serial, 50);
+	assert_string_equal(all(), stored(50, "mail. 90 MX 10 mx.example.org.\n"
+					      "www. 90 CNAME mail.example.org.\n"));
+}
+
+static void edits_keep_the_rules(void **state)
+{
+	(void)state;
+	import(with(7, "www 60 A 192.0.2.1\nsub 60 NS ns.sub\nns.sub 60 A 192.0.2.5\n"
+		       "deep.er 60 TXT x\nd 60 DNAME elsewhere.example.\n"));
+	const char *before = strdup(all());
+	assert_int_equal(edit_error(op(ZONE_ADD, "www", "CNAME", 60, "mail")), ERR_BAD);
+	assert_int_equal(edit_error(op(ZONE_ADD, "x.sub", "TXT", 60, "x")), ERR_BAD);
+	assert_int_equal(edit_error(op(ZONE_ADD, "er", "NS", 60, "ns")), ERR_BAD);
+	assert_int_equal(edit_error(op(ZONE_ADD, "er", "DNAME", 60, "ns")), ERR_BAD);
+	assert_int_equal(edit_error(op(ZONE_ADD, "a.b.d", "A", 60, "192.0.2.1")), ERR_BAD);
+	assert_int_equal(edit_error(op(ZONE_DELETE_SET, "@", "NS", 0, NULL)), ERR_BAD);
+	struct row_zone_op o = op(ZONE_ADD, "www", "A", 60, "192.0.2.9");
+	o.owner = SLICE("\3www\3net");
+	assert_int_equal(edit_error(o), ERR_BAD);
+	o.owner = SLICE("\3ww");
+	assert_int_equal(edit_error(o), ERR_BAD);
+	o = op(ZONE_ADD, "www", "A", 60, "192.0.2.9");
+	o.rdata.len = 3;
+	assert_int_equal(edit_error(o), ERR_BAD);
+	o.rdata.len = 4;
+	o.type = 255;
+	assert_int_equal(edit_error(o), ERR_BAD);
+	assert_string_equal(all(), before);
+	free((void *)before);
+	o = op(ZONE_ADD, "y.ns.sub", "AAAA", 60, "2001:db8::1");
+	assert_int_equal(edit(&o, 1)->serial, 8);
+	struct msg_zone_edit m = {name, 7, &o, 1};
+	assert_int_equal(ask_error(ctl, MSG_zone_edit, &m), ERR_INUSE);
+}
+
+/* A zone of many chunks, edited at random: it is what a list of its records is. */
+static void many_edits_keep_chunks_in_order(void **state)
+{
+	(void)state;
+	enum { NAMES = 400, ROUNDS = 60, EACH = 40 };
+	static unsigned has[NAMES];
+	struct row_zone_op o[EACH];
+	char owner[64], data[300];
+	srand(3);
+	memset(has, 0, sizeof(has));
+	import(with(1, ""));
+	for (int round = 0; round < ROUNDS; round++) {
+		bool grow = round / 15 % 2 == 0;
+		for (int i = 0; i < EACH; i++) {
+			int k = rand() % NAMES;
+			snprintf(owner, sizeof(owner), "host%d.net%d", k, k % 7);
+			has[k] = grow ? has[k] + 1 : 0;
+			memset(data, 'a' + (int)(has[k] % 26), 250);
+			data[250] = 0;
+			o[i] = grow ? op(ZONE_ADD, owner, "TXT", 60, data)
+				    : op(ZONE_DELETE_NAME, owner, NULL, 0, NULL);
+		}
+		edit(o, EACH);
+		if (round % 15 == 14)
+			on_base(0, false, NULL, NULL, sql_sound);
+	}
+	uint64_t want = 2;
+	for (int k = 0; k < NAMES; k++)
+		want += has[k] < 26 ? has[k] : 26;
+	assert_int_equal(read_from(SLICE(""), 0)->zone->records, want);
+	for (int k = 0; k < NAMES; k += EACH) {
+		for (int i = 0; i < EACH; i++) {
+			snprintf(owner, sizeof(owner), "host%d.net%d", k + i, (k + i) % 7);
+			o[i] = op(ZONE_DELETE_NAME, owner, NULL, 0, NULL);
+		}
+		edit(o, EACH);
+	}
+	assert_string_equal(all(), stored(serial(), ""));
+	assert_int_equal(read_sql(0, "SELECT chunks FROM zone"), 1);
+}
+
+static const char *steps_from(uint32_t from)
+{
+	static struct buf out;
+	struct msg_zone_changes m = {name, from};
+	const struct msg_zone_steps *s = ask(dnsd, MSG_zone_changes, &m, MSG_zone_steps);
+	buf_clear(&out);
+	for (uint32_t i = 0; i < s->steps_n; i++) {
+		buf_printf(&out, "%u to %u\n", s->steps[i].before, s->steps[i].after);
+		add_text(&out, s->steps[i].deleted);
+		buf_adds(&out, "--\n");
+		add_text(&out, s->steps[i].added);
+	}
+	return buf_cstr(&out);
+}
+
+#define SOA(n) " 300 SOA ns1.example.org. host.example.org. " #n " 2 3 4 5\n"
+
+static void the_journal_tells_each_step(void **state)
+{
+	(void)state;
+	import(with(7, "www 60 A 192.0.2.1\n"));
+	struct row_zone_op o = op(ZONE_ADD, "x", "TXT", 60, "x");
+	edit(&o, 1);
+	import(with(20, "www 61 A 192.0.2.1\n"));
+	assert_string_equal(steps_from(20), "");
+	assert_string_equal(steps_from(7),
+			    "7 to 8\n" SOA(7) "--\n" SOA(
+				8) "x. 60 TXT \"x\"\n"
+				   "8 to 20\n" SOA(8) "www. 60 A 192.0.2.1\nx. 60 TXT \"x\"\n"
+						      "--\n" SOA(20) "www. 61 A 192.0.2.1\n");
+	struct msg_zone_changes m = {name, 3};
+	assert_int_equal(ask_error(dnsd, MSG_zone_changes, &m), ERR_NOTFOUND);
+}
+
+static void the_journal_is_bounded(void **state)
+{
+	(void)state;
+	import(with(1, ""));
+	struct row_zone_op o = op(ZONE_ADD, "big", "TXT", 60, "x");
+	uint8_t *big = pool_alloc(run_pool, 60000);
+	o.rdata = (struct slice){(char *)big, 51200};
+	for (int i = 0; i < 100; i++) {
+		for (size_t at = 0; at < o.rdata.len; at += 256)
+			big[at] = 255;
+		big[1] = (uint8_t)i;
+		struct row_zone_op two[] = {op(ZONE_DELETE_NAME, "big", NULL, 0, NULL), o};
+		edit(two, 2);
+	}
+	assert_true(read_sql(0, "SELECT SUM(LENGTH(deleted) + LENGTH(added)) FROM zone_journal") <=
+		    ZONE_JOURNAL_OCTETS);
+	assert_true(read_sql(0, "SELECT COUNT(*) FROM zone_journal") > 50);
+	assert_int_equal(serial(), 101);
+	/* From the last serials there is a way, from the first ones none any more. */
+	struct msg_zone_changes m = {name, 100};
+	ask(dnsd, MSG_zone_changes, &m, MSG_zone_steps);
+	m.serial = 5;
+	assert_int_equal(ask_error(dnsd, MSG_zone_changes, &m), ERR_NOTFOUND);
+}
+
+static void each_role_writes_its_own(void **state)
+{
+	(void)state;
+	struct msg_zone_begin b = {name, ZONE_STORE};
+	assert_int_equal(ask_error(dnsd, MSG_zone_begin, &b), ERR_DENIED);
+	b.source = ZONE_SECONDARY;
+	assert_int_equal(ask_error(ctl, MSG_zone_begin, &b), ERR_DENIED);
+	/* What nobody sees of a secondary is the primary's to know. Its serial is, too. */
+	const struct msg_zone_changed *r =
+	    import_as(dnsd, ZONE_SECONDARY, with(9, "sub 60 NS ns.sub\nx.sub 60 TXT x\n"));
+	assert_int_equal(r->serial, 9);
+	r = import_as(dnsd, ZONE_SECONDARY, with(11, "www 60 A 192.0.2.1\n"));
+	assert_int_equal(r->serial, 11);
+	assert_string_not_equal(steps_from(9), "");
+	r = import_as(dnsd, ZONE_SECONDARY, with(5, "www 60 A 192.0.2.1\n"));
+	assert_int_equal(r->serial, 5);
+	struct msg_zone_changes c = {name, 9};
+	assert_int_equal(ask_error(dnsd, MSG_zone_changes, &c), ERR_NOTFOUND);
+	assert_int_equal(edit_error(op(ZONE_ADD, "www", "A", 60, "192.0.2.9")), ERR_DENIED);
+	uint64_t draft = begin(ctl, ZONE_STORE);
+	put(ctl, draft, with(9, ""), 40);
+	assert_int_equal(commit_error(draft), ERR_INUSE);
+	struct msg_zone_delete d = {name};
+	ask(ctl, MSG_zone_delete, &d, MSG_ok);
+	import(with(9, ""));
+	assert_int_equal(ask_error(dnsd, MSG_zone_delete, &d), ERR_DENIED);
+	ask(ctl, MSG_zone_delete, &d, MSG_ok);
+	assert_int_equal(ask_error(ctl, MSG_zone_delete, &d), ERR_NOTFOUND);
+}
+
+static uint64_t heard, heard_serial;
+
+static void on_watch(void *arg, enum msg_type type, const void *msg)
+{
+	const struct msg_watch_event *e = msg;
+	(void)arg;
+	if (type != MSG_watch_event)
+		return;
+	heard++;
+	if (e->object)
+		heard_serial = e->value;
+}
+
+static void watchers_hear_after_the_commit(void **state)
+{
+	(void)state;
+	uint64_t id = import(with(7, ""))->id;
+	struct msg_watch w = {.kind = WATCH_ZONE, .object = id};
+	heard = 0;
+	assert_true(peer_call(dnsd, MSG_watch, &w, on_watch, NULL) != 0);
+	w.object = 0;
+	assert_true(peer_call(dnsd, MSG_watch, &w, on_watch, NULL) != 0);
+	serial(); /* on the same connection: the watches are there */
+	struct row_zone_op o = op(ZONE_ADD, "www", "A", 60, "192.0.2.9");
+	edit(&o, 1);
+	edit(&o, 1);
+	import(with(7, ""));
+	serial();
+	assert_int_equal(heard, 4);
+	assert_int_equal(heard_serial, 9);
+}
+
+static void on_found(void *arg, const char *finding)
+{
+	(void)arg;
+	assert_true(strlen(finding) > 10);
+}
+
+static enum ipc_err sql_unsound(struct base *b, struct op *o)
+{
+	struct check_sums sums = {0};
+	(void)o;
+	check_base(b, on_found, NULL, &sums);
+	return sums.findings > 0 ? ERR_OK : ERR_BAD;
+}
+
+static void the_check_finds_damage(void **state)
+{
+	(void)state;
+	static const char *const damage[] = {
+	    "UPDATE zone_chunk SET records = records + 1 WHERE LENGTH(first) > 0",
+	    "UPDATE zone_chunk SET data = CAST('x' AS BLOB) WHERE LENGTH(first) > 0",
+	    "UPDATE zone SET serial = serial + 1",
+	    "DELETE FROM zone_chunk WHERE LENGTH(first) = 0",
+	    "INSERT INTO zone_gone (generation, open) SELECT generation, 1 FROM zone",
+	};
+	for (size_t i = 0; i < sizeof(damage) / sizeof(damage[0]); i++) {
+		import(with(7, "www 60 A 192.0.2.1\n"));
+		on_base(0, false, NULL, NULL, sql_sound);
+		change_sql(0, damage[i]);
+		on_base(0, false, NULL, NULL, sql_unsound);
+		change_sql(0, "DELETE FROM zone; DELETE FROM zone_gone; DELETE FROM zone_chunk;");
+	}
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(serial_arithmetic),
+	    T(an_import_is_read_as_it_came),
+	    T(serials_go_up_by_themselves),
+	    T(what_is_not_a_zone_changes_nothing),
+	    T(records_come_and_go),
+	    T(edits_keep_the_rules),
+	    T(many_edits_keep_chunks_in_order),
+	    T(the_journal_tells_each_step),
+	    T(the_journal_is_bounded),
+	    T(each_role_writes_its_own),
+	    T(watchers_hear_after_the_commit),
+	    T(the_check_finds_damage),
+	};
+	return cmocka_run_group_tests_name("stored_zone", tests, NULL, NULL);
+}
