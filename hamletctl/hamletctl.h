@@ -49,6 +49,11 @@ void cmd_help(FILE *f, const char *noun); /* noun NULL: all */
 
 /* service.c: a command sent to stored or keyd as typed; prints what comes back. */
 int service_run(const struct cmd *c, int argc, const char *const *argv);
+/* A connection to stored or keyd; NULL after a line on stderr. */
+struct peer_sync;
+struct peer_sync *service_open(struct pool *pool, enum role service);
+/* The exit status that an error of theirs is told by. */
+int service_status(enum ipc_err e);
 
 /* line.c: the line protocol of hamletd's and the daemons' control sockets. Reply lines go to
  * out without the final "."; false with the reason in *why (pool's) when it failed. */
@@ -63,9 +68,18 @@ int run_daemon_status(const struct cmd *c, int argc, const char *const *argv);
 int run_daemon_stats(const struct cmd *c, int argc, const char *const *argv);
 int run_metrics(const struct cmd *c, int argc, const char *const *argv);
 int run_status(const struct cmd *c, int argc, const char *const *argv);
+int run_trace(const struct cmd *c, int argc, const char *const *argv);
 int run_zone_list(const struct cmd *c, int argc, const char *const *argv);
 int run_zone_reload(const struct cmd *c, int argc, const char *const *argv);
-int run_trace(const struct cmd *c, int argc, const char *const *argv);
+/* zone_*.c: those about zones in the store. */
+int run_zone_stored(const struct cmd *c, int argc, const char *const *argv);
+int run_zone_show(const struct cmd *c, int argc, const char *const *argv);
+int run_zone_import(const struct cmd *c, int argc, const char *const *argv);
+int run_zone_export(const struct cmd *c, int argc, const char *const *argv);
+int run_zone_check(const struct cmd *c, int argc, const char *const *argv);
+int run_zone_add(const struct cmd *c, int argc, const char *const *argv);
+int run_zone_set(const struct cmd *c, int argc, const char *const *argv);
+int run_zone_delete(const struct cmd *c, int argc, const char *const *argv);
 int run_completion(const struct cmd *c, int argc, const char *const *argv);
 int run_help(const struct cmd *c, int argc, const char *const *argv);
 

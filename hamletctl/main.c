@@ -9,7 +9,16 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/rundir.h"
 
-enum { OPT_JSON = 256, OPT_PASSWORD, OPT_TO, OPT_FROM, OPT_ALL, WORDS_MAX = 8 };
+enum {
+	OPT_JSON = 256,
+	OPT_PASSWORD,
+	OPT_TO,
+	OPT_FROM,
+	OPT_ALL,
+	OPT_TTL,
+	OPT_YES,
+	WORDS_MAX = 8,
+};
 
 /* The options of commands are words to them, the last ones, wherever they were typed. */
 static struct {
@@ -47,6 +56,8 @@ static int read_options(int argc, char **argv, const char **conf_dir)
 					      {"to", required_argument, NULL, OPT_TO},
 					      {"from", required_argument, NULL, OPT_FROM},
 					      {"all", no_argument, NULL, OPT_ALL},
+					      {"ttl", required_argument, NULL, OPT_TTL},
+					      {"yes", no_argument, NULL, OPT_YES},
 					      {"help", no_argument, NULL, 'h'},
 					      {"version", no_argument, NULL, 'V'},
 					      {NULL, 0, NULL, 0}};
@@ -73,6 +84,12 @@ static int read_options(int argc, char **argv, const char **conf_dir)
 			break;
 		case OPT_ALL:
 			add("--all", NULL);
+			break;
+		case OPT_TTL:
+			add("--ttl", optarg);
+			break;
+		case OPT_YES:
+			add("--yes", NULL);
 			break;
 		case 'h':
 			cmd_help(stdout, NULL);

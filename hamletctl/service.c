@@ -18,7 +18,7 @@ enum {
 	CURSOR_MAX = 1024
 };
 
-static int exit_status(enum ipc_err e)
+int service_status(enum ipc_err e)
 {
 	switch (e) {
 	case ERR_LOST:
@@ -122,7 +122,7 @@ static int converse_pages(struct pool *outer, struct peer_sync *sync, struct msg
 		if (type != MSG_ctl_reply || r->cursor.len > CURSOR_MAX) {
 			struct slice text = SLICE("an answer that is no answer");
 			enum ipc_err e = peer_error(type, r, &text);
-			int status = complain(exit_status(e), "%.*s", SLICE_FMT(text));
+			int status = complain(service_status(e), "%.*s", SLICE_FMT(text));
 			pool_free(&pool);
 			return status;
 		}
@@ -151,7 +151,7 @@ static int converse(struct pool *pool, struct peer_sync *sync, const struct cmd 
 			struct slice text = SLICE("an answer that is no answer");
 			enum ipc_err e = peer_error(type, r, &text);
 			free(all.cells);
-			return complain(exit_status(e), "%.*s", SLICE_FMT(text));
+			return complain(service_status(e), "%.*s", SLICE_FMT(text));
 		}
 		append(&all, r->cells, r->cells_n);
 		m->cursor = r->cursor;
@@ -172,11 +172,21 @@ static int converse(struct pool *pool, struct peer_sync *sync, const struct cmd 
 	return status;
 }
 
+struct peer_sync *service_open(struct pool *pool, enum role service)
+{
+	const char *why = "";
+	const char *folder = service == ROLE_STORED ? "store" : "key";
+	const char *path = pool_printf(pool, "%s/%s/ctl.sock", options.run_dir, folder);
+	struct peer_sync *sync = peer_sync_open(path, ROLE_CTL, TIMEOUT_MS, &why);
+	if (!sync)
+		complain(EX_UNAVAILABLE, "%s: %s: %s (is hamlet running?)", role_name(service),
+			 path, why);
+	return sync;
+}
+
 int service_run(const struct cmd *c, int argc, const char *const *argv)
 {
 	struct pool *pool = pool_new(0);
-	const char *folder = c->service == ROLE_STORED ? "store" : "key";
-	const char *path = pool_printf(pool, "%s/%s/ctl.sock", options.run_dir, folder);
 	struct msg_ctl m = {.body = BODY_NONE};
 	int status = EX_IOERR, memfd = -1;
 	/* A file's name stays here: its contents go along. */
@@ -185,14 +195,11 @@ int service_run(const struct cmd *c, int argc, const char *const *argv)
 	for (int i = 0; i < sent; i++)
 		m.words[m.words_n++].text = slice_of(argv[i]);
 	if (attach(pool, c, argv[argc - 1], &m, &memfd)) {
-		const char *why = "";
-		struct peer_sync *sync = peer_sync_open(path, ROLE_CTL, TIMEOUT_MS, &why);
+		struct peer_sync *sync = service_open(pool, c->service);
+		status = EX_UNAVAILABLE;
 		if (sync)
 			status = c->flags & CMD_PAGES ? converse_pages(pool, sync, &m)
 						      : converse(pool, sync, c, &m);
-		else
-			status = complain(EX_UNAVAILABLE, "%s: %s: %s (is hamlet running?)",
-					  role_name(c->service), path, why);
 		peer_sync_close(&sync);
 	}
 	if (memfd >= 0)
