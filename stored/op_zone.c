@@ -51,7 +51,7 @@ static void release(struct held *h, struct zone_draft *after)
 	h->busy = false;
 	if (after)
 		h->d = *after;
-	if (h->closed)
+	if (h->closed || !h->d.generation) /* it could not be begun */
 		held_free(h);
 }
 
@@ -142,7 +142,7 @@ void op_zone_list(struct request *rq)
 static enum ipc_err read_run(struct zone_tx *t, struct task *task)
 {
 	const struct msg_zone_read *m = task->rq->msg;
-	bool more;
+	bool more = false;
 	struct msg_zone_chunks *c = &task->chunks;
 	enum ipc_err e = zone_get(t, task->name, &task->z);
 	if (e == ERR_OK)
@@ -444,7 +444,7 @@ static enum ipc_err edit_run(struct zone_tx *t, struct task *task)
 {
 	const struct msg_zone_edit *m = task->rq->msg;
 	enum ipc_err e = zone_get(t, task->name, &task->z);
-	if (e == ERR_OK && task->z.source != ZONE_STORE)
+	if (e == ERR_OK && task->z.source != ZONE_STORE && conn_role(task->rq->conn) == ROLE_CTL)
 		return zone_say(t, ERR_DENIED, "zone %s is a secondary: edit it at its primary",
 				zone_text(t->pool, task->name));
 	if (e == ERR_OK && m->serial != UINT64_MAX && m->serial != task->z.serial)

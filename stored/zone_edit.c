@@ -336,6 +336,8 @@ static enum ipc_err apply(struct edit *e)
 		err = each_name(e, false);
 	if (err != ERR_OK || !(e->step.additions || e->step.deletions || soa_changed(e)))
 		return err;
+	if (e->z->source == ZONE_SECONDARY && !e->soa_raised)
+		return zone_say(e->t, ERR_BAD, "the serial of a secondary is its primary's");
 	err = each_name(e, true);
 	if (err == ERR_OK)
 		err = raise_serial(e);

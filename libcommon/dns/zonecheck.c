@@ -19,6 +19,7 @@ static void begin_name(struct zone_check *c, const uint8_t *owner)
 	c->apex = dns_name_eq(owner, c->zone);
 	c->cname = c->dname = c->ns = false;
 	c->others = 0;
+	c->octets = 0;
 	c->last_type = 0;
 	c->other_type = 0;
 	if (c->walled && (!dns_name_under(owner, c->wall) || dns_name_eq(owner, c->wall)))
@@ -62,6 +63,9 @@ static const char *strictly(struct zone_check *c, uint16_t type)
 static const char *by_itself(struct zone_check *c, const struct zone_rr *rr)
 {
 	bool again = c->last_type == rr->type;
+	c->octets += rr->rdlen + 12;
+	if (c->octets > ZONE_OWNER_OCTETS)
+		return "too many records at one name";
 	c->last_type = rr->type;
 	if (rr->type == DNS_SOA && c->apex) {
 		if (again)

@@ -12,6 +12,7 @@ struct zone_check {
 	/* the name at hand */
 	uint8_t owner[DNS_NAME_MAX];
 	bool any, apex, cname, dname, ns;
+	size_t octets;       /* of its records */
 	unsigned others;     /* types that may not stand beside a CNAME */
 	uint16_t last_type;  /* of this name */
 	uint16_t other_type; /* one of a delegation that may not stand there */

@@ -18,15 +18,16 @@ enum { SAME_OWNER = 1, SAME_TYPE = 2, SAME_TTL = 4, FLAGS = 7, KEY_LABELS = 128 
 
 size_t zone_key(const uint8_t *owner, size_t zone_len, uint8_t out[ZONE_KEY_MAX])
 {
-	const uint8_t *label[KEY_LABELS], *end = owner + dns_name_len(owner) - zone_len;
+	uint8_t at[KEY_LABELS] = {0};
 	unsigned labels = 0;
-	size_t len = 0;
-	for (const uint8_t *l = owner; l < end; l += 1u + *l)
-		label[labels++] = l;
+	size_t len = 0, end = dns_name_len(owner) - zone_len;
+	for (size_t i = 0; i < end; i += 1u + owner[i])
+		at[labels++] = (uint8_t)i;
 	/* A zero ends a label; octets 0 and 1 in one become 1 1 and 1 2. */
 	while (labels-- > 0) {
-		for (unsigned i = 1; i <= label[labels][0]; i++) {
-			uint8_t c = label[labels][i];
+		const uint8_t *label = owner + at[labels];
+		for (unsigned i = 1; i <= label[0]; i++) {
+			uint8_t c = label[i];
 			if (c >= 'A' && c <= 'Z')
 				c |= 0x20;
 			if (c <= 1)

@@ -35,16 +35,16 @@ static struct zone_sort *sorted(const char *text)
 /* Owners of the records, without the zone's name. */
 static const char *owners(struct zone_sort *s)
 {
-	static char out[1000];
+	static struct buf out;
 	char name[DNS_NAME_TEXT];
 	struct zone_rr rr;
-	out[0] = 0;
+	buf_clear(&out);
 	while (zone_sort_next(s, &rr)) {
 		size_t n = dns_name_text(name, rr.owner);
 		name[n - strlen("example.org")] = 0;
-		strcat(strcat(out, name), "|");
+		buf_printf(&out, "%s|", name);
 	}
-	return out;
+	return buf_cstr(&out);
 }
 
 static void names_sort_as_rfc_4034_has_it(void **state)
@@ -73,7 +73,7 @@ static void keys_compare_as_names_do(void **state)
 	static const char text[] = "abAB\001\002.z";
 	srand(7);
 	for (int i = 0; i < 20000; i++) {
-		uint8_t name[2][DNS_NAME_MAX], key[2][ZONE_KEY_MAX];
+		uint8_t name[2][DNS_NAME_MAX], key[2][ZONE_KEY_MAX] = {{0}};
 		struct slice k[2];
 		for (int j = 0; j < 2; j++) {
 			uint8_t *p = name[j];
@@ -182,7 +182,7 @@ static const char *verdict(const char *text, bool strict)
 	zone_check_init(&check, zone, strict);
 	chunk_of(&out, text);
 	if (take(buf_slice(&out.data), &run, &check, why) && !zone_check_end(&check, &end))
-		strcpy(why, end);
+		str_fmt(why, sizeof(why), "%s", end);
 	buf_free(&out.data);
 	return why;
 }

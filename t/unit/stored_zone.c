@@ -139,8 +139,7 @@ static const char *with(uint32_t serial, const char *rest)
 	static char text[2][4000];
 	static int i;
 	i = !i;
-	int n = snprintf(text[i], sizeof(text[i]), APEX, serial);
-	strcpy(text[i] + n, rest);
+	snprintf(text[i], sizeof(text[i]), APEX "%s", serial, rest);
 	return text[i];
 }
 
@@ -460,6 +459,15 @@ static void each_role_writes_its_own(void **state)
 	struct msg_zone_changes c = {name, 9};
 	assert_int_equal(ask_error(dnsd, MSG_zone_changes, &c), ERR_NOTFOUND);
 	assert_int_equal(edit_error(op(ZONE_ADD, "www", "A", 60, "192.0.2.9")), ERR_DENIED);
+	/* IXFR: with the serial that the primary says. */
+	struct row_zone_op o[] = {op(ZONE_ADD, "www", "A", 60, "192.0.2.9"),
+				  op(ZONE_ADD, "@", "SOA", 300, "ns1 host 8 2 3 4 5")};
+	struct msg_zone_edit edited = {name, 5, o, 1};
+	assert_int_equal(ask_error(dnsd, MSG_zone_edit, &edited), ERR_BAD);
+	edited.ops_n = 2;
+	r = ask(dnsd, MSG_zone_edit, &edited, MSG_zone_changed);
+	assert_int_equal(r->serial, 8);
+	assert_string_not_equal(steps_from(5), "");
 	uint64_t draft = begin(ctl, ZONE_STORE);
 	put(ctl, draft, with(9, ""), 40);
 	assert_int_equal(commit_error(draft), ERR_INUSE);
