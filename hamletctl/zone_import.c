@@ -115,12 +115,10 @@ static void end_chunk(struct sending *s)
 static void send_all(struct sending *s, struct zone_sort *sort)
 {
 	struct zone_rr rr;
-	const uint8_t *last = NULL;
 	while (!s->failed && zone_sort_next(sort, &rr)) {
-		if (s->out.data.len >= ZONE_CHUNK_FULL && !dns_name_eq(last, rr.owner))
+		if (zone_chunk_ends(&s->out, rr.owner))
 			end_chunk(s);
 		zone_chunk_add(&s->out, &rr);
-		last = rr.owner;
 	}
 	end_chunk(s);
 	if (!s->failed)

@@ -135,6 +135,19 @@ void zone_chunk_add(struct zone_chunk_out *c, const struct zone_rr *rr)
 	c->records++;
 }
 
+bool zone_chunk_ends(const struct zone_chunk_out *c, const uint8_t *next)
+{
+	enum { ONE_IN = 512 };    /* names */
+	uint32_t h = 2166136261u; /* FNV-1a, its high bits */
+	if (c->data.len < ZONE_CHUNK_LEAST || dns_name_eq(next, c->owner))
+		return false;
+	if (c->data.len >= ZONE_CHUNK_SPLIT)
+		return true;
+	for (const uint8_t *p = next, *end = next + dns_name_len(next); p < end; p++)
+		h = (h ^ (*p >= 'A' && *p <= 'Z' ? *p | 0x20u : *p)) * 16777619u;
+	return (h >> 16) % ONE_IN == 0;
+}
+
 void zone_chunk_clear(struct zone_chunk_out *c)
 {
 	buf_clear(&c->data);

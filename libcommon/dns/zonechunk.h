@@ -7,7 +7,8 @@
 
 enum {
 	ZONE_KEY_MAX = 2 * DNS_NAME_MAX,
-	ZONE_CHUNK_FULL = 16 << 10,   /* octets after which a chunk ends at the next name */
+	ZONE_CHUNK_LEAST = 8 << 10,   /* octets that a chunk of a whole zone has at least */
+	ZONE_CHUNK_FULL = 16 << 10,   /* ... after which an edited one that is cut in two ends */
 	ZONE_CHUNK_SPLIT = 32 << 10,  /* ... that an edited one has before it is cut in two */
 	ZONE_CHUNK_SMALL = 4 << 10,   /* ... under which it is joined with a neighbour */
 	ZONE_OWNER_OCTETS = 1 << 20,  /* of all records of one name */
@@ -35,6 +36,9 @@ struct zone_chunk_out {
 	uint8_t owner[DNS_NAME_MAX];
 };
 void zone_chunk_add(struct zone_chunk_out *c, const struct zone_rr *rr);
+/* A zone that is written from end to end: the chunk ends before the next name. The names decide, so
+ * that of two versions of a zone most chunks are the same. */
+bool zone_chunk_ends(const struct zone_chunk_out *c, const uint8_t *next);
 void zone_chunk_clear(struct zone_chunk_out *c); /* keeps its memory */
 
 /* A chunk being read. */

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 #include "libcommon/dns/zonecheck.h"
@@ -172,6 +173,46 @@ static void chunks_read_as_written(void **state)
 	buf_free(&out.data);
 }
 
+static struct zone_rr host(unsigned i)
+{
+	static uint8_t owner[64];
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%ch%06u", 7, i);
+	memcpy(owner, text, (size_t)n);
+	memcpy(owner + n, zone, sizeof(zone));
+	return (struct zone_rr){owner, DNS_A, 60, (const uint8_t *)"\1\2\3\4", 4, NULL, 0};
+}
+
+/* A name more at the beginning moves the end of a chunk or two, and of no other. */
+static void names_decide_where_chunks_end(void **state)
+{
+	(void)state;
+	enum { HOSTS = 50000 };
+	static bool ends[2][HOSTS];
+	struct zone_chunk_out out = {0};
+	unsigned chunks = 0, differ = 0;
+	for (unsigned run = 0; run < 2; run++) {
+		zone_chunk_clear(&out);
+		for (unsigned i = run ? 0 : 1; i < HOSTS; i++) {
+			struct zone_rr rr = host(i);
+			ends[run][i] = zone_chunk_ends(&out, rr.owner);
+			if (ends[run][i]) {
+				assert_in_range(out.data.len, ZONE_CHUNK_LEAST,
+						ZONE_CHUNK_SPLIT + 99);
+				zone_chunk_clear(&out);
+			}
+			zone_chunk_add(&out, &rr);
+		}
+	}
+	for (unsigned i = 0; i < HOSTS; i++) {
+		chunks += ends[1][i];
+		differ += ends[0][i] != ends[1][i];
+	}
+	assert_in_range(chunks, 30, 120);
+	assert_in_range(differ, 0, 10);
+	buf_free(&out.data);
+}
+
 static const char *verdict(const char *text, bool strict)
 {
 	static char why[300];
@@ -232,6 +273,7 @@ int main(void)
 	    cmocka_unit_test(keys_compare_as_names_do),
 	    cmocka_unit_test(repeated_records_go_and_ttls_agree),
 	    cmocka_unit_test(chunks_read_as_written),
+	    cmocka_unit_test(names_decide_where_chunks_end),
 	    cmocka_unit_test(a_zone_keeps_to_its_rules),
 	};
 	return cmocka_run_group_tests_name("common_dns_zone", tests, NULL, NULL);
