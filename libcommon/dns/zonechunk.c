@@ -183,7 +183,7 @@ static bool get_owner(struct zone_chunk_in *c)
 	memcpy(c->owner, c->p, fresh);
 	c->p += fresh;
 	c->owner_len = len;
-	return dns_name_check(c->owner, len) == len;
+	return len && dns_name_check(c->owner, len) == len;
 }
 
 static bool get_length(struct zone_chunk_in *c, size_t *len)
