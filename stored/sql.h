@@ -1,9 +1,9 @@
 /* sql: the statements and schemas of the databases, made from the .def files:
  *   SQL(NAME, "text")    enum member SQL_NAME, for db_start()
- * sql_dir.def, sql_queue.def and sql_zone.def are the directory's, sql_shard.def a mailbox shard's, and
- * sql_body.def (message bodies, body.c) belongs to both.
- * A statement whose name begins with CHECK_ is an invariant: it takes no parameters and its rows
- * are what breaks it, the first column a line for people. `hamletctl check` runs them all.
+ * sql_dir.def, sql_queue.def and sql_zone.def are the directory's, sql_shard.def a mailbox shard's,
+ * and sql_body.def (message bodies, body.c) belongs to both. A statement whose name begins with
+ * CHECK_ is an invariant: it takes no parameters and its rows are what breaks it, the first column
+ * a line for people. `hamletctl check` runs them all.
  *
  * Schemas are written in the SQL that both engines take (db.h). The SQLite driver reads
  * "BIGINT PRIMARY KEY" as "INTEGER PRIMARY KEY" (its 64-bit row number) and BYTEA as BLOB. */

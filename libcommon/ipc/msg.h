@@ -42,7 +42,7 @@ enum role {
 	(R_SMTPD | R_POP3D | R_IMAPD | R_BIT(ROLE_PROXYD) | R_BIT(ROLE_HTTPD) | R_BIT(ROLE_FTPD))
 #define R_ZONES (R_BIT(ROLE_DNSD) | R_CTL)
 #define R_TLS   (R_LOGIN | R_BIT(ROLE_DNSD))
-#define R_ALL (R_TLS | R_CTL | R_BIT(ROLE_STORED) | R_BIT(ROLE_KEYD))
+#define R_ALL   (R_TLS | R_CTL | R_BIT(ROLE_STORED) | R_BIT(ROLE_KEYD))
 /* "smtpd" ...; NULL / ROLE_NONE when unknown. Socket file and fd names use them. */
 const char *role_name(enum role r);
 enum role role_by_name(const char *name);
