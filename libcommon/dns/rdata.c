@@ -13,7 +13,7 @@ static bool whole(const uint8_t *field, const uint8_t *p, size_t len)
 {
 	size_t at = 0;
 	for (; *field; field++) {
-		long n = rdata_ops[*field].size(p + at, len - at);
+		long n = rdata_size(*field, p + at, len - at);
 		if (n < 0)
 			return false;
 		at += (size_t)n;
@@ -85,7 +85,7 @@ static bool print(const uint8_t *field, const uint8_t *p, size_t len, struct buf
 {
 	size_t at = 0;
 	for (bool first = true; *field; field++, first = false) {
-		long n = rdata_ops[*field].size(p + at, len - at);
+		long n = rdata_size(*field, p + at, len - at);
 		if (n < 0 || (*field == K_PARAMS && !rdata_params_consistent(p + at, (size_t)n)))
 			return false;
 		/* An empty bitmap and the like leave no trace, an empty text has its quotes. */
@@ -136,7 +136,7 @@ bool dns_rdata_read(const uint8_t *pkt, size_t pktlen, const struct dns_rr *rr,
 			p = name;
 			got = octets ? (long)octets : -1;
 		} else {
-			got = rdata_ops[*field].size(p, end - at);
+			got = rdata_size(*field, p, end - at);
 			at += got < 0 ? 0 : (size_t)got;
 		}
 		if (got < 0 || n + (size_t)got > DNS_RDATA_MAX)
@@ -153,7 +153,7 @@ void dns_rdata_names(uint16_t type, const uint8_t *rdata, size_t len,
 {
 	size_t at = 0;
 	for (const uint8_t *field = fields(type); *field && *field != K_LDNS; field++) {
-		long n = rdata_ops[*field].size(rdata + at, len - at);
+		long n = rdata_size(*field, rdata + at, len - at);
 		if (n < 0)
 			return;
 		if (is_name(*field))

@@ -58,15 +58,18 @@ struct rdata_in {
 	size_t len;
 	const char *why;
 };
-/* What a field of a kind does. size: the octets of the field that p starts with, of at most `left`;
- * -1: malformed. parse reads one word, or all that are left; false: in->why and in->at tell. print
- * appends the field, which size() accepted. */
+/* What a field of a kind does. octets: all of them are as long; 0: size() tells. parse reads one
+ * word, or all that are left; false: in->why and in->at tell. print appends the field, which
+ * rdata_size() accepted. */
 struct rdata_ops {
-	long (*size)(const uint8_t *p, size_t left);
 	bool (*parse)(struct rdata_in *in);
 	void (*print)(const uint8_t *p, size_t n, struct buf *out);
+	uint8_t octets;
+	long (*size)(const uint8_t *p, size_t left);
 };
 extern const struct rdata_ops rdata_ops[K_KINDS];
+/* The octets of the field that p starts with, of at most `left`; -1: malformed. */
+long rdata_size(enum rdata_kind k, const uint8_t *p, size_t left);
 
 /* The word to read next; NULL (and in->why set): there is none. */
 const struct dns_word *rdata_word(struct rdata_in *in, const char *wanted);

@@ -6,42 +6,6 @@ static long fixed(size_t n, size_t left)
 	return left < n ? -1 : (long)n;
 }
 
-static long size_1(const uint8_t *p, size_t left)
-{
-	(void)p;
-	return fixed(1, left);
-}
-
-static long size_2(const uint8_t *p, size_t left)
-{
-	(void)p;
-	return fixed(2, left);
-}
-
-static long size_4(const uint8_t *p, size_t left)
-{
-	(void)p;
-	return fixed(4, left);
-}
-
-static long size_6(const uint8_t *p, size_t left)
-{
-	(void)p;
-	return fixed(6, left);
-}
-
-static long size_8(const uint8_t *p, size_t left)
-{
-	(void)p;
-	return fixed(8, left);
-}
-
-static long size_16(const uint8_t *p, size_t left)
-{
-	(void)p;
-	return fixed(16, left);
-}
-
 static long size_name(const uint8_t *p, size_t left)
 {
 	size_t n = dns_name_check(p, left);
@@ -90,34 +54,40 @@ static long size_hash(const uint8_t *p, size_t left)
 }
 
 const struct rdata_ops rdata_ops[K_KINDS] = {
-    [K_U8] = {size_1, rdata_parse_u8, rdata_print_number},
-    [K_U16] = {size_2, rdata_parse_u16, rdata_print_number},
-    [K_U32] = {size_4, rdata_parse_u32, rdata_print_number},
-    [K_TTL] = {size_4, rdata_parse_ttl, rdata_print_number},
-    [K_TIME] = {size_4, rdata_parse_time, rdata_print_time},
-    [K_ALGO] = {size_1, rdata_parse_algo, rdata_print_number},
-    [K_TYPE] = {size_2, rdata_parse_type, rdata_print_type},
-    [K_A] = {size_4, rdata_parse_a, rdata_print_address},
-    [K_AAAA] = {size_16, rdata_parse_aaaa, rdata_print_address},
-    [K_NAME] = {size_name, rdata_parse_name, rdata_print_name},
-    [K_NAME_LOWER] = {size_name, rdata_parse_name, rdata_print_name},
-    [K_NAME_PACKED] = {size_name, rdata_parse_name, rdata_print_name},
-    [K_STRING] = {size_string, rdata_parse_string, rdata_print_strings},
-    [K_STRINGS] = {size_strings, rdata_parse_strings, rdata_print_strings},
-    [K_TAG] = {size_tag, rdata_parse_tag, rdata_print_tag},
-    [K_TEXT] = {size_rest, rdata_parse_text, rdata_print_quoted},
-    [K_HEX] = {size_some, rdata_parse_hex, rdata_print_hex},
-    [K_BASE64] = {size_some, rdata_parse_base64, rdata_print_base64},
-    [K_KEY] = {size_rest, rdata_parse_key, rdata_print_base64},
-    [K_SALT] = {size_string, rdata_parse_salt, rdata_print_salt},
-    [K_HASH] = {size_hash, rdata_parse_hash, rdata_print_hash},
-    [K_TYPES] = {rdata_size_types, rdata_parse_types, rdata_print_types},
-    [K_PARAMS] = {rdata_size_params, rdata_parse_params, rdata_print_params},
-    [K_IPSEC] = {rdata_size_ipsec, rdata_parse_ipsec, rdata_print_ipsec},
-    [K_RELAY] = {rdata_size_relay, rdata_parse_relay, rdata_print_relay},
-    [K_CERT] = {size_2, rdata_parse_cert, rdata_print_number},
-    [K_LOCATOR] = {size_8, rdata_parse_locator, rdata_print_locator},
-    [K_EUI48] = {size_6, rdata_parse_eui48, rdata_print_eui},
-    [K_EUI64] = {size_8, rdata_parse_eui64, rdata_print_eui},
-    [K_NSAP] = {size_some, rdata_parse_nsap, rdata_print_nsap},
+    [K_U8] = {rdata_parse_u8, rdata_print_number, .octets = 1},
+    [K_U16] = {rdata_parse_u16, rdata_print_number, .octets = 2},
+    [K_U32] = {rdata_parse_u32, rdata_print_number, .octets = 4},
+    [K_TTL] = {rdata_parse_ttl, rdata_print_number, .octets = 4},
+    [K_TIME] = {rdata_parse_time, rdata_print_time, .octets = 4},
+    [K_ALGO] = {rdata_parse_algo, rdata_print_number, .octets = 1},
+    [K_TYPE] = {rdata_parse_type, rdata_print_type, .octets = 2},
+    [K_A] = {rdata_parse_a, rdata_print_address, .octets = 4},
+    [K_AAAA] = {rdata_parse_aaaa, rdata_print_address, .octets = 16},
+    [K_NAME] = {rdata_parse_name, rdata_print_name, .size = size_name},
+    [K_NAME_LOWER] = {rdata_parse_name, rdata_print_name, .size = size_name},
+    [K_NAME_PACKED] = {rdata_parse_name, rdata_print_name, .size = size_name},
+    [K_STRING] = {rdata_parse_string, rdata_print_strings, .size = size_string},
+    [K_STRINGS] = {rdata_parse_strings, rdata_print_strings, .size = size_strings},
+    [K_TAG] = {rdata_parse_tag, rdata_print_tag, .size = size_tag},
+    [K_TEXT] = {rdata_parse_text, rdata_print_quoted, .size = size_rest},
+    [K_HEX] = {rdata_parse_hex, rdata_print_hex, .size = size_some},
+    [K_BASE64] = {rdata_parse_base64, rdata_print_base64, .size = size_some},
+    [K_KEY] = {rdata_parse_key, rdata_print_base64, .size = size_rest},
+    [K_SALT] = {rdata_parse_salt, rdata_print_salt, .size = size_string},
+    [K_HASH] = {rdata_parse_hash, rdata_print_hash, .size = size_hash},
+    [K_TYPES] = {rdata_parse_types, rdata_print_types, .size = rdata_size_types},
+    [K_PARAMS] = {rdata_parse_params, rdata_print_params, .size = rdata_size_params},
+    [K_IPSEC] = {rdata_parse_ipsec, rdata_print_ipsec, .size = rdata_size_ipsec},
+    [K_RELAY] = {rdata_parse_relay, rdata_print_relay, .size = rdata_size_relay},
+    [K_CERT] = {rdata_parse_cert, rdata_print_number, .octets = 2},
+    [K_LOCATOR] = {rdata_parse_locator, rdata_print_locator, .octets = 8},
+    [K_EUI48] = {rdata_parse_eui48, rdata_print_eui, .octets = 6},
+    [K_EUI64] = {rdata_parse_eui64, rdata_print_eui, .octets = 8},
+    [K_NSAP] = {rdata_parse_nsap, rdata_print_nsap, .size = size_some},
 };
+
+long rdata_size(enum rdata_kind k, const uint8_t *p, size_t left)
+{
+	const struct rdata_ops *ops = &rdata_ops[k];
+	return ops->octets ? fixed(ops->octets, left) : ops->size(p, left);
+}

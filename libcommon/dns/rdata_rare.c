@@ -10,7 +10,7 @@ static long gateway_size(enum gateway type, const uint8_t *p, size_t left)
 	static const enum rdata_kind kind[] = {[V4] = K_A, [V6] = K_AAAA, [NAME] = K_NAME};
 	if (type == NONE)
 		return 0;
-	return type <= NAME ? rdata_ops[kind[type]].size(p, left) : -1;
+	return type <= NAME ? rdata_size(kind[type], p, left) : -1;
 }
 
 /* What stands before the gateway included; type: where its type stands. */

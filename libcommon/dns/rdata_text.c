@@ -179,7 +179,7 @@ bool rdata_parse_tag(struct rdata_in *in)
 	size_t start = in->len;
 	if (!rdata_parse_string(in))
 		return false;
-	if (rdata_ops[K_TAG].size(in->out + start, in->len - start) > 0)
+	if (rdata_size(K_TAG, in->out + start, in->len - start) > 0)
 		return true;
 	in->at--;
 	return rdata_fail(in, "a tag of letters and digits (issue, issuewild, iodef) is wanted");

@@ -134,8 +134,8 @@ struct dns_out {
 	unsigned names;
 	uint16_t name_at[DNS_OUT_NAMES];
 };
-/* Starts with the header; cap is at most DNS_MSG_MAX. The counts are what dns_out_count() and
- * the functions below make of them. */
+/* Starts with the header; cap is at most DNS_MSG_MAX. Its counts are those of the questions and
+ * records that are written. */
 void dns_out_init(struct dns_out *o, void *p, size_t cap, uint16_t id, uint16_t flags);
 void dns_out_u16(struct dns_out *o, uint16_t v);
 void dns_out_u32(struct dns_out *o, uint32_t v);

@@ -7,31 +7,9 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include "libcommon/dns/zonecheck.h"
-#include "libcommon/dns/zonesort.h"
+#include "t/unit/zone_sorted.h"
 
 static const uint8_t zone[] = "\7example\3org";
-
-static void on_error(void *arg, const char *line)
-{
-	(void)arg;
-	fail_msg("%s", line);
-}
-
-static bool on_rr(void *arg, const struct zone_rr *rr)
-{
-	zone_sort_add(arg, rr);
-	return true;
-}
-
-static struct zone_sort *sorted(const char *text)
-{
-	struct zone_sort *s = zone_sort_new(zone);
-	struct zonetext z = {
-	    .origin = zone, .ttl = 60, .on_rr = on_rr, .on_error = on_error, .arg = s};
-	assert_int_equal(zonetext_memory(&z, "test", slice_of(text)), 0);
-	zone_sort_run(s);
-	return s;
-}
 
 /* Owners of the records, without the zone's name. */
 static const char *owners(struct zone_sort *s)
@@ -51,18 +29,18 @@ static const char *owners(struct zone_sort *s)
 static void names_sort_as_rfc_4034_has_it(void **state)
 {
 	(void)state;
-	struct zone_sort *s = sorted("\\200.z A 192.0.2.1\n"
-				     "*.z A 192.0.2.1\n"
-				     "z A 192.0.2.1\n"
-				     "\\001.z A 192.0.2.1\n"
-				     "zABC.a A 192.0.2.1\n"
-				     "Z.a A 192.0.2.1\n"
-				     "yljkjljk.a A 192.0.2.1\n"
-				     "a A 192.0.2.1\n"
-				     "@ A 192.0.2.1\n"
-				     "a\\000 A 192.0.2.1\n"
-				     "a\\001 A 192.0.2.1\n"
-				     "aa A 192.0.2.1\n");
+	struct zone_sort *s = sorted(zone, "\\200.z A 192.0.2.1\n"
+					   "*.z A 192.0.2.1\n"
+					   "z A 192.0.2.1\n"
+					   "\\001.z A 192.0.2.1\n"
+					   "zABC.a A 192.0.2.1\n"
+					   "Z.a A 192.0.2.1\n"
+					   "yljkjljk.a A 192.0.2.1\n"
+					   "a A 192.0.2.1\n"
+					   "@ A 192.0.2.1\n"
+					   "a\\000 A 192.0.2.1\n"
+					   "a\\001 A 192.0.2.1\n"
+					   "aa A 192.0.2.1\n");
 	assert_string_equal(owners(s), "|a.|yljkjljk.a.|Z.a.|zABC.a.|a\\000.|a\\001.|aa.|z.|"
 				       "\\001.z.|*.z.|\\200.z.|");
 	zone_sort_free(&s);
@@ -96,8 +74,8 @@ static void keys_compare_as_names_do(void **state)
 static void repeated_records_go_and_ttls_agree(void **state)
 {
 	(void)state;
-	struct zone_sort *s = sorted("@ 300 NS NS1\n@ 200 NS ns1.Example.org.\n@ 100 NS ns2\n"
-				     "@ 50 TXT \"A\"\n@ 40 TXT \"a\"\n");
+	struct zone_sort *s = sorted(zone, "@ 300 NS NS1\n@ 200 NS ns1.Example.org.\n@ 100 NS ns2\n"
+					   "@ 50 TXT \"A\"\n@ 40 TXT \"a\"\n");
 	struct zone_rr rr;
 	unsigned ns = 0, txt = 0;
 	while (zone_sort_next(s, &rr)) {
@@ -111,7 +89,7 @@ static void repeated_records_go_and_ttls_agree(void **state)
 
 static void chunk_of(struct zone_chunk_out *out, const char *text)
 {
-	struct zone_sort *s = sorted(text);
+	struct zone_sort *s = sorted(zone, text);
 	struct zone_rr rr;
 	zone_chunk_clear(out);
 	while (zone_sort_next(s, &rr))
@@ -145,10 +123,11 @@ static void chunks_read_as_written(void **state)
 			    "x TXT \"a long text that is over one hundred and twenty-seven octets "
 			    "long, so that its length takes two octets and not one as most of "
 			    "them do\"\n");
-	struct zone_sort *s = sorted(
-	    APEX "www.a 300 A 192.0.2.1\nwww.A 300 A 192.0.2.2\nWWW.b AAAA 2001:db8::1\n"
-		 "x TXT \"a long text that is over one hundred and twenty-seven octets "
-		 "long, so that its length takes two octets and not one as most of them do\"\n");
+	struct zone_sort *s =
+	    sorted(zone, APEX
+		   "www.a 300 A 192.0.2.1\nwww.A 300 A 192.0.2.2\nWWW.b AAAA 2001:db8::1\n"
+		   "x TXT \"a long text that is over one hundred and twenty-seven octets "
+		   "long, so that its length takes two octets and not one as most of them do\"\n");
 	zone_chunk_open(&in, buf_slice(&out.data));
 	while (zone_chunk_next(&in, &a)) {
 		assert_true(zone_sort_next(s, &b));

@@ -1,8 +1,5 @@
 /* Destinations: hosts that fail, refuse, drop and lie, and what becomes of the letters. */
-#include "t/unit/smtpd_dest_kit.h"
-#include "t/unit/common_tls.h"
-
-static struct tls_ctx *trusting;
+#include "t/unit/smtpd_dest_tls.h"
 
 static void the_next_host_takes_over(void **state)
 {
@@ -420,25 +417,6 @@ static void auth_that_fails_is_our_fault(void **state)
 	WAIT(done_n == 1);
 	assert_letter(0, 0, OUT_TEMP, "4.7.8");
 	assert_int_equal(letter[0]->wait_ms, 60000);
-}
-
-static int make_tls(void **state)
-{
-	const char *why = NULL;
-	(void)state;
-	tls_files_make();
-	server_ctx = tls_server_ctx_files(tls_cert_file, tls_key_file, NULL, &why);
-	trusting = tls_client_ctx(tls_cert_file, NULL);
-	return server_ctx ? 0 : -1;
-}
-
-static int drop_tls(void **state)
-{
-	(void)state;
-	tls_ctx_free(&server_ctx);
-	tls_ctx_free(&trusting);
-	tls_files_drop();
-	return 0;
 }
 
 int main(void)

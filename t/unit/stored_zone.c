@@ -2,8 +2,8 @@
  * journal, who may do what. Every test ends with the store's own check. */
 #include "t/unit/stored_running.h"
 #include "libcommon/base/log.h"
-#include "libcommon/dns/zonesort.h"
 #include "stored/zone.h"
+#include "t/unit/zone_sorted.h"
 
 static struct peer *ctl, *dnsd;
 static const uint8_t name_wire[] = "\7example\3org";
@@ -30,28 +30,6 @@ static int teardown(void **state)
 	return running_teardown(state);
 }
 
-static void on_error(void *arg, const char *line)
-{
-	(void)arg;
-	fail_msg("%s", line);
-}
-
-static bool on_rr(void *arg, const struct zone_rr *rr)
-{
-	zone_sort_add(arg, rr);
-	return true;
-}
-
-static struct zone_sort *sorted(const char *text)
-{
-	struct zone_sort *s = zone_sort_new(name_wire);
-	struct zonetext z = {
-	    .origin = name_wire, .ttl = 60, .on_rr = on_rr, .on_error = on_error, .arg = s};
-	assert_int_equal(zonetext_memory(&z, "test", slice_of(text)), 0);
-	zone_sort_run(s);
-	return s;
-}
-
 static uint64_t begin(struct peer *p, uint32_t source)
 {
 	struct msg_zone_begin m = {name, source};
@@ -62,7 +40,7 @@ static uint64_t begin(struct peer *p, uint32_t source)
 /* In chunks of about `size` octets, each a message of its own. */
 static void put(struct peer *p, uint64_t draft, const char *text, size_t size)
 {
-	struct zone_sort *s = sorted(text);
+	struct zone_sort *s = sorted(name_wire, text);
 	struct zone_chunk_out out = {0};
 	struct zone_rr rr;
 	bool more = zone_sort_next(s, &rr);
