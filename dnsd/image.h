@@ -18,10 +18,17 @@ enum { IMAGE_ITERATIONS = 150 /* of NSEC3, at most (RFC 9276 wants 0) */ };
 
 /* --- image_make.c: the builder --------------------------------------------------------------- */
 struct image_maker;
+/* Adds what the zone's own data does not have, its signatures (sign.h). Called when everything was
+ * checked and nothing is wrong. False: it was reported. */
+typedef bool image_sign_fn(void *arg, struct image_maker *m);
 struct image_options {
 	bool keep_order; /* records of an rrset as they came; else canonical order */
 	bool lenient;    /* a zone of others (secondary): what can be served in spite of a mistake
 			  * is reported, but is no error */
+	/* The zone is signed here: what others have made of that kind (DNSKEY, RRSIG, NSEC, CDS,
+	 * ZONEMD ...) is left out, with a warning. NULL: the zone is served as it is. */
+	image_sign_fn *sign;
+	void *sign_arg;
 };
 struct image_stats {
 	uint64_t records, rrsets, names, octets; /* names: empty non-terminals count, too */

@@ -70,14 +70,10 @@ static void apex(struct image_maker *m)
 {
 	const struct made_name *n = &m->name[0];
 	struct rrset s;
-	if (!maker_rrset(m, n, DNS_SOA, 0, &s)) {
+	if (!maker_rrset(m, n, DNS_SOA, 0, &s))
 		maker_report(m, true, n, "no SOA record");
-	} else if (s.n > 1) {
+	else if (s.n > 1)
 		maker_report(m, true, n, "more than one SOA record");
-	} else {
-		const struct record *r = &m->record[s.record[0]];
-		m->stats.serial = dns_u32(r->data + r->len - 20);
-	}
 	if (!maker_rrset(m, n, DNS_NS, 0, &s))
 		maker_report(m, true, n, "no NS records");
 }
@@ -179,10 +175,21 @@ static void targets(struct image_maker *m, const struct made_name *n)
 	}
 }
 
-void maker_check(struct image_maker *m)
+void maker_mark(struct image_maker *m)
 {
+	m->stats.rrsets = 0;
 	for (uint32_t i = 0; i < m->names; i++)
 		mark(m, &m->name[m->order[i]]);
+	const struct made_name *n = &m->name[0];
+	struct rrset s;
+	if (maker_rrset(m, n, DNS_SOA, 0, &s)) {
+		const struct record *r = &m->record[s.record[0]];
+		m->stats.serial = dns_u32(r->data + r->len - 20);
+	}
+}
+
+void maker_check(struct image_maker *m)
+{
 	apex(m);
 	for (uint32_t i = 0; i < m->names; i++) {
 		const struct made_name *n = &m->name[m->order[i]];

@@ -9,7 +9,6 @@
 enum {
 	SHEET = 1 << 20, /* octets written at once */
 	TARGETS = 64,    /* names of an rrset that bring their addresses along */
-	TYPE_NSEC3PARAM = 51,
 	NODE_ENTRIES = UINT16_MAX,
 	FILE_UNITS_MAX = UINT32_MAX - DNS_MSG_MAX,
 };
@@ -276,7 +275,7 @@ static void nsec3_param(struct layout *l)
 {
 	struct image_head *h = &l->head;
 	struct rrset s;
-	if (!maker_rrset(l->m, &l->m->name[0], TYPE_NSEC3PARAM, 0, &s))
+	if (!maker_rrset(l->m, &l->m->name[0], DNS_NSEC3PARAM, 0, &s))
 		return;
 	const struct record *r = &l->m->record[s.record[0]];
 	h->iterations = dns_u16(r->data + 2);

@@ -18,7 +18,7 @@ struct chunk {
 };
 
 /* Names and data are many and small: no alignment, nothing is zeroed. */
-static uint8_t *keep(struct image_maker *m, const uint8_t *p, size_t n)
+uint8_t *maker_keep(struct image_maker *m, const uint8_t *p, size_t n)
 {
 	struct chunk *c = m->arena;
 	if (!c || c->cap - c->used < n) {
@@ -80,11 +80,11 @@ static uint32_t name_new(struct image_maker *m, const uint8_t *lower, size_t len
 {
 	uint32_t id = *at = m->names;
 	m->name = grow(m->name, m->names, &m->names_cap, sizeof(*m->name));
-	m->name[m->names++] = (struct made_name){.wire = keep(m, lower, len),
+	m->name[m->names++] = (struct made_name){.wire = maker_keep(m, lower, len),
 						 .hash = hash,
 						 .len = (uint8_t)len,
 						 .labels = (uint8_t)dns_name_labels(lower),
-						 .first = NONE,
+						 .list = NONE,
 						 .parent = NONE,
 						 .above = NONE};
 	if (m->names > m->table_mask / 2)
@@ -93,7 +93,7 @@ static uint32_t name_new(struct image_maker *m, const uint8_t *lower, size_t len
 }
 
 /* The name, made with those between it and the zone where it is new. */
-static uint32_t intern(struct image_maker *m, const uint8_t *lower, size_t len)
+uint32_t maker_name(struct image_maker *m, const uint8_t *lower, size_t len)
 {
 	uint32_t first = NONE, child = NONE;
 	for (;;) {
@@ -128,7 +128,7 @@ struct image_maker *image_make(int folder, const char *path, const uint8_t *zone
 	m->scratch = mem_realloc(NULL, 2 * (size_t)DNS_RDATA_MAX);
 	id_random(m->key, sizeof(m->key));
 	table_make(m, TABLE);
-	m->last = intern(m, m->zone, m->zone_len);
+	m->last = maker_name(m, m->zone, m->zone_len);
 	return m;
 }
 
@@ -137,8 +137,24 @@ static void add_record(struct image_maker *m, uint32_t name, const struct record
 	m->record = grow(m->record, m->records, &m->records_cap, sizeof(*m->record));
 	struct record *to = &m->record[m->records];
 	*to = *r;
-	to->next = m->name[name].first;
-	m->name[name].first = m->records++;
+	to->next = m->name[name].list;
+	m->name[name].list = m->records++;
+}
+
+uint32_t maker_record(struct image_maker *m, uint32_t name, uint16_t type, uint32_t ttl,
+		      const uint8_t *kept, size_t len)
+{
+	const struct record r = {.data = kept, .type = type, .len = (uint16_t)len, .ttl = ttl};
+	add_record(m, name, &r);
+	return m->records - 1;
+}
+
+/* What the signer makes. */
+static bool signers(uint16_t type)
+{
+	return type == DNS_RRSIG || type == DNS_NSEC || type == DNS_DNSKEY || type == DNS_NSEC3 ||
+	       type == DNS_NSEC3PARAM || type == DNS_CDS || type == DNS_CDNSKEY ||
+	       type == DNS_ZONEMD;
 }
 
 bool image_add(struct image_maker *m, const uint8_t *owner, uint16_t type, uint32_t ttl,
@@ -161,9 +177,13 @@ bool image_add(struct image_maker *m, const uint8_t *owner, uint16_t type, uint3
 		*why = "the name is not in the zone";
 		return false;
 	}
+	if (m->o.sign && signers(type)) {
+		m->left_out++;
+		return true;
+	}
 	const struct made_name *last = &m->name[m->last];
 	if (last->len != len || memcmp(last->wire, lower, len) != 0)
-		m->last = intern(m, lower, len);
+		m->last = maker_name(m, lower, len);
 	struct record r = {.type = type, .len = (uint16_t)rdlen, .ttl = dns_ttl(ttl)};
 	/* As it came, and behind it the canonical form, which is kept only where it differs. */
 	uint8_t *both = m->scratch, *canon = both + rdlen;
@@ -171,7 +191,7 @@ bool image_add(struct image_maker *m, const uint8_t *owner, uint16_t type, uint3
 	memcpy(canon, rdata, rdlen);
 	dns_rdata_canonical(type, canon, rdlen);
 	r.canon = memcmp(canon, both, rdlen) != 0;
-	r.data = keep(m, both, r.canon ? 2 * rdlen : rdlen);
+	r.data = maker_keep(m, both, r.canon ? 2 * rdlen : rdlen);
 	add_record(m, m->last, &r);
 	return true;
 }
@@ -269,7 +289,16 @@ bool image_finish(struct image_maker *m, struct image_stats *out, image_report_f
 	m->report = report;
 	m->report_arg = arg;
 	maker_sort(m);
+	maker_mark(m);
 	maker_check(m);
+	if (m->left_out)
+		maker_report(m, false, NULL, "%u records of DNSSEC are left out: it is signed here",
+			     m->left_out);
+	if (m->o.sign && m->stats.errors == 0) {
+		m->o.sign(m->o.sign_arg, m);
+		maker_sort(m);
+		maker_mark(m);
+	}
 	bool ok = m->stats.errors == 0 && write_file(m);
 	if (!ok && !m->stats.errors)
 		maker_report(m, true, NULL, "cannot write %s: %s", m->path, strerror(errno));

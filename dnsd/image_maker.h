@@ -19,7 +19,8 @@ struct record {
 struct made_name {
 	const uint8_t *wire; /* lower case */
 	uint64_t hash;
-	uint32_t first;  /* its records: a list, once sorted a place in maker->sorted */
+	uint32_t list;   /* of its records */
+	uint32_t first;  /* once sorted: its place in maker->sorted */
 	uint32_t count;  /* once sorted */
 	uint32_t parent; /* NONE: the zone's own name */
 	uint32_t above;  /* NODE_BELOW: the cut or the DNAME */
@@ -47,7 +48,9 @@ struct image_maker {
 	uint32_t table_mask;
 	uint32_t last; /* the name of the record before */
 	uint32_t *order, *sorted;
-	uint8_t *scratch; /* of image_add() */
+	uint32_t ordered;  /* so many names there were when they were put in order */
+	uint8_t *scratch;  /* of image_add() */
+	uint32_t left_out; /* records that were not taken because the zone is signed here */
 	image_report_fn *report;
 	void *report_arg;
 	struct image_stats stats;
@@ -62,6 +65,14 @@ struct rrset {
 };
 
 /* image_make.c */
+/* Data or a name that lives as long as the maker. */
+uint8_t *maker_keep(struct image_maker *m, const uint8_t *p, size_t n);
+/* The name, in lower case and in the zone; it is made when it is new. */
+uint32_t maker_name(struct image_maker *m, const uint8_t *lower, size_t len);
+/* Adds a record whose data was kept and is in its canonical form; returns its number. What was
+ * sorted is not any more. */
+uint32_t maker_record(struct image_maker *m, uint32_t name, uint16_t type, uint32_t ttl,
+		      const uint8_t *kept, size_t len);
 uint32_t maker_find(const struct image_maker *m, const uint8_t *lower, size_t len);
 /* The next rrset of the name; *at is 0 to begin. */
 bool maker_next(const struct image_maker *m, const struct made_name *n, uint32_t *at,
@@ -71,9 +82,11 @@ bool maker_rrset(const struct image_maker *m, const struct made_name *n, uint16_
 void maker_report(struct image_maker *m, bool error, const struct made_name *n, const char *fmt,
 		  ...) __attribute__((format(printf, 4, 5)));
 
-/* image_sort.c: names in canonical order, each one's records by type and data, without repeats */
+/* image_sort.c: names in canonical order, each one's records by type and data, without repeats;
+ * again when something was added */
 void maker_sort(struct image_maker *m);
-/* image_check.c: the flags of names, and what is wrong with the zone */
+/* image_check.c: the flags of names; then what is wrong with the zone */
+void maker_mark(struct image_maker *m);
 void maker_check(struct image_maker *m);
 /* image_layout.c: writes the file. False: errno. */
 bool maker_write(struct image_maker *m, int fd);

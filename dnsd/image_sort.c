@@ -151,7 +151,7 @@ static uint32_t sort_records(struct image_maker *m, uint32_t *set, uint32_t n)
 	return left;
 }
 
-void maker_sort(struct image_maker *m)
+static void sort_names(struct image_maker *m)
 {
 	struct keys k;
 	struct item *a = mem_realloc(NULL, m->names * sizeof(*a));
@@ -159,13 +159,26 @@ void maker_sort(struct image_maker *m)
 	for (uint32_t i = 0; i < m->names; i++)
 		a[i].name = i;
 	sort(&k, a, m->names, 0);
-	m->order = mem_realloc(NULL, m->names * sizeof(*m->order));
-	m->sorted = mem_realloc(NULL, (m->records + 1u) * sizeof(*m->sorted));
+	m->order = mem_realloc(m->order, m->names * sizeof(*m->order));
+	for (uint32_t i = 0; i < m->names; i++)
+		m->order[i] = a[i].name;
+	m->ordered = m->names;
+	free(a);
+	free(k.spare);
+	free(k.at);
+	free(k.bytes);
+}
+
+void maker_sort(struct image_maker *m)
+{
+	if (m->ordered != m->names)
+		sort_names(m);
+	m->sorted = mem_realloc(m->sorted, (m->records + 1u) * sizeof(*m->sorted));
 	uint32_t at = 0;
 	for (uint32_t i = 0; i < m->names; i++) {
-		struct made_name *n = &m->name[m->order[i] = a[i].name];
+		struct made_name *n = &m->name[m->order[i]];
 		uint32_t start = at;
-		for (uint32_t r = n->first; r != NONE; r = m->record[r].next)
+		for (uint32_t r = n->list; r != NONE; r = m->record[r].next)
 			m->sorted[at++] = r;
 		n->first = start;
 		n->count = sort_records(m, m->sorted + start, at - start);
@@ -173,8 +186,4 @@ void maker_sort(struct image_maker *m)
 	}
 	m->stats.records = at;
 	m->stats.names = m->names;
-	free(a);
-	free(k.spare);
-	free(k.at);
-	free(k.bytes);
 }

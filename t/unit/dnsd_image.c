@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "dnsd/image_int.h"
+#include "dnsd/image_maker.h"
 #include "t/unit/dnsd_zone.h"
 
 #define HEAD                                                \
@@ -104,6 +104,60 @@ static void others_zones_may_have_mistakes(void **state)
 	image_close(&i);
 	buf_free(&s.errors);
 	buf_free(&s.warnings);
+}
+
+/* Stands in for the signer: a record at a new name and one at the apex. */
+static bool add_two(void *arg, struct image_maker *m)
+{
+	static const uint8_t text[] = {1, 'x'};
+	const uint8_t *below = wire_name("a.sign.b.test");
+	uint32_t name = maker_name(m, below, dns_name_len(below));
+	++*(unsigned *)arg;
+	maker_record(m, name, DNS_TXT, 5, maker_keep(m, text, 2), 2);
+	maker_record(m, 0, DNS_TXT, 5, maker_keep(m, text, 2), 2);
+	return true;
+}
+
+static void records_are_added_at_the_end(void **state)
+{
+	(void)state;
+	unsigned called = 0;
+	struct said s = {0};
+	struct image_stats n;
+	struct image_options o = {.sign = add_two, .sign_arg = &called};
+	struct image_match m;
+	struct piece p;
+	const char *why;
+	assert_true(image_finish(zone_maker("b.test",
+					    HEAD "zz 1 NSEC b.test. A\nzz 1 A 192.0.2.1\n"
+						 "@ 1 NSEC3PARAM 1 0 0 -\n",
+					    &o),
+				 &n, hear, &s));
+	assert_string_equal(buf_cstr(&s.warnings),
+			    "b.test: 2 records of DNSSEC are left out: it is signed here");
+	assert_int_equal(called, 1);
+	assert_int_equal(n.records, 6);
+	assert_int_equal(n.rrsets, 6);
+	assert_int_equal(n.names, 5);
+	assert_int_equal(n.serial, 7);
+	struct image *i = image_open(zone_folder, "image", &why);
+	static const char *const names[] = {"b.test", "ns1.b.test", "sign.b.test", "a.sign.b.test",
+					    "zz.b.test"};
+	size_t at = 0, k = 0;
+	for (; image_next(i, &at, &m); k++)
+		assert_true(dns_name_eq(m.name, wire_name(names[k])));
+	assert_int_equal(k, 5);
+	assert_true(image_apex(i, &m));
+	assert_true(image_piece(i, m.node, PART_ANSWER, DNS_TXT, &p));
+	assert_true(image_piece(i, m.node, PART_ANSWER, DNS_SOA, &p));
+	assert_int_equal(image_denial_type(i), 0);
+	image_close(&i);
+	buf_free(&s.errors);
+	buf_free(&s.warnings);
+	/* Not for a zone that is not in order. */
+	assert_false(image_finish(zone_maker("b.test", "@ 1 NS a.\n", &o), NULL, hear, &s));
+	assert_int_equal(called, 1);
+	buf_free(&s.errors);
 }
 
 static void records_are_checked(void **state)
@@ -344,6 +398,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(mistakes_are_told),
 	    cmocka_unit_test(others_zones_may_have_mistakes),
+	    cmocka_unit_test(records_are_added_at_the_end),
 	    cmocka_unit_test(records_are_checked),
 	    cmocka_unit_test(names_stand_to_the_zone),
 	    cmocka_unit_test(nodes_are_in_canonical_order_with_all_their_records),
