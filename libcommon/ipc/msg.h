@@ -116,6 +116,8 @@ enum queue_watch { QUEUE_WATCH_DUE, QUEUE_WATCH_FLUSH };
 #define NOTIFY_FAILURE 4u
 #define NOTIFY_DELAY   8u
 
+enum { ZONE_KEYS_MAX = 8 /* of one zone, in keyd */ };
+
 /* Where a zone of the store comes from. */
 enum zone_source {
 	ZONE_STORE,     /* the administrator, dynamic update */
