@@ -1,5 +1,5 @@
 /* The directives of dnsd.conf. */
-#include "dnsd/dnsd.h"
+#include "dnsd/serve.h"
 #include "libcommon/dns/name.h"
 
 struct dnsd_conf conf;
@@ -87,6 +87,16 @@ const struct conf_directive conf_table[] = {
      .arg = "name",
      .help = "A zone that is served.\nIts file can follow in the same line: "
 	     "zone example.org file zones/example.org"},
+    {.name = "key",
+     .type = CONF_BLOCK,
+     .offset = F(keys),
+     .flags = CONF_MULTI | CONF_ARGS | CONF_OPTBLK,
+     .block = conf_key_table,
+     .block_size = sizeof(struct key_conf),
+     .arg = "name",
+     .help = "A key that others sign requests with and we our responses (TSIG, RFC 8945); both "
+	     "sides call it by the same name.\nIts file can follow in the same line: key "
+	     "ns1-ns2.example.org file keys/ns2"},
     {.name = "state-dir",
      .type = CONF_PATH,
      .offset = F(state_dir),
@@ -203,6 +213,7 @@ void conf_verify(struct conf_errors *e, void *root)
 	(void)root;
 	if (!pool)
 		pool = pool_new(0);
+	conf_keys_verify(e, pool);
 	if (!conf.content.n && !conf.content_tls.n)
 		conf_error(e, NULL, "nothing to listen on: give one of content, content-tls");
 	no_unix(e, &conf.content, "content");

@@ -38,6 +38,7 @@ struct rrl_conf {
 struct dnsd_conf {
 	struct conf_list content, content_tls; /* of struct conf_addr */
 	struct conf_list zones;                /* of struct zone_conf */
+	struct conf_list keys;                 /* of struct key_conf */
 	const char *state_dir, *nsid, *identity, *version;
 	uint64_t udp_size;
 	bool minimal_any, additional, cookies;
@@ -178,7 +179,8 @@ bool builder_ask(unsigned zone, bool force);
 
 enum { STATS_RCODES = 24 };
 struct stats {
-	uint64_t queries[3], dropped, refused, truncated, cookies; /* queries: by enum transport */
+	uint64_t queries[3], dropped, refused, tsig_failed, truncated, cookies; /* queries: by enum
+										 * transport */
 	uint64_t rcode[STATS_RCODES];
 	uint64_t rrl_dropped, rrl_slipped;
 	uint64_t udp_bad, udp_send_full, udp_send_failed;

@@ -1,6 +1,5 @@
 /* A query in, a response out: who may ask, what is answered, how much of it. */
-#include "dnsd/answer.h"
-#include "dnsd/dnsd.h"
+#include "dnsd/serve.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 
@@ -93,27 +92,113 @@ static struct query *read_query(struct query *own, const uint8_t *pkt, size_t le
 	return own;
 }
 
+static struct answer_way way_of(const struct query_from *from)
+{
+	return (struct answer_way){.client = from->client,
+				   .now = (uint32_t)clock_sec(),
+				   .stream = from->by != BY_UDP,
+				   .encrypted = from->by == BY_TLS,
+				   .keepalive = from->by == BY_UDP ? 0 : keepalive};
+}
+
+size_t serve_rcode(const struct asked *a, uint16_t rcode, uint8_t *out, size_t cap)
+{
+	const struct answer_way way = way_of(a->from);
+	struct answer_info info;
+	struct query q = *a->q;
+	q.kind = QUERY_BAD;
+	q.rcode = rcode;
+	return answer_query(load_zones(), &about, &q, &way, out, cap, &info);
+}
+
+const struct zone *serve_zone(const struct asked *a)
+{
+	const struct zone *z = zones_find(load_zones(), a->q->name, a->q->name_len);
+	return z && z->name_len == a->q->name_len ? z : NULL;
+}
+
+static void refuse(struct query *q, uint16_t rcode)
+{
+	q->kind = QUERY_BAD;
+	q->rcode = rcode;
+}
+
+/* Whether the client and its signature are good; what they are not good for is refused. */
+static void admit(const struct query_from *from, struct query *q, struct tsig *t)
+{
+	if ((conf.refuse.n || conf.allow.n) && !may_ask(from->client)) {
+		stats.refused++;
+		refuse(q, DNS_REFUSED);
+	} else if (q->tsig && q->rcode != DNS_FORMERR) {
+		uint16_t rcode = tsig_check(t, q->pkt, q->len, q->tsig, conf_key_find, clock_sec());
+		if (rcode != DNS_NOERROR)
+			refuse(q, rcode);
+		if (rcode == DNS_NOTAUTH)
+			stats.tsig_failed++;
+	}
+}
+
+/* A limited response is one whose client may be anybody: by UDP, without a signature. */
+static bool to_limit(const struct query_from *from, const struct tsig *t)
+{
+	return limit && from->by == BY_UDP && (!t->key || t->error);
+}
+
+/* What is more than a question. By UDP no more than the client takes. */
+static size_t serve_more(asked_fn *fn, const struct query_from *from, const struct query *q,
+			 const struct tsig *t, uint8_t *out, size_t cap)
+{
+	const struct asked a = {.from = from, .q = q, .key = t->key, .tsig = t};
+	if (from->by == BY_UDP) {
+		size_t most = q->udp_size < about.udp_size ? q->udp_size : about.udp_size;
+		cap = most < cap ? most : cap;
+	}
+	size_t n = fn(&a, out, cap - tsig_room(t));
+	if (n < DNS_HEADER)
+		return 0;
+	const struct answer_info info = {.rcode = out[3] & DNS_RCODE};
+	count(&info);
+	return to_limit(from, t) ? limited(from, &info, out, n) : n;
+}
+
+static size_t serve_question(const struct query_from *from, const struct query *q,
+			     const struct tsig *t, uint8_t *out, size_t cap)
+{
+	struct answer_way way = way_of(from);
+	struct answer_info info;
+	/* Only for keys of ours: the names of others may leave too little for the response. */
+	if (t->key)
+		way.reserve = (uint16_t)tsig_room(t);
+	size_t n = answer_query(load_zones(), &about, q, &way, out, cap, &info);
+	count(&info);
+	return n && to_limit(from, t) ? limited(from, &info, out, n) : n;
+}
+
+static asked_fn *handler(enum query_kind kind)
+{
+	return kind == QUERY_NOTIFY     ? notify_serve
+	       : kind == QUERY_UPDATE   ? update_serve
+	       : kind == QUERY_TRANSFER ? transfer_serve
+					: NULL;
+}
+
 size_t serve(const struct query_from *from, const uint8_t *pkt, size_t len, uint8_t *out,
 	     size_t cap)
 {
+	static struct tsig t; /* zero, between signed queries */
 	struct query own, *q = read_query(&own, pkt, len);
-	struct answer_info info;
 	stats.queries[from->by]++;
 	if (q->kind == QUERY_DROP) {
 		stats.dropped++;
 		return 0;
 	}
-	if ((conf.refuse.n || conf.allow.n) && !may_ask(from->client)) {
-		stats.refused++;
-		q->kind = QUERY_BAD;
-		q->rcode = DNS_REFUSED;
-	}
-	const struct answer_way way = {.client = from->client,
-				       .now = (uint32_t)clock_sec(),
-				       .stream = from->by != BY_UDP,
-				       .encrypted = from->by == BY_TLS,
-				       .keepalive = from->by == BY_UDP ? 0 : keepalive};
-	size_t n = answer_query(load_zones(), &about, q, &way, out, cap, &info);
-	count(&info);
-	return n && limit && from->by == BY_UDP ? limited(from, &info, out, n) : n;
+	admit(from, q, &t);
+	asked_fn *more = handler(q->kind);
+	size_t n =
+	    more ? serve_more(more, from, q, &t, out, cap) : serve_question(from, q, &t, out, cap);
+	if (!t.key && !t.error)
+		return n;
+	size_t whole = n ? tsig_sign(&t, out, n, cap, clock_sec()) : 0;
+	memset(&t, 0, sizeof(t));
+	return whole ? whole : n;
 }

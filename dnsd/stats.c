@@ -20,6 +20,7 @@ void stats_write(struct buf *out)
 				   (unsigned long long)stats.rcode[i]);
 	put(out, "queries_dropped_total", stats.dropped);
 	put(out, "queries_refused_total", stats.refused);
+	put(out, "tsig_failed_total", stats.tsig_failed);
 	put(out, "responses_truncated_total", stats.truncated);
 	put(out, "queries_with_cookie_total", stats.cookies);
 	put(out, "rrl_dropped_total", stats.rrl_dropped);

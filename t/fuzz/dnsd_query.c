@@ -1,6 +1,7 @@
 /* A packet from anybody to a server with odd zones: a response is a whole message within its limit
  * that repeats the question, or there is none. The first octet says how the query came. */
 #include "dnsd/answer.h"
+#include "libcommon/dns/tsig.h"
 #include "t/unit/dnsd_odd.h"
 #include "t/unit/dnsd_zone.h"
 
@@ -73,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 				 .stream = how & 8,
 				 .encrypted = how & 16,
 				 .keepalive = 100,
-				 .reserve = how & 32 ? 100 : 0};
+				 .reserve = how & 32 ? TSIG_ROOM : 0};
 	size_t cap = how & 64 ? 600 : sizeof(out);
 	struct answer_info info;
 	struct query q;

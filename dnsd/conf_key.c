@@ -1,0 +1,108 @@
+/* The keys of TSIG. Their secrets stand in files of their own, which are read before the sandbox
+ * closes; nothing of a file but what is wrong with it is ever said. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "dnsd/serve.h"
+
+#define F(field) offsetof(struct key_conf, field)
+
+const struct conf_directive conf_key_table[] = {
+    {.name = "algorithm",
+     .type = CONF_STRING,
+     .offset = F(algorithm),
+     .help = "hmac-sha224, hmac-sha256, hmac-sha384, hmac-sha512, or, where the other side knows "
+	     "nothing better, hmac-sha1; -128 behind it (for one) takes and makes signatures that "
+	     "are cut to so many bits.\nUnless it is given here or in the file: hmac-sha256."},
+    {.name = "secret-file",
+     .type = CONF_PATH,
+     .offset = F(file),
+     .help = "Its first line is the secret in base64, or all of it as `hamletctl zone key` prints "
+	     "it, [algorithm:]name:secret.\nOnly its owner and group may have rights to it."},
+    {0}};
+
+/* Reads the first line of the file into the key; NULL, or what is wrong. */
+static const char *read_line(int fd, struct tsig_key *key)
+{
+	char text[TSIG_TEXT];
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return strerror(errno);
+	if (!S_ISREG(st.st_mode))
+		return "is not a file";
+	if (st.st_mode & (S_IRWXO | S_IWGRP))
+		return "others than its owner and group have rights to it (chmod 640)";
+	ssize_t n = read(fd, text, sizeof(text));
+	if (n < 0)
+		return strerror(errno);
+	struct slice rest = {text, (size_t)n}, line = slice_cut(&rest, '\n');
+	if (line.len && line.p[line.len - 1] == '\r')
+		line.len--;
+	const char *why = tsig_key_read(key, slice_trim(line));
+	explicit_bzero(text, sizeof(text));
+	return why;
+}
+
+/* key NAME [file PATH] */
+static const char *read_key(struct pool *pool, struct key_conf *k)
+{
+	const struct conf_words *w = &k->block.args;
+	k->path = k->file;
+	bool in_line = w->n == 3 && strcmp(w->w[1], "file") == 0 && !k->file;
+	if (in_line)
+		k->path = conf_path(pool, &k->block.where, w->w[2]);
+	else if (w->n != 1)
+		return "only `file PATH` may follow the name, once";
+	if (!k->path)
+		return "where is its secret? Give secret-file";
+	if (k->algorithm &&
+	    !tsig_algorithm(slice_of(k->algorithm), &k->key.algorithm, &k->key.mac_len))
+		return "has an unknown algorithm: hmac-sha256 is one";
+	const char *why = tsig_key_name(&k->key, slice_of(w->w[0]));
+	if (why)
+		return why;
+	int fd = open(k->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	why = read_line(fd, &k->key);
+	if (fd >= 0)
+		close(fd);
+	return why;
+}
+
+void conf_keys_verify(struct conf_errors *e, struct pool *pool)
+{
+	for (size_t i = 0; i < conf.keys.n; i++) {
+		struct key_conf *k = conf.keys.item[i];
+		const char *name = k->block.args.n ? k->block.args.w[0] : "";
+		const char *why = read_key(pool, k);
+		for (size_t n = 0; !why && n < i; n++) {
+			const struct key_conf *o = conf.keys.item[n];
+			if (o->key.name_len && dns_name_eq(o->key.name, k->key.name))
+				why = "is there twice";
+		}
+		if (!why)
+			continue;
+		tsig_key_wipe(&k->key);
+		conf_error(e, &k->block.where, "key %s: %s%s%s", name, k->path ? k->path : "",
+			   k->path ? ": " : "", why);
+	}
+}
+
+const struct tsig_key *conf_key_find(const uint8_t *name)
+{
+	for (size_t i = 0; i < conf.keys.n; i++) {
+		const struct key_conf *k = conf.keys.item[i];
+		if (k->key.name_len && dns_name_eq(k->key.name, name))
+			return &k->key;
+	}
+	return NULL;
+}
+
+const struct tsig_key *conf_key(const char *name)
+{
+	uint8_t wire[DNS_NAME_MAX];
+	if (!dns_name_from_text(slice_of(name), wire))
+		return NULL;
+	dns_name_lower(wire);
+	return conf_key_find(wire);
+}

@@ -1,0 +1,7 @@
+/* NOTIFY from a primary (RFC 1996). */
+#include "dnsd/serve.h"
+
+size_t notify_serve(const struct asked *a, uint8_t *out, size_t cap)
+{
+	return serve_rcode(a, serve_zone(a) ? DNS_REFUSED : DNS_NOTAUTH, out, cap);
+}
