@@ -85,11 +85,16 @@ const uint8_t (*cookie_start(int dir))[16];
  */
 
 enum transport { BY_UDP, BY_TCP, BY_TLS };
+struct later;
 struct query_from {
 	const struct sockaddr *client;
 	enum transport by;
+	/* For later_keep() (later.h), while the query is being served; may be NULL. */
+	struct later *(*keep)(void *origin);
+	void *origin;
 };
-/* Writes the response (at most cap octets; 512 at least) and returns its octets; 0: there is none.
+/* Writes the response (at most cap octets; 512 at least) and returns its octets; 0: there is none,
+ * or it comes later.
  */
 typedef size_t serve_fn(const struct query_from *from, const uint8_t *pkt, size_t len, uint8_t *out,
 			size_t cap);

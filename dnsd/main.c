@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sysexits.h>
 #include "dnsd/dnsd.h"
+#include "dnsd/leader.h"
 #include "libcommon/base/fatal.h"
 #include "libcommon/base/folder.h"
 #include "libcommon/base/log.h"
@@ -109,6 +110,7 @@ static void run(void)
 	tcp_start(serve);
 	timer_set(&self.late, ZONES_MS, on_late);
 	load_start(state, on_zones);
+	leader_start(state);
 }
 
 static void write_stats(struct buf *out)
@@ -124,6 +126,7 @@ static void gone(void)
 
 static void drain(void)
 {
+	leader_stop();
 	udp_stop();
 	tcp_drain(gone);
 }

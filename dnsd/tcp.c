@@ -3,21 +3,37 @@
  * questions. When there are too many connections, the one whose last query is longest ago ends. */
 #include <stdlib.h>
 #include <unistd.h>
-#include "dnsd/dnsd.h"
+#include "dnsd/later.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/dns/wire.h"
 #include "libcommon/ipc/uplink.h"
 #include "libcommon/net/loop.h"
 
-enum { PREFIX = 2, FINISH_MS = 5000, LEAVE_MS = 2000, DRAIN_MS = 10000 };
+enum {
+	PREFIX = 2,
+	FINISH_MS = 5000,
+	LEAVE_MS = 2000,
+	DRAIN_MS = 10000,
+	MESSAGES = 4, /* of a response of many, before the others of the loop get their turn */
+	LATER = 100,  /* responses that a connection waits for at a time */
+};
 
 struct conn {
 	struct list link; /* the longest silent one first */
 	struct stream *stream;
 	const struct listen_spec *spec;
 	bool tls, eof, closing;
+	struct list later; /* of struct tcp_later: responses that are not there yet */
+	unsigned kept;     /* how many there have been */
+	bool due;          /* go_on() is called in the next turn */
+	bool closed;       /* it waits for that call, to be freed */
 };
+struct tcp_later {
+	struct later base;
+	struct conn *conn;
+};
+
 static struct list conns = {&conns, &conns};
 static serve_fn *answer;
 static void (*when_over)(void);
@@ -38,8 +54,11 @@ static void on_close(void *arg)
 	struct conn *c = arg;
 	listen_done(c->spec, daemon_limits(), stream_peer(c->stream));
 	list_del(&c->link);
+	later_gone(&c->later);
 	stats.connections--;
-	free(c);
+	c->closed = true;
+	if (!c->due)
+		free(c);
 	over_if_last();
 }
 
@@ -51,11 +70,124 @@ static void finish(struct conn *c)
 	stream_finish(c->stream, FINISH_MS);
 }
 
+/* Sends the n octets behind the prefix. False: the client has to take what there is first. */
+static bool respond(struct conn *c, uint8_t *message, size_t n)
+{
+	message[0] = (uint8_t)(n >> 8);
+	message[1] = (uint8_t)n;
+	list_del(&c->link);
+	list_add_tail(&conns, &c->link);
+	return stream_write(c->stream, message, PREFIX + n);
+}
+
+/* --- responses that come later ---------------------------------------------------------------- */
+
+static uint8_t out[PREFIX + DNS_MSG_MAX];
+
+/* All that came is answered, and no more comes. */
+static void finish_if_done(struct conn *c)
+{
+	if (c->eof && list_empty(&c->later))
+		finish(c);
+}
+
+static void go_on(struct conn *c);
+
+static unsigned waiting(const struct conn *c)
+{
+	unsigned n = 0;
+	list_each(it, &c->later) n++;
+	return n;
+}
+
+static void go_on_deferred(void *arg)
+{
+	struct conn *c = arg;
+	c->due = false;
+	if (c->closed)
+		free(c);
+	else if (!c->closing)
+		go_on(c);
+}
+
+static void go_on_soon(struct conn *c)
+{
+	if (!c->due)
+		loop_defer(go_on_deferred, c);
+	c->due = true;
+}
+
+static struct later *first_of_many(const struct conn *c)
+{
+	list_each(it, &c->later)
+	{
+		struct later *l = list_entry(it, struct later, link);
+		if (l->next)
+			return l;
+	}
+	return NULL;
+}
+
+/* Writes what the client takes at once, but no more than is a turn's share. */
+static void go_on(struct conn *c)
+{
+	struct later *l = first_of_many(c);
+	if (!l || c->closing || c->due)
+		return;
+	for (unsigned i = 0; l && i < MESSAGES; i++) {
+		size_t n = l->next(l->arg, out + PREFIX, DNS_MSG_MAX);
+		if (!n) {
+			later_free(l);
+			l = first_of_many(c);
+		} else if (!respond(c, out, n)) {
+			return;
+		}
+	}
+	finish_if_done(c);
+	if (l)
+		go_on_soon(c);
+}
+
+static void later_go(struct later *l)
+{
+	go_on_soon(((struct tcp_later *)l)->conn);
+}
+
+static void later_send(struct later *l, const uint8_t *p, size_t len)
+{
+	struct conn *c = ((struct tcp_later *)l)->conn;
+	list_del(&l->link);
+	if (c->closing)
+		return;
+	if (!len) {
+		finish(c);
+		return;
+	}
+	memmove(out + PREFIX, p, len);
+	if (!respond(c, out, len))
+		stream_pause(c->stream);
+	finish_if_done(c);
+}
+
+static struct later *keep(void *origin)
+{
+	struct conn *c = origin;
+	struct tcp_later *l = waiting(c) < LATER ? later_new(&c->later, sizeof(*l)) : NULL;
+	if (!l)
+		return NULL;
+	l->base.reply = later_send;
+	l->base.go_on = later_go;
+	l->conn = c;
+	c->kept++;
+	return &l->base;
+}
+
+/* --- queries ---------------------------------------------------------------------------------- */
+
 /* Answers the query that the data starts with. False: it is not whole, or the client has to take
  * what there is first. */
 static bool step(struct conn *c)
 {
-	static uint8_t out[PREFIX + DNS_MSG_MAX];
 	struct slice in = stream_data(c->stream);
 	const uint8_t *p = (const uint8_t *)in.p;
 	if (c->closing || in.len < PREFIX)
@@ -68,18 +200,17 @@ static bool step(struct conn *c)
 	}
 	if (in.len < PREFIX + len)
 		return false;
-	const struct query_from from = {stream_peer(c->stream), c->tls ? BY_TLS : BY_TCP};
+	const struct query_from from = {stream_peer(c->stream), c->tls ? BY_TLS : BY_TCP, keep, c};
+	unsigned kept = c->kept;
 	size_t n = answer(&from, p + PREFIX, len, out + PREFIX, DNS_MSG_MAX);
 	stream_consume(c->stream, PREFIX + len);
+	if (c->kept != kept)
+		return !c->closing;
 	if (!n) { /* not a query: who sends that here is not a client */
 		finish(c);
 		return false;
 	}
-	out[0] = (uint8_t)(n >> 8);
-	out[1] = (uint8_t)n;
-	list_del(&c->link);
-	list_add_tail(&conns, &c->link);
-	if (!stream_write(c->stream, out, PREFIX + n)) {
+	if (!respond(c, out, n)) {
 		stream_pause(c->stream);
 		return false;
 	}
@@ -95,15 +226,16 @@ static void on_data(struct stream *s, void *arg)
 
 static void on_drain(struct stream *s, void *arg)
 {
-	(void)arg;
 	stream_resume(s);
+	go_on(arg);
 }
 
 static void on_end(struct stream *s, void *arg, enum stream_end why)
 {
 	struct conn *c = arg;
-	if (why == STREAM_EOF) { /* all that came before it is answered */
-		finish(c);
+	if (why == STREAM_EOF) {
+		c->eof = true;
+		finish_if_done(c);
 		return;
 	}
 	if (why == STREAM_TLS_FAIL) {
@@ -151,6 +283,7 @@ static void on_accept(int fd, const struct sockaddr *peer, const struct sockaddr
 	struct conn *c = mem_alloc(sizeof(*c));
 	c->spec = spec;
 	c->tls = spec->arg != NULL;
+	list_init(&c->later);
 	c->stream = stream_new(fd, &sc, &stream_ops, c);
 	if (!c->stream) {
 		listen_done(spec, daemon_limits(), peer);

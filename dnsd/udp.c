@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include "dnsd/dnsd.h"
+#include "dnsd/later.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/net/loop.h"
@@ -25,6 +25,7 @@ struct udp {
 	size_t size;
 	serve_fn *serve;
 	serve_ahead_fn *ahead;
+	struct list later;
 };
 static struct udp *sockets;
 
@@ -60,6 +61,58 @@ static void answer_from(struct msghdr *m)
 	}
 }
 
+/* --- responses that come later ---------------------------------------------------------------- */
+
+struct udp_origin {
+	struct udp *u;
+	const struct msghdr *query;
+};
+
+struct udp_later {
+	struct later base;
+	int fd;
+	struct sockaddr_storage peer;
+	socklen_t peer_len;
+	size_t control_len;
+	_Alignas(struct cmsghdr) uint8_t control[CONTROL];
+};
+
+static void later_send(struct later *base, const uint8_t *p, size_t len)
+{
+	struct udp_later *l = (struct udp_later *)base;
+	struct iovec iov = {(void *)(uintptr_t)p, len};
+	const struct msghdr m = {.msg_name = &l->peer,
+				 .msg_namelen = l->peer_len,
+				 .msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = l->control_len ? l->control : NULL,
+				 .msg_controllen = l->control_len};
+	if (len && sendmsg(l->fd, &m, MSG_DONTWAIT) < 0)
+		stats.udp_send_failed++;
+}
+
+static struct later *keep(void *origin)
+{
+	const struct udp_origin *o = origin;
+	struct msghdr m = *o->query;
+	struct udp_later *l = later_new(&o->u->later, sizeof(*l));
+	if (!l)
+		return NULL;
+	l->base.reply = later_send;
+	l->fd = o->u->fd;
+	l->peer_len = m.msg_namelen;
+	memcpy(&l->peer, m.msg_name, m.msg_namelen);
+	if (o->u->any) {
+		memcpy(l->control, m.msg_control, m.msg_controllen);
+		m.msg_control = l->control;
+		answer_from(&m);
+		l->control_len = m.msg_controllen;
+	}
+	return &l->base;
+}
+
+/* --- batches ---------------------------------------------------------------------------------- */
+
 static int receive(const struct udp *u)
 {
 	for (int i = 0; i < BATCH; i++) {
@@ -84,14 +137,15 @@ static void announce(const struct udp *u, int n)
 }
 
 /* Returns how many responses there are. */
-static unsigned answer(const struct udp *u, int n)
+static unsigned answer(struct udp *u, int n)
 {
 	unsigned out = 0;
 	if (u->ahead)
 		announce(u, n);
 	for (int i = 0; i < n; i++) {
 		struct msghdr *m = &batch.in[i].msg_hdr;
-		const struct query_from from = {m->msg_name, BY_UDP};
+		struct udp_origin origin = {u, m};
+		const struct query_from from = {m->msg_name, BY_UDP, keep, &origin};
 		if (m->msg_flags & MSG_TRUNC) {
 			stats.udp_bad++;
 			continue;
@@ -132,7 +186,7 @@ static void send_all(const struct udp *u, unsigned n)
 	}
 }
 
-static void turn(const struct udp *u, int rounds)
+static void turn(struct udp *u, int rounds)
 {
 	while (rounds-- > 0) {
 		int n = receive(u);
@@ -219,6 +273,7 @@ bool udp_start(int fd, const char *name, size_t size, serve_fn *fn, serve_ahead_
 			  .serve = fn,
 			  .ahead = ahead};
 	sockets = u;
+	list_init(&u->later);
 	options(u);
 	u->poll.data = u;
 	uv_poll_start(&u->poll, UV_READABLE, on_readable);
@@ -237,6 +292,7 @@ void udp_stop(void)
 		sockets = u->next;
 		uv_poll_stop(&u->poll);
 		turn(u, LAST);
+		later_gone(&u->later);
 		close(u->fd);
 		uv_close((uv_handle_t *)&u->poll, on_closed);
 	}

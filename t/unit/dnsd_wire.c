@@ -8,11 +8,18 @@
 #include <poll.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "dnsd/dnsd.h"
+#include "dnsd/later.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/net/loop.h"
 
-enum { QUERY = 20, DEADLINE_MS = 30000, SILENT = 0xee, LONG = 0xdd, LONG_OCTETS = 30000 };
+enum {
+	QUERY = 20,
+	DEADLINE_MS = 30000,
+	SILENT = 0xee,
+	LONG = 0xdd,
+	LATER = 0xcc,
+	LONG_OCTETS = 30000
+};
 
 static unsigned asked;
 
@@ -27,7 +34,15 @@ static void announced(const struct slice *pkt, unsigned n)
 		next[ahead] = pkt[ahead].p;
 }
 
-/* A query whose last octet is SILENT has no answer; one with LONG has a long one. */
+/* Queries that are answered later, in the order in which they came. */
+static struct {
+	struct later *later[8];
+	uint8_t response[8][QUERY];
+	unsigned n;
+} kept;
+
+/* A query whose last octet is SILENT has no answer; one with LONG has a long one; one with LATER
+ * is kept. */
 static size_t echo(const struct query_from *from, const uint8_t *pkt, size_t len, uint8_t *out,
 		   size_t cap)
 {
@@ -38,6 +53,13 @@ static size_t echo(const struct query_from *from, const uint8_t *pkt, size_t len
 		assert_ptr_equal(pkt, next[served++]);
 	if (pkt[len - 1] == SILENT)
 		return 0;
+	if (pkt[len - 1] == LATER) {
+		assert_true(kept.n < 8);
+		memcpy(kept.response[kept.n], pkt, QUERY);
+		kept.response[kept.n][2] = (uint8_t)(0x80 + from->by);
+		assert_non_null(kept.later[kept.n++] = later_keep(from));
+		return 0;
+	}
 	memset(out, 0, n);
 	memcpy(out, pkt, len);
 	out[2] = (uint8_t)(0x80 + from->by);
@@ -156,6 +178,43 @@ static void one_bad_datagram_does_not_fail_a_batch(void **state)
 	assert_int_equal(stats.udp_bad, bad + 1);
 	close(c);
 	udp_stop();
+	uv_run(loop_get(), UV_RUN_NOWAIT);
+}
+
+static void a_datagram_may_be_answered_later(void **state)
+{
+	(void)state;
+	struct sockaddr_storage at = {0};
+	struct sockaddr_in to = {.sin_family = AF_INET};
+	int server = bound("*", &at), c = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint8_t p[QUERY];
+	if (server < 0) /* no IPv6 here */
+		skip();
+	assert_true(udp_start(server, "udp", UDP_MAX, echo, announced));
+	memcpy(&to.sin_port, &((struct sockaddr_in6 *)&at)->sin6_port, sizeof(to.sin_port));
+	inet_pton(AF_INET, "127.0.0.4", &to.sin_addr);
+	assert_int_equal(connect(c, (struct sockaddr *)&to, sizeof(to)), 0);
+	kept.n = 0;
+	for (unsigned i = 0; i < 4; i++) {
+		query(p, i);
+		p[QUERY - 1] = i < 3 ? LATER : 0;
+		assert_int_equal(send(c, p, QUERY, 0), QUERY);
+	}
+	assert_true(readable(c));
+	assert_int_equal(recv(c, p, sizeof(p), 0), QUERY);
+	assert_int_equal(p[1], 3);
+	while (kept.n < 3)
+		uv_run(loop_get(), UV_RUN_NOWAIT);
+	later_reply(&kept.later[1], kept.response[1], QUERY);
+	later_reply(&kept.later[0], NULL, 0);
+	assert_null(kept.later[1]);
+	assert_true(readable(c));
+	assert_int_equal(recv(c, p, sizeof(p), 0), QUERY);
+	assert_int_equal(p[1], 1);
+	assert_int_equal(p[2], 0x80 + BY_UDP);
+	udp_stop();
+	later_reply(&kept.later[2], kept.response[2], QUERY); /* the socket is gone */
+	close(c);
 	uv_run(loop_get(), UV_RUN_NOWAIT);
 }
 
@@ -278,6 +337,109 @@ static void who_does_not_read_is_not_answered_without_end(void **state)
 	close(fd);
 }
 
+static void wait_kept(unsigned n)
+{
+	for (uint64_t until = clock_mono() + DEADLINE_MS; kept.n < n && clock_mono() < until;)
+		uv_run(loop_get(), UV_RUN_NOWAIT);
+	assert_int_equal(kept.n, n);
+}
+
+static void a_query_of_a_connection_may_be_answered_later(void **state)
+{
+	(void)state;
+	int fd = connection();
+	kept.n = 0;
+	put(fd, 1, LATER);
+	put(fd, 2, LATER);
+	put(fd, 3, 0);
+	assert_int_equal(answered(fd), 3);
+	shutdown(fd, SHUT_WR);
+	wait_kept(2);
+	for (int i = 0; i < 3; i++)
+		uv_run(loop_get(), UV_RUN_NOWAIT);
+	later_reply(&kept.later[1], kept.response[1], QUERY);
+	assert_int_equal(answered(fd), 2);
+	later_reply(&kept.later[0], kept.response[0], QUERY);
+	assert_int_equal(answered(fd), 1);
+	assert_true(ended(fd));
+	close(fd);
+	/* Who has gone before the answer is there. */
+	fd = connection();
+	kept.n = 0;
+	put(fd, 1, LATER);
+	wait_kept(1);
+	uint64_t before = stats.connections;
+	close(fd);
+	/* It is a half-closed connection until we write. */
+	for (int i = 0; i < 3; i++)
+		uv_run(loop_get(), UV_RUN_NOWAIT);
+	later_reply(&kept.later[0], kept.response[0], QUERY);
+	for (uint64_t until = clock_mono() + DEADLINE_MS;
+	     stats.connections >= before && clock_mono() < until;)
+		uv_run(loop_get(), UV_RUN_NOWAIT);
+	assert_true(stats.connections < before);
+}
+
+struct many {
+	unsigned next, last, ended;
+};
+
+static size_t next_of_many(void *arg, uint8_t *out, size_t cap)
+{
+	struct many *m = arg;
+	assert_true(cap >= LONG_OCTETS);
+	if (m->next == m->last)
+		return 0;
+	memset(out, 0, LONG_OCTETS);
+	out[0] = (uint8_t)(m->next >> 8);
+	out[1] = (uint8_t)m->next++;
+	return LONG_OCTETS;
+}
+
+static void end_of_many(void *arg)
+{
+	((struct many *)arg)->ended++;
+}
+
+static void a_response_of_many_messages_comes_as_it_is_taken(void **state)
+{
+	(void)state;
+	static uint8_t p[2 + LONG_OCTETS];
+	struct many m = {.last = 500}, stopped = {.last = 500};
+	int fd = connection();
+	kept.n = 0;
+	put(fd, 1, LATER);
+	wait_kept(1);
+	later_go_on(&kept.later[0], next_of_many, end_of_many, &m);
+	for (int i = 0; i < 100; i++)
+		uv_run(loop_get(), UV_RUN_NOWAIT);
+	assert_true(m.next > 0 && m.next < 100);
+	put(fd, 2, 0); /* is answered in between */
+	unsigned between = 0;
+	for (unsigned i = 0; i < m.last;) {
+		assert_true(take(fd, p, 2));
+		size_t n = (size_t)(p[0] << 8 | p[1]);
+		assert_true(take(fd, p, n));
+		if (n == LONG_OCTETS)
+			assert_int_equal(p[0] << 8 | p[1], i++);
+		else
+			between += i < m.last && n == QUERY;
+	}
+	assert_int_equal(between, 1);
+	assert_int_equal(m.ended, 1);
+	/* The client goes in the middle. */
+	kept.n = 0;
+	put(fd, 3, LATER);
+	wait_kept(1);
+	later_go_on(&kept.later[0], next_of_many, end_of_many, &stopped);
+	assert_true(take(fd, p, 2 + LONG_OCTETS));
+	close(fd);
+	for (uint64_t until = clock_mono() + DEADLINE_MS; !stopped.ended && clock_mono() < until;)
+		uv_run(loop_get(), UV_RUN_NOWAIT);
+	assert_int_equal(stopped.ended, 1);
+	assert_true(stopped.next < stopped.last);
+}
+
 static void nonsense_ends_the_connection(void **state)
 {
 	(void)state;
@@ -382,6 +544,9 @@ int main(void)
 	    cmocka_unit_test(a_query_may_come_octet_by_octet),
 	    cmocka_unit_test(who_has_sent_all_still_gets_all),
 	    cmocka_unit_test(who_does_not_read_is_not_answered_without_end),
+	    cmocka_unit_test(a_datagram_may_be_answered_later),
+	    cmocka_unit_test(a_query_of_a_connection_may_be_answered_later),
+	    cmocka_unit_test(a_response_of_many_messages_comes_as_it_is_taken),
 	    cmocka_unit_test(nonsense_ends_the_connection),
 	    cmocka_unit_test(the_longest_silent_makes_room),
 	    cmocka_unit_test(silence_ends_a_connection),
