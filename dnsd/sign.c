@@ -119,7 +119,7 @@ static void set_serial(struct signer *w, struct record *r)
 				? zone_serial_next(image_serial(s->before), s->now * 1000)
 				: image_serial(s->before);
 	uint8_t *kept = maker_keep(w->m, r->data, r->canon ? 2u * r->len : r->len);
-	for (unsigned i = 0; i <= r->canon; i++) {
+	for (unsigned i = 0; i < (r->canon ? 2u : 1u); i++) {
 		uint8_t *p = kept + (i + 1u) * r->len - SERIAL;
 		p[0] = (uint8_t)(s->serial >> 24);
 		p[1] = (uint8_t)(s->serial >> 16);
