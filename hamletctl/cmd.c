@@ -90,6 +90,8 @@ const struct cmd cmd_table[] = {
 	  "puts a record in the place of all of its type"),
     LOCAL("zone", "delete", "ZONE [NAME [TYPE [DATA ...]]]", 1, -1, SHAPE_RECORD, run_zone_delete,
 	  "removes records; the zone with --yes"),
+    LOCAL("zone", "key", "NAME [--algorithm ALGORITHM]", 1, 3, SHAPE_RAW, run_zone_key,
+	  "makes a key for transfers and updates, prints it"),
     /* certificates */
     KEYD("cert", "list", "", 0, 0, SHAPE_TABLE, 0, "lists the certificates"),
     KEYD("cert", "show", "NAME", 1, 1, SHAPE_RECORD, 0, "shows a certificate"),

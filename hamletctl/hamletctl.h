@@ -80,6 +80,7 @@ int run_zone_check(const struct cmd *c, int argc, const char *const *argv);
 int run_zone_add(const struct cmd *c, int argc, const char *const *argv);
 int run_zone_set(const struct cmd *c, int argc, const char *const *argv);
 int run_zone_delete(const struct cmd *c, int argc, const char *const *argv);
+int run_zone_key(const struct cmd *c, int argc, const char *const *argv);
 int run_completion(const struct cmd *c, int argc, const char *const *argv);
 int run_help(const struct cmd *c, int argc, const char *const *argv);
 

@@ -16,6 +16,7 @@ enum {
 	OPT_FROM,
 	OPT_ALL,
 	OPT_TTL,
+	OPT_ALGORITHM,
 	OPT_YES,
 	WORDS_MAX = 8,
 };
@@ -57,6 +58,7 @@ static int read_options(int argc, char **argv, const char **conf_dir)
 					      {"from", required_argument, NULL, OPT_FROM},
 					      {"all", no_argument, NULL, OPT_ALL},
 					      {"ttl", required_argument, NULL, OPT_TTL},
+					      {"algorithm", required_argument, NULL, OPT_ALGORITHM},
 					      {"yes", no_argument, NULL, OPT_YES},
 					      {"help", no_argument, NULL, 'h'},
 					      {"version", no_argument, NULL, 'V'},
@@ -87,6 +89,9 @@ static int read_options(int argc, char **argv, const char **conf_dir)
 			break;
 		case OPT_TTL:
 			add("--ttl", optarg);
+			break;
+		case OPT_ALGORITHM:
+			add("--algorithm", optarg);
 			break;
 		case OPT_YES:
 			add("--yes", NULL);

@@ -5,9 +5,11 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <arpa/inet.h>
+#include <sys/stat.h>
 #include <cmocka.h>
-#include "dnsd/dnsd.h"
+#include "dnsd/serve.h"
 #include "libcommon/dns/name.h"
 
 static char *said;
@@ -61,6 +63,101 @@ static void zones_have_a_file(void **state)
 	assert_string_equal(sb.paths[3].path, "/etc");
 	assert_null(sb.paths[4].path);
 	pool_free(&pool);
+}
+
+static char key_path[64];
+
+static void key_file(const char *text, mode_t mode)
+{
+	FILE *f = fopen(key_path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	assert_int_equal(chmod(key_path, mode), 0);
+}
+
+/* Reads `before`, the path of the key's file, and `behind`. */
+static int load_key(struct pool *pool, const char *before, const char *behind)
+{
+	char whole[1024];
+	snprintf(whole, sizeof(whole), "version 1\ncontent 127.0.0.1:53\n%s%s%s\n", before,
+		 key_path, behind);
+	return load(pool, whole);
+}
+
+static void keys_have_a_file(void **state)
+{
+	(void)state;
+	struct pool *pool = pool_new(0);
+	key_file("hmac-sha384:one.test.:c2VjcmV0c2VjcmV0\r\nmore\n", 0600);
+	assert_int_equal(load_key(pool, "key One.test file ", ""), 0);
+	const struct tsig_key *k = conf_key("one.TEST.");
+	assert_non_null(k);
+	assert_int_equal(k->algorithm, TSIG_SHA384);
+	assert_memory_equal(k->secret, "secretsecret", k->secret_len);
+	assert_ptr_equal(conf_key_find((const uint8_t *)"\3one\4test"), k);
+	assert_null(conf_key("two.test"));
+	assert_null(conf_key("one..test"));
+	key_file("c2VjcmV0c2VjcmV0", 0640);
+	assert_int_equal(
+	    load_key(pool, "key a {\n\talgorithm hmac-sha512-256\n\tsecret-file ", "\n}"), 0);
+	assert_int_equal(conf_key("a")->algorithm, TSIG_SHA512);
+	assert_int_equal(conf_key("a")->mac_len, 32);
+	memset(&conf, 0, sizeof(conf));
+	pool_free(&pool);
+}
+
+static void mistakes_in_keys(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *before, *behind, *text, *why;
+		mode_t mode;
+	} BAD[] = {
+	    {"key a file ", "", "c2VjcmV0c2VjcmV0", "(chmod 640)", 0644},
+	    {"key a file ", "", "c2VjcmV0c2VjcmV0", "(chmod 640)", 0620},
+	    {"key a file ", "", "b:c2VjcmV0c2VjcmV0", "has another name", 0600},
+	    {"key a file ", "", "c2VjcmV0*", "not base64", 0600},
+	    {"key a file ", "", "\n", "8 to 256 octets", 0600},
+	    {"key a file ", "", "hmac-md5:a:c2VjcmV0c2VjcmV0", "unknown algorithm", 0600},
+	    {"key a {\n\talgorithm md5\n\tsecret-file ", "\n}", "", "unknown algorithm", 0600},
+	    {"key a file ", ".not", "", "No such file", 0600},
+	    {"key a file ", "/../..", "", "Not a directory", 0600},
+	    {"key a file /tmp #", "", "", "is not a file", 0600},
+	    {"key a..b file ", "", "", "is not a name", 0600},
+	    {"key a flie ", "", "", "only `file PATH` may follow", 0600},
+	    {"key a #", "", "", "where is its secret?", 0600},
+	    {"key a file ", "\nkey A. file k", "c2VjcmV0c2VjcmV0", "k: No such file", 0600},
+	};
+	struct pool *pool = pool_new(0);
+	for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+		key_file(BAD[i].text, BAD[i].mode);
+		assert_int_equal(load_key(pool, BAD[i].before, BAD[i].behind), 1);
+		if (!strstr(said, BAD[i].why))
+			fail_msg("%s: %s", BAD[i].before, said);
+		assert_null(strstr(said, "c2Vj"));
+	}
+	char twice[256];
+	snprintf(twice, sizeof(twice), "key a file %s\nkey A. file ", key_path);
+	key_file("c2VjcmV0c2VjcmV0", 0600);
+	assert_int_equal(load_key(pool, twice, ""), 1);
+	assert_non_null(strstr(said, "is there twice"));
+	memset(&conf, 0, sizeof(conf));
+	pool_free(&pool);
+}
+
+static int make_key_file(void **state)
+{
+	(void)state;
+	strcpy(key_path, "/tmp/hamlet-key-XXXXXX");
+	int fd = mkstemp(key_path);
+	return fd < 0 ? -1 : close(fd);
+}
+
+static int remove_key_file(void **state)
+{
+	(void)state;
+	return unlink(key_path);
 }
 
 static void mistakes_are_told(void **state)
@@ -135,6 +232,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(zones_have_a_file),
+	    cmocka_unit_test_setup_teardown(keys_have_a_file, make_key_file, remove_key_file),
+	    cmocka_unit_test_setup_teardown(mistakes_in_keys, make_key_file, remove_key_file),
 	    cmocka_unit_test(mistakes_are_told),
 	    cmocka_unit_test(an_address_has_datagrams_and_connections),
 	    cmocka_unit_test(networks),
