@@ -55,6 +55,13 @@ static void release(struct held *h, struct zone_draft *after)
 		held_free(h);
 }
 
+static void fail(struct task *task, enum ipc_err e, const char *why)
+{
+	if (task->held)
+		release(task->held, NULL);
+	request_error(task->rq, e, why);
+}
+
 static void on_loop(struct op *op)
 {
 	struct task *task = op->arg;
@@ -64,9 +71,7 @@ static void on_loop(struct op *op)
 		task->answer(task);
 		return;
 	}
-	if (task->held)
-		release(task->held, NULL);
-	request_error(task->rq, e, task->why);
+	fail(task, e, task->why);
 }
 
 static struct task *task_new(struct request *rq,
@@ -87,9 +92,7 @@ static void start(struct task *task, bool write)
 	if (write ? work_write(WORK_DIRECTORY, op) : work_read(WORK_DIRECTORY, op))
 		return;
 	op_free(op);
-	if (task->held)
-		release(task->held, NULL);
-	request_error(task->rq, ERR_TEMP, "the store is busy");
+	fail(task, ERR_TEMP, "the store is busy");
 }
 
 /* The zone's name of a message; answers when it is none. */
@@ -381,9 +384,9 @@ void op_zone_put(struct request *rq)
 		start(task, true);
 }
 
-static void changed(const struct task *task, struct slice name, const struct zone_result *r)
+void zone_changed(struct pool *pool, struct slice name, const struct zone_result *r)
 {
-	log_event(LOG_LV_INFO, NULL, "zone-changed", LS("zone", zone_text(task->rq->pool, name)),
+	log_event(LOG_LV_INFO, NULL, "zone-changed", LS("zone", zone_text(pool, name)),
 		  LU("serial", r->serial), LU("deleted", r->deleted), LU("added", r->added),
 		  LU("records", r->records));
 	watch_notify(WATCH_ZONE, r->id, r->serial);
@@ -401,7 +404,7 @@ static void answer_result(struct task *task)
 				     .added = r->added,
 				     .records = r->records};
 	if (r->fresh || r->serial != r->before)
-		changed(task, task->name, r);
+		zone_changed(task->rq->pool, task->name, r);
 	request_reply(task->rq, MSG_zone_changed, &m);
 }
 
@@ -449,7 +452,9 @@ static enum ipc_err edit_run(struct zone_tx *t, struct task *task)
 				zone_text(t->pool, task->name));
 	if (e == ERR_OK && m->serial != UINT64_MAX && m->serial != task->z.serial)
 		return zone_say(t, ERR_INUSE, "the zone was changed meanwhile");
-	return e == ERR_OK ? zone_edit(t, &task->z, m->ops, m->ops_n, &task->result) : e;
+	return e == ERR_OK
+		   ? zone_edit(t, &task->z, ZONE_RULES_EDIT, m->ops, m->ops_n, &task->result)
+		   : e;
 }
 
 void op_zone_edit(struct request *rq)

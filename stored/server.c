@@ -40,6 +40,7 @@ static const struct {
     {MSG_zone_commit, op_zone_commit},
     {MSG_zone_abort, op_zone_abort},
     {MSG_zone_edit, op_zone_edit},
+    {MSG_zone_update, op_zone_update},
     {MSG_zone_delete, op_zone_delete},
 };
 

@@ -16,6 +16,8 @@ enum {
 	ZONE_STEP_OCTETS = 3 << 20,    /* of one step of the journal: larger ones are not kept */
 	ZONE_JOURNAL_OCTETS = 8 << 20, /* of a zone's whole journal */
 	ZONE_EDIT_OPS = 10000,
+	ZONE_EDIT_OCTETS = 4 << 20, /* of records that an edit holds at a time, about */
+	ZONE_UPDATE_NEEDS = 1000,
 };
 
 struct zone_tx { /* of one operation */
@@ -123,19 +125,63 @@ struct zone_rrs {
 	struct zone_rr *rr; /* by type, then data */
 	size_t n, cap;
 };
-/* An empty list where the name has none. The data stays in pool. */
+struct zone_owner {
+	const uint8_t *name;
+	struct zone_rrs rrs;
+};
+struct zone_look { /* the chunk that was looked at last; all zero is none */
+	struct pool *pool;
+	struct zone_piece p;
+};
+/* An empty list where the name has none. The data stays in pool. The chunk stays in `l` for the
+ * next name, which is likely to stand there, too; when chunks are written, let go of it. */
 enum ipc_err zone_owner_get(struct zone_tx *t, const struct zone *z, const uint8_t *owner,
-			    struct zone_rrs *out);
-/* Writes them in place of those that are there; the chunk is cut in two when it becomes large, and
- * joined with the next one when it becomes small. The zone's numbers are set, not saved. */
-enum ipc_err zone_owner_put(struct zone_tx *t, struct zone *z, const uint8_t *owner,
-			    const struct zone_rrs *rrs);
+			    struct zone_look *l, struct zone_rrs *out);
+void zone_look_end(struct zone_look *l);
+/* Writes the records of n names, which are in canonical order, in place of those that are there;
+ * each chunk once. It is cut in two when it becomes large, and joined with the next one when it
+ * becomes small. The zone's numbers are set, not saved. */
+enum ipc_err zone_owners_put(struct zone_tx *t, struct zone *z, const struct zone_owner *o,
+			     size_t n);
+/* The zone's own name. */
+enum ipc_err zone_apex_get(struct zone_tx *t, const struct zone *z, struct zone_rrs *out);
+enum ipc_err zone_apex_put(struct zone_tx *t, struct zone *z, const struct zone_rrs *rrs);
 /* The same data as a serial of its own; in pool. */
 struct zone_rr zone_soa_with(struct pool *pool, const struct zone_rr *soa, uint32_t serial);
 
-/* zone_edit.c: changes of single records, all or none. */
-enum ipc_err zone_edit(struct zone_tx *t, struct zone *z, const struct row_zone_op *op, uint32_t n,
-		       struct zone_result *out);
+enum zone_rules {
+	ZONE_RULES_EDIT,   /* what cannot be done is an error */
+	ZONE_RULES_UPDATE, /* RFC 2136 3.4.2: what cannot stand beside what is there is left out */
+};
+/* zone_apply.c: one operation on the records of its name; pure. */
+struct zone_apply {
+	struct pool *pool;
+	enum zone_rules rules;
+	const uint8_t *apex;
+	uint32_t serial;    /* the zone's */
+	struct zone_rr soa; /* the zone's; an added one takes its place */
+	bool soa_raised;    /* ... and has a higher serial */
+};
+/* The operation was checked by itself. NULL, or why it cannot be done. */
+const char *zone_apply(struct zone_apply *a, struct zone_rrs *rrs, const struct row_zone_op *op);
+
+/* zone_edit.c: changes of single records, all or none; then the zone keeps to its rules. */
+enum ipc_err zone_edit(struct zone_tx *t, struct zone *z, enum zone_rules rules,
+		       const struct row_zone_op *op, uint32_t n, struct zone_result *out);
+
+/* zone_need.c: what an update wants to find (RFC 2136 3.2). *rcode: an enum dns_rcode; the first
+ * that is not so decides, sets of records (ZONE_NEED_RR) come last. */
+enum ipc_err zone_need(struct zone_tx *t, const struct zone *z, const struct row_zone_need *need,
+		       uint32_t n, uint32_t *rcode);
+
+/* zone_once.c: updates that were done lately, by the names that their requests have; on the loop.
+ * Memory is bounded: when there are too many, the oldest is forgotten. */
+enum { ZONE_ONCE_MS = 600000, ZONE_ONCE_MAX = 16384, ZONE_ONCE_OCTETS = 64 };
+enum zone_once { ZONE_ONCE_NEW, ZONE_ONCE_BUSY, ZONE_ONCE_DONE };
+/* NEW: it is under way from now on, until zone_once_end(). DONE: *out is what it was answered. */
+enum zone_once zone_once_begin(struct slice once, struct msg_zone_updated *out);
+/* done NULL: it failed; it may be tried again. */
+void zone_once_end(struct slice once, const struct msg_zone_updated *done);
 
 /* zone_verify.c: for `hamletctl check`: every chunk of every zone; tells what is wrong by fn. */
 void zone_verify(struct base *b, void (*fn)(void *arg, const char *finding), void *arg);
@@ -144,6 +190,11 @@ void zone_verify(struct base *b, void (*fn)(void *arg, const char *finding), voi
 op_fn op_zone_list, op_zone_read, op_zone_changes, op_zone_begin, op_zone_put, op_zone_commit,
     op_zone_abort, op_zone_edit, op_zone_delete;
 void op_zone_closed(struct conn *c);
+/* Tells the log and those who watch. */
+void zone_changed(struct pool *pool, struct slice name, const struct zone_result *r);
 /* Removes what an earlier process left half-done. */
 void zone_start(void);
+
+/* op_zone_update.c */
+op_fn op_zone_update;
 #endif

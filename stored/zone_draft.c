@@ -180,11 +180,11 @@ static bool soa_differs(const struct zone_rr *a, const struct zone_rr *b)
 static enum ipc_err set_serial(struct zone_tx *t, struct commit *c, uint32_t serial)
 {
 	struct zone_rrs apex;
-	enum ipc_err e = zone_owner_get(t, &c->z, c->d->run.zone, &apex);
+	enum ipc_err e = zone_apex_get(t, &c->z, &apex);
 	for (size_t i = 0; i < apex.n && e == ERR_OK; i++)
 		if (apex.rr[i].type == DNS_SOA)
 			*c->soa = apex.rr[i] = zone_soa_with(t->pool, &apex.rr[i], serial);
-	return e == ERR_OK ? zone_owner_put(t, &c->z, c->d->run.zone, &apex) : e;
+	return e == ERR_OK ? zone_apex_put(t, &c->z, &apex) : e;
 }
 
 /* The zone becomes the draft. */

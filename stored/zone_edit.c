@@ -8,11 +8,15 @@
 struct edit {
 	struct zone_tx *t;
 	struct zone *z;
-	const uint8_t *apex;
+	struct zone_apply a;
 	const struct row_zone_op **op; /* by name, else as they came */
 	uint32_t n;
-	struct zone_rr old_soa, soa;
-	bool soa_raised; /* by an operation */
+	struct zone_rr old_soa;
+	struct zone_look look;
+	/* Changed, and not put back yet; in a pool that is emptied then. */
+	struct zone_tx held;
+	struct zone_owner *owners;
+	size_t owners_n, owners_cap, held_octets;
 	struct zone_step step;
 };
 
@@ -20,8 +24,6 @@ static const uint8_t *owner_of(const struct row_zone_op *op)
 {
 	return (const uint8_t *)op->owner.p;
 }
-
-/* --- one operation on the records of its name ------------------------------------------------- */
 
 static enum ipc_err refuse(struct edit *e, const struct row_zone_op *op, const char *why)
 {
@@ -32,88 +34,12 @@ static enum ipc_err refuse(struct edit *e, const struct row_zone_op *op, const c
 	return zone_say(e->t, ERR_BAD, "%s", text);
 }
 
-static bool is_it(const struct zone_rr *rr, const struct row_zone_op *op)
-{
-	return rr->type == op->type &&
-	       zone_rdata_cmp(rr->type, rr->rdata, rr->rdlen, (const uint8_t *)op->rdata.p,
-			      op->rdata.len) == 0;
-}
-
-static bool goes(const struct edit *e, const struct zone_rr *rr, const struct row_zone_op *op)
-{
-	bool apex = dns_name_eq(rr->owner, e->apex);
-	switch (op->kind) {
-	case ZONE_DELETE_RR:
-		return is_it(rr, op);
-	case ZONE_DELETE_SET:
-		return rr->type == op->type;
-	default:
-		return !(apex && (rr->type == DNS_SOA || rr->type == DNS_NS));
-	}
-}
-
-static void delete (struct edit *e, struct zone_rrs *rrs, const struct row_zone_op *op)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < rrs->n; i++)
-		if (rrs->rr[i].type == DNS_SOA || !goes(e, &rrs->rr[i], op))
-			rrs->rr[n++] = rrs->rr[i];
-	rrs->n = n;
-}
-
-/* There is one SOA: the new one takes the old one's place, its serial counts where it is higher. */
-static void add_soa(struct edit *e, struct zone_rrs *rrs, const struct row_zone_op *op)
-{
-	const uint8_t *data = (const uint8_t *)op->rdata.p;
-	uint32_t serial = dns_u32(data + zone_soa_serial_at(op->rdata.len));
-	for (size_t i = 0; i < rrs->n; i++) {
-		struct zone_rr *rr = &rrs->rr[i];
-		if (rr->type != DNS_SOA)
-			continue;
-		rr->ttl = op->ttl;
-		rr->rdata = data;
-		rr->rdlen = op->rdata.len;
-		e->soa_raised = zone_serial_above(serial, e->z->serial);
-		if (!e->soa_raised)
-			*rr = zone_soa_with(e->t->pool, rr, e->z->serial);
-		e->soa = *rr;
-	}
-}
-
-static enum ipc_err add(struct edit *e, struct zone_rrs *rrs, const struct row_zone_op *op)
-{
-	bool there = false;
-	const uint8_t *name = owner_of(op);
-	if (op->type == DNS_SOA) {
-		if (!dns_name_eq(owner_of(op), e->apex))
-			return refuse(e, op, "a SOA below the zone's own name");
-		add_soa(e, rrs, op);
-		return ERR_OK;
-	}
-	for (size_t i = 0; i < rrs->n; i++) {
-		name = rrs->rr[i].owner; /* spelled as it was */
-		if (rrs->rr[i].type != op->type)
-			continue;
-		there |= is_it(&rrs->rr[i], op);
-		rrs->rr[i].ttl = op->ttl;
-	}
-	if (there)
-		return ERR_OK;
-	rrs->rr = pool_grow(e->t->pool, rrs->rr, rrs->n, &rrs->cap, sizeof(*rrs->rr));
-	rrs->rr[rrs->n++] = (struct zone_rr){.owner = name,
-					     .type = (uint16_t)op->type,
-					     .ttl = op->ttl,
-					     .rdata = (const uint8_t *)op->rdata.p,
-					     .rdlen = op->rdata.len};
-	return ERR_OK;
-}
+/* --- one name --------------------------------------------------------------------------------- */
 
 static int by_record(const void *a, const void *b)
 {
 	return zone_rr_cmp(a, b);
 }
-
-/* --- one name --------------------------------------------------------------------------------- */
 
 /* Both are in order. Returns whether anything differs. */
 static bool note_changes(struct edit *e, const struct zone_rrs *a, const struct zone_rrs *b)
@@ -134,27 +60,73 @@ static bool note_changes(struct edit *e, const struct zone_rrs *a, const struct 
 	return differ;
 }
 
+static enum ipc_err put_back(struct edit *e)
+{
+	zone_look_end(&e->look);
+	enum ipc_err err = zone_owners_put(e->t, e->z, e->owners, e->owners_n);
+	pool_clear(e->held.pool);
+	e->owners = NULL;
+	e->owners_n = e->owners_cap = e->held_octets = 0;
+	return err;
+}
+
+static void hold(struct edit *e, const uint8_t *name, const struct zone_rrs *rrs)
+{
+	e->owners =
+	    pool_grow(e->held.pool, e->owners, e->owners_n, &e->owners_cap, sizeof(*e->owners));
+	e->owners[e->owners_n++] = (struct zone_owner){name, *rrs};
+	for (size_t i = 0; i < rrs->n; i++)
+		e->held_octets += sizeof(rrs->rr[i]) + rrs->rr[i].rdlen;
+}
+
 static enum ipc_err change_name(struct edit *e, uint32_t from, uint32_t to)
 {
 	const uint8_t *owner = owner_of(e->op[from]);
 	struct zone_rrs before, after = {0};
-	enum ipc_err err = zone_owner_get(e->t, e->z, owner, &before);
-	for (size_t i = 0; i < before.n && err == ERR_OK; i++) {
-		after.rr = pool_grow(e->t->pool, after.rr, after.n, &after.cap, sizeof(*after.rr));
-		after.rr[after.n++] = before.rr[i];
-	}
+	enum ipc_err err = zone_owner_get(&e->held, e->z, owner, &e->look, &before);
+	after.cap = before.n + (to - from);
+	after.rr = pool_alloc(e->held.pool, after.cap * sizeof(*after.rr));
+	if (before.n)
+		memcpy(after.rr, before.rr, before.n * sizeof(*after.rr));
+	after.n = before.n;
 	for (uint32_t i = from; i < to && err == ERR_OK; i++) {
-		if (e->op[i]->kind == ZONE_ADD)
-			err = add(e, &after, e->op[i]);
-		else
-			delete (e, &after, e->op[i]);
+		const char *why = zone_apply(&e->a, &after, e->op[i]);
+		if (why)
+			err = refuse(e, e->op[i], why);
 	}
 	if (err != ERR_OK)
 		return err;
 	if (after.n)
 		qsort(after.rr, after.n, sizeof(*after.rr), by_record);
-	return note_changes(e, &before, &after) ? zone_owner_put(e->t, e->z, owner, &after)
-						: ERR_OK;
+	if (note_changes(e, &before, &after))
+		hold(e, owner, &after);
+	return e->held_octets > ZONE_EDIT_OCTETS ? put_back(e) : ERR_OK;
+}
+
+static uint32_t end_of_name(const struct edit *e, uint32_t from)
+{
+	uint32_t to = from + 1;
+	while (to < e->n && dns_name_eq(owner_of(e->op[from]), owner_of(e->op[to])))
+		to++;
+	return to;
+}
+
+static enum ipc_err change_names(struct edit *e)
+{
+	enum ipc_err err = ERR_OK;
+	e->held = *e->t;
+	e->held.pool = pool_new(64 << 10);
+	for (uint32_t i = 0, end; i < e->n && err == ERR_OK; i = end) {
+		end = end_of_name(e, i);
+		err = change_name(e, i, end);
+	}
+	if (err == ERR_OK)
+		err = put_back(e);
+	if (e->held.why)
+		e->t->why = pool_strdup(e->t->pool, e->held.why);
+	zone_look_end(&e->look);
+	pool_free(&e->held.pool);
+	return err;
 }
 
 /* --- what the whole must keep to -------------------------------------------------------------- */
@@ -177,7 +149,7 @@ static enum ipc_err tell_name(struct edit *e, struct zone_check *c, const uint8_
 	struct zone_rrs rrs;
 	struct zone_tx t = *e->t;
 	t.pool = pool_new(0);
-	enum ipc_err err = zone_owner_get(&t, e->z, owner, &rrs);
+	enum ipc_err err = zone_owner_get(&t, e->z, owner, &e->look, &rrs);
 	*wall = false;
 	for (size_t i = 0; i < rrs.n && err == ERR_OK; i++) {
 		*wall |= rrs.rr[i].type == DNS_NS || rrs.rr[i].type == DNS_DNAME;
@@ -219,25 +191,43 @@ static enum ipc_err tell_below(struct edit *e, struct zone_check *c, const uint8
 	return err == ERR_NOTFOUND ? ERR_OK : err;
 }
 
-static enum ipc_err check_name(struct edit *e, const uint8_t *owner)
+/* The name, and those above it that were not told with the one before. */
+static enum ipc_err check_name(struct edit *e, struct zone_check *c, const uint8_t *last,
+			       const uint8_t *owner)
 {
-	struct zone_check c;
 	const uint8_t *above[128];
 	unsigned n = 0;
 	bool wall = false;
+	enum ipc_err err = ERR_OK;
+	for (const uint8_t *l = owner; !last || !dns_name_under(last, l); l += 1u + *l) {
+		above[n++] = l;
+		if (dns_name_eq(l, e->a.apex))
+			break;
+	}
+	while (n > 0 && err == ERR_OK)
+		err = tell_name(e, c, above[--n], &wall);
+	if (err == ERR_OK && wall && !dns_name_eq(owner, e->a.apex)) {
+		struct zone_check below = *c;
+		err = tell_below(e, &below, owner);
+	}
+	return err;
+}
+
+static enum ipc_err check_names(struct edit *e)
+{
+	struct zone_check c;
+	const uint8_t *last = NULL;
 	const char *why;
 	enum ipc_err err = ERR_OK;
-	zone_check_init(&c, e->apex, e->z->source == ZONE_STORE);
-	for (const uint8_t *l = owner; !dns_name_eq(l, e->apex); l += 1u + *l)
-		above[n++] = l;
-	above[n++] = e->apex;
-	while (n > 0 && err == ERR_OK)
-		err = tell_name(e, &c, above[--n], &wall);
+	zone_check_init(&c, e->a.apex, e->z->source == ZONE_STORE);
+	for (uint32_t i = 0; i < e->n && err == ERR_OK; i = end_of_name(e, i)) {
+		err = check_name(e, &c, last, owner_of(e->op[i]));
+		last = owner_of(e->op[i]);
+	}
+	zone_look_end(&e->look);
 	if (err == ERR_OK && !zone_check_end(&c, &why))
 		return zone_say(e->t, ERR_BAD, "%s: it would have %s",
 				zone_text(e->t->pool, e->z->name), why);
-	if (err == ERR_OK && wall && !dns_name_eq(owner, e->apex))
-		err = tell_below(e, &c, owner);
 	return err;
 }
 
@@ -247,7 +237,7 @@ static const char *op_fault(const struct edit *e, const struct row_zone_op *op)
 {
 	const uint8_t *rdata = (const uint8_t *)op->rdata.p;
 	bool data = op->kind == ZONE_ADD || op->kind == ZONE_DELETE_RR;
-	if (!dns_name_under(owner_of(op), e->apex))
+	if (!dns_name_under(owner_of(op), e->a.apex))
 		return "it is not in the zone";
 	if (op->kind == ZONE_DELETE_NAME)
 		return NULL;
@@ -286,25 +276,13 @@ static enum ipc_err order(struct edit *e, const struct row_zone_op *op, uint32_t
 	return ERR_OK;
 }
 
-static enum ipc_err each_name(struct edit *e, bool check)
-{
-	enum ipc_err err = ERR_OK;
-	for (uint32_t i = 0, end; i < e->n && err == ERR_OK; i = end) {
-		for (end = i + 1;
-		     end < e->n && dns_name_eq(owner_of(e->op[i]), owner_of(e->op[end]));)
-			end++;
-		err = check ? check_name(e, owner_of(e->op[i])) : change_name(e, i, end);
-	}
-	return err;
-}
-
 static enum ipc_err find_soa(struct edit *e)
 {
 	struct zone_rrs apex;
-	enum ipc_err err = zone_owner_get(e->t, e->z, e->apex, &apex);
+	enum ipc_err err = zone_apex_get(e->t, e->z, &apex);
 	for (size_t i = 0; i < apex.n; i++)
 		if (apex.rr[i].type == DNS_SOA)
-			e->old_soa = e->soa = apex.rr[i];
+			e->old_soa = e->a.soa = apex.rr[i];
 	return err == ERR_OK && !e->old_soa.rdata
 		   ? zone_say(e->t, ERR_TEMP, "the zone in the store is damaged")
 		   : err;
@@ -313,43 +291,50 @@ static enum ipc_err find_soa(struct edit *e)
 static enum ipc_err raise_serial(struct edit *e)
 {
 	struct zone_rrs apex;
-	enum ipc_err err = zone_owner_get(e->t, e->z, e->apex, &apex);
-	uint32_t serial = e->soa_raised ? dns_u32(e->soa.rdata + zone_soa_serial_at(e->soa.rdlen))
-					: zone_serial_next(e->z->serial, e->t->now_ms);
+	enum ipc_err err = zone_apex_get(e->t, e->z, &apex);
+	uint32_t serial = e->a.soa_raised
+			      ? dns_u32(e->a.soa.rdata + zone_soa_serial_at(e->a.soa.rdlen))
+			      : zone_serial_next(e->z->serial, e->t->now_ms);
 	for (size_t i = 0; i < apex.n && err == ERR_OK; i++)
 		if (apex.rr[i].type == DNS_SOA)
-			e->soa = apex.rr[i] = zone_soa_with(e->t->pool, &apex.rr[i], serial);
+			e->a.soa = apex.rr[i] = zone_soa_with(e->t->pool, &apex.rr[i], serial);
 	e->z->serial = serial;
 	e->z->changed_ms = e->t->now_ms;
-	return err == ERR_OK ? zone_owner_put(e->t, e->z, e->apex, &apex) : err;
+	return err == ERR_OK ? zone_apex_put(e->t, e->z, &apex) : err;
 }
 
 static bool soa_changed(const struct edit *e)
 {
-	return e->old_soa.ttl != e->soa.ttl || zone_rr_cmp(&e->old_soa, &e->soa) != 0;
+	return e->old_soa.ttl != e->a.soa.ttl || zone_rr_cmp(&e->old_soa, &e->a.soa) != 0;
 }
 
 static enum ipc_err apply(struct edit *e)
 {
 	enum ipc_err err = find_soa(e);
 	if (err == ERR_OK)
-		err = each_name(e, false);
+		err = change_names(e);
 	if (err != ERR_OK || !(e->step.additions || e->step.deletions || soa_changed(e)))
 		return err;
-	if (e->z->source == ZONE_SECONDARY && !e->soa_raised)
+	if (e->z->source == ZONE_SECONDARY && !e->a.soa_raised)
 		return zone_say(e->t, ERR_BAD, "the serial of a secondary is its primary's");
-	err = each_name(e, true);
+	err = check_names(e);
 	if (err == ERR_OK)
 		err = raise_serial(e);
 	if (err == ERR_OK)
 		err = zone_save(e->t, e->z);
-	return err == ERR_OK ? zone_step_keep(e->t, e->z->id, &e->step, &e->old_soa, &e->soa) : err;
+	return err == ERR_OK ? zone_step_keep(e->t, e->z->id, &e->step, &e->old_soa, &e->a.soa)
+			     : err;
 }
 
-enum ipc_err zone_edit(struct zone_tx *t, struct zone *z, const struct row_zone_op *op, uint32_t n,
-		       struct zone_result *out)
+enum ipc_err zone_edit(struct zone_tx *t, struct zone *z, enum zone_rules rules,
+		       const struct row_zone_op *op, uint32_t n, struct zone_result *out)
 {
-	struct edit e = {.t = t, .z = z, .apex = (const uint8_t *)z->name.p};
+	struct edit e = {.t = t,
+			 .z = z,
+			 .a = {.pool = t->pool,
+			       .rules = rules,
+			       .apex = (const uint8_t *)z->name.p,
+			       .serial = z->serial}};
 	uint32_t before = z->serial;
 	enum ipc_err err = order(&e, op, n);
 	if (err == ERR_OK)

@@ -15,18 +15,37 @@ static enum ipc_err damaged(struct zone_tx *t, const struct zone *z)
 			zone_text(t->pool, z->name));
 }
 
+/* The chunk where the key is: the one at hand, or another one that is at hand from now on. */
+static enum ipc_err look(struct zone_tx *t, const struct zone *z, struct slice key,
+			 struct zone_look *l)
+{
+	struct zone_tx scratch = *t;
+	if (l->pool && zone_key_cmp(l->p.first, key) <= 0 && zone_key_cmp(key, l->p.last) <= 0)
+		return ERR_OK;
+	zone_look_end(l);
+	l->pool = scratch.pool = pool_new(ZONE_CHUNK_SPLIT);
+	enum ipc_err e = zone_piece_at(&scratch, z->generation, key, &l->p);
+	if (e != ERR_OK)
+		zone_look_end(l);
+	/* The first chunk begins with the key "": every name has one. */
+	return e == ERR_NOTFOUND ? damaged(t, z) : e;
+}
+
+void zone_look_end(struct zone_look *l)
+{
+	if (l->pool)
+		pool_free(&l->pool);
+}
+
 enum ipc_err zone_owner_get(struct zone_tx *t, const struct zone *z, const uint8_t *owner,
-			    struct zone_rrs *out)
+			    struct zone_look *l, struct zone_rrs *out)
 {
 	uint8_t key[ZONE_KEY_MAX];
-	struct zone_piece p;
 	struct zone_chunk_in in = {0};
 	struct zone_rr rr;
-	struct zone_tx scratch = *t; /* for the chunk */
 	*out = (struct zone_rrs){0};
-	scratch.pool = pool_new(ZONE_CHUNK_SPLIT);
-	enum ipc_err e = zone_piece_at(&scratch, z->generation, key_of(z, owner, key), &p);
-	zone_chunk_open(&in, e == ERR_OK ? p.data : SLICE(""));
+	enum ipc_err e = look(t, z, key_of(z, owner, key), l);
+	zone_chunk_open(&in, e == ERR_OK ? l->p.data : SLICE(""));
 	while (zone_chunk_next(&in, &rr)) {
 		if (!dns_name_eq(rr.owner, owner)) {
 			if (out->n)
@@ -38,9 +57,7 @@ enum ipc_err zone_owner_get(struct zone_tx *t, const struct zone *z, const uint8
 		out->rr[out->n].rdata = pool_dup(t->pool, rr.rdata, rr.rdlen);
 		out->rr[out->n++].owner = pool_dup(t->pool, rr.owner, in.owner_len);
 	}
-	pool_free(&scratch.pool);
-	/* The first chunk begins with the key "": every name has one. */
-	return in.bad || e == ERR_NOTFOUND ? damaged(t, z) : e;
+	return in.bad ? damaged(t, z) : e;
 }
 
 struct zone_rr zone_soa_with(struct pool *pool, const struct zone_rr *soa, uint32_t serial)
@@ -101,25 +118,22 @@ static void emit_all(struct rewrite *w, const struct zone_rrs *rrs)
 		emit(w, &rrs->rr[i]);
 }
 
-/* The chunk with the name's records replaced. */
-static bool merge(struct rewrite *w, struct slice data, const uint8_t *owner,
-		  const struct zone_rrs *rrs)
+/* The chunk with the records of the names replaced. */
+static bool merge(struct rewrite *w, struct slice data, const struct zone_owner *o, size_t n)
 {
 	struct zone_chunk_in in;
 	struct zone_rr rr;
-	bool done = false;
+	size_t i = 0;
 	zone_chunk_open(&in, data);
 	while (zone_chunk_next(&in, &rr)) {
-		int r = dns_name_eq(rr.owner, owner) ? 0 : dns_name_cmp(rr.owner, owner);
-		if (r >= 0 && !done) {
-			emit_all(w, rrs);
-			done = true;
-		}
-		if (r != 0)
+		int r = 1;
+		while (i < n && (r = dns_name_cmp(o[i].name, rr.owner)) < 0)
+			emit_all(w, &o[i++].rrs);
+		if (i == n || r != 0)
 			emit(w, &rr);
 	}
-	if (!done)
-		emit_all(w, rrs);
+	while (i < n)
+		emit_all(w, &o[i++].rrs);
 	return !in.bad;
 }
 
@@ -133,20 +147,15 @@ static void take_out(struct rewrite *w, const struct zone_piece *p)
 }
 
 /* What became small takes its neighbour in, if that is not too large. */
-static void join_next(struct rewrite *w, const struct zone_piece *p)
+static void join(struct rewrite *w, const struct zone_piece *next)
 {
-	struct zone_piece next;
 	struct zone_chunk_in in;
 	struct zone_rr rr;
-	if (w->e != ERR_OK || w->out.data.len >= ZONE_CHUNK_SMALL || w->out.records == 0)
+	if (w->e != ERR_OK || w->out.data.len >= ZONE_CHUNK_SMALL || w->out.records == 0 ||
+	    next->data.len + w->out.data.len > ZONE_CHUNK_FULL)
 		return;
-	enum ipc_err e = zone_piece_after(w->t, w->z->generation, p->last, &next);
-	if (e != ERR_OK || next.data.len + w->out.data.len > ZONE_CHUNK_FULL) {
-		w->e = e == ERR_NOTFOUND ? ERR_OK : e;
-		return;
-	}
-	take_out(w, &next);
-	zone_chunk_open(&in, next.data);
+	take_out(w, next);
+	zone_chunk_open(&in, next->data);
 	while (zone_chunk_next(&in, &rr))
 		emit(w, &rr);
 	if (in.bad)
@@ -161,30 +170,69 @@ static size_t octets(const struct zone_rrs *rrs)
 	return n;
 }
 
-enum ipc_err zone_owner_put(struct zone_tx *t, struct zone *z, const uint8_t *owner,
-			    const struct zone_rrs *rrs)
+/* Those of the names that stand in the chunk of the first of them; returns how many. */
+static size_t put_chunk(struct rewrite *w, const struct zone_owner *o, size_t n)
 {
 	uint8_t key[ZONE_KEY_MAX];
-	struct zone_piece p;
-	if (octets(rrs) > ZONE_OWNER_OCTETS)
-		return zone_say(t, ERR_LIMIT, "too many records at one name");
-	struct zone_tx scratch = *t; /* for chunks */
-	scratch.pool = pool_new(ZONE_CHUNK_SPLIT);
-	enum ipc_err e = zone_piece_at(&scratch, z->generation, key_of(z, owner, key), &p);
-	if (e != ERR_OK) {
-		pool_free(&scratch.pool);
-		return e == ERR_NOTFOUND ? damaged(t, z) : e;
+	struct zone_piece p, next = {0};
+	size_t of_it = 0, size = 0;
+	w->e = zone_piece_at(w->t, w->z->generation, key_of(w->z, o->name, key), &p);
+	if (w->e != ERR_OK) {
+		w->e = w->e == ERR_NOTFOUND ? damaged(w->t, w->z) : w->e;
+		return 0;
 	}
-	struct rewrite *w = mem_alloc(sizeof(*w));
-	*w = (struct rewrite){.t = &scratch, .z = z};
-	w->cut = p.data.len + octets(rrs) > ZONE_CHUNK_SPLIT;
+	enum ipc_err e = zone_piece_after(w->t, w->z->generation, p.first, &next);
+	do
+		size += octets(&o[of_it++].rrs);
+	while (of_it < n &&
+	       (e != ERR_OK || zone_key_cmp(key_of(w->z, o[of_it].name, key), next.first) < 0));
+	w->e = e == ERR_NOTFOUND ? ERR_OK : e;
+	w->cut = p.data.len + size > ZONE_CHUNK_SPLIT;
 	take_out(w, &p);
-	bool whole = merge(w, p.data, owner, rrs);
-	join_next(w, &p);
+	bool whole = merge(w, p.data, o, of_it);
+	if (e == ERR_OK)
+		join(w, &next);
 	flush(w);
-	e = whole ? w->e : damaged(t, z);
+	if (!whole)
+		w->e = damaged(w->t, w->z);
+	return of_it;
+}
+
+enum ipc_err zone_owners_put(struct zone_tx *t, struct zone *z, const struct zone_owner *o,
+			     size_t n)
+{
+	struct zone_tx scratch = *t; /* for chunks */
+	enum ipc_err e;
+	for (size_t i = 0; i < n; i++)
+		if (octets(&o[i].rrs) > ZONE_OWNER_OCTETS)
+			return zone_say(t, ERR_LIMIT, "too many records at one name");
+	scratch.pool = pool_new(2 * ZONE_CHUNK_SPLIT);
+	struct rewrite *w = mem_alloc(sizeof(*w));
+	w->t = &scratch;
+	w->z = z;
+	for (size_t i = 0; i < n && w->e == ERR_OK;) {
+		pool_clear(scratch.pool);
+		i += put_chunk(w, o + i, n - i);
+	}
+	e = w->e;
+	if (e != ERR_OK && scratch.why)
+		t->why = pool_strdup(t->pool, scratch.why);
 	pool_free(&scratch.pool);
 	buf_free(&w->out.data);
 	free(w);
 	return e;
+}
+
+enum ipc_err zone_apex_get(struct zone_tx *t, const struct zone *z, struct zone_rrs *out)
+{
+	struct zone_look l = {0};
+	enum ipc_err e = zone_owner_get(t, z, (const uint8_t *)z->name.p, &l, out);
+	zone_look_end(&l);
+	return e;
+}
+
+enum ipc_err zone_apex_put(struct zone_tx *t, struct zone *z, const struct zone_rrs *rrs)
+{
+	const struct zone_owner o = {(const uint8_t *)z->name.p, *rrs};
+	return zone_owners_put(t, z, &o, 1);
 }

@@ -41,6 +41,11 @@ enum dns_rcode {
 	DNS_NXDOMAIN = 3,
 	DNS_NOTIMP = 4,
 	DNS_REFUSED = 5,
+	DNS_YXDOMAIN = 6, /* RFC 2136 2.2 */
+	DNS_YXRRSET = 7,
+	DNS_NXRRSET = 8,
+	DNS_NOTAUTH = 9,
+	DNS_NOTZONE = 10,
 	DNS_BADVERS = 16, /* extended: needs EDNS */
 };
 

@@ -131,6 +131,15 @@ enum zone_change_kind {
 	ZONE_DELETE_NAME, /* all of the name, but SOA and NS at the zone's own */
 };
 
+/* zone_need.kind: what must be so (RFC 2136 2.4) */
+enum zone_need_kind {
+	ZONE_NEED_NAME,    /* the name has records */
+	ZONE_NEED_NO_NAME, /* it has none */
+	ZONE_NEED_SET,     /* it has records of the type */
+	ZONE_NEED_NO_SET,  /* it has none */
+	ZONE_NEED_RR,      /* those with this kind, name and type are all that there are of it */
+};
+
 /* Sending: bytes inline up to IPC_INLINE_BODY, else fd (a memfd; sealed by the frame layer,
  * which dups it). Receiving: either bytes (valid in the callback) or an fd that is closed after the
  * callback unless taken by setting it to -1. fd is -1 when unused: use BODY_NONE to start (0 is
