@@ -8,7 +8,6 @@
 enum {
 	PROOFS = ANSWER_HOPS + 4, /* most records of denial that a response needs */
 	COOKIE_ALL = 24,
-	DNS_YXDOMAIN = 6,
 	DNS_BADCOOKIE = 23,
 	EDE_NONE = -1, /* RFC 8914 */
 	EDE_OTHER = 0,

@@ -27,8 +27,8 @@ enum tsig_algorithm {
 
 enum {
 	DNS_TSIG = 250,
-	DNS_NOTAUTH = 9,  /* the rcode of a request whose signature is not good, and ... */
-	TSIG_BADSIG = 16, /* ... the error that stands in the TSIG record itself */
+	/* In the record of a request whose signature is not good; its rcode is NOTAUTH. */
+	TSIG_BADSIG = 16,
 	TSIG_BADKEY = 17,
 	TSIG_BADTIME = 18,
 	TSIG_BADTRUNC = 22,
