@@ -183,6 +183,8 @@ struct out *out_open(int fd, const struct out_options *opt, const struct out_ops
  * (REQUIRETLS), 5.3.4 (too large), 5.3.3 (DELIVERBY
  * without _BY_NOTIFY), 4.5.3 (recipients over rcpt_max: the next transaction's). */
 bool out_send(struct out *o, const struct out_mail *m);
+/* In a transaction whose content is out to the last octet: the server may have the message. */
+bool out_ended(const struct out *o);
 /* Ready for a transaction now. */
 bool out_usable(const struct out *o);
 /* QUIT between transactions, else at once; one under way has no on_done. o is gone. */

@@ -368,6 +368,11 @@ void out_mail_reply(struct out *o)
 
 /* --- the beginning ------------------------------------------------------------------------- */
 
+bool out_ended(const struct out *o)
+{
+	return o->txn && o->txn->end_sent;
+}
+
 /* Refuses for all what the server cannot take. */
 static void check_mail(struct out *o)
 {

@@ -127,6 +127,10 @@ void dest_start(struct stub *s, const struct dest_ops *ops);
 void dest_add(struct letter *l);
 /* ok false: the store did not give it: the letter is done with OUT_TEMP. */
 void dest_fetched(struct letter *l, bool ok);
+/* The letter's lease is lost: done() comes soon, with OUT_TEMP for those who have no verdict, and
+ * with LETTER_UNTRIED when nobody has; a transaction is broken off. False: all of its content is
+ * out, so that the server may have it: the letter goes on to its verdict. */
+bool dest_withdraw(struct letter *l);
 /* How many letters more of the domain are worth leasing now: what its connections could begin. */
 unsigned dest_room(struct slice domain);
 /* Calls fn for each destination that is not idle: for the claim's limits. */

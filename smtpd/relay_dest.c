@@ -178,6 +178,26 @@ static void count_verdicts(const struct letter *l)
 	}
 }
 
+void dest_put(struct letter *l, struct list *where, size_t *n, bool first)
+{
+	if (first)
+		list_add_head(where, &l->link);
+	else
+		list_add_tail(where, &l->link);
+	l->errand->count = n;
+	if (n)
+		++*n;
+}
+
+void dest_take(struct letter *l)
+{
+	struct errand *e = l->errand;
+	list_del(&l->link);
+	if (e->count)
+		--*e->count;
+	e->count = NULL;
+}
+
 void dest_done(struct letter *l)
 {
 	struct errand *e = l->errand;
@@ -197,7 +217,7 @@ void dest_done(struct letter *l)
 
 void dest_send_back(struct letter *l, const struct out_verdict *v, uint64_t wait_ms)
 {
-	list_del(&l->link);
+	dest_take(l);
 	/* Who has an answer of a server waits as that says. */
 	if (errand_untried(l))
 		l->wait_ms = wait_ms;
@@ -209,12 +229,9 @@ void dest_send_back(struct letter *l, const struct out_verdict *v, uint64_t wait
 void dest_send_all_back(struct dest *d, const struct out_verdict *v, uint64_t wait_ms)
 {
 	struct list *from[] = {&d->special, &d->ready, &d->strict, &d->waiting};
-	size_t *count[] = {&d->n_special, &d->n_ready, &d->n_strict, &d->n_waiting};
 	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++)
-		while (!list_empty(from[i])) {
-			--*count[i];
+		while (!list_empty(from[i]))
 			dest_send_back(list_entry(from[i]->next, struct letter, link), v, wait_ms);
-		}
 }
 
 static void keep_why(struct dest *d, const struct out_verdict *v)
@@ -277,13 +294,10 @@ void dest_add(struct letter *l)
 	errand_new(d, l);
 	l->fetched = false;
 	count_domain(d, l->domain, true);
-	if (l->errand->strict) {
-		list_add_tail(&d->strict, &l->link);
-		d->n_strict++;
-	} else {
-		list_add_tail(&d->waiting, &l->link);
-		d->n_waiting++;
-	}
+	if (l->errand->strict)
+		dest_put(l, &d->strict, &d->n_strict, false);
+	else
+		dest_put(l, &d->waiting, &d->n_waiting, false);
 	d->letters++;
 	dest_counts.letters++;
 	timer_clear(&d->timer);
@@ -298,20 +312,38 @@ void dest_fetched(struct letter *l, bool ok)
 						.text = "the message could not be read"};
 	struct errand *e = l->errand;
 	struct dest *d = e->d;
-	list_del(&l->link);
-	d->n_fetching -= e->strict ? 0 : 1;
+	dest_take(l);
 	l->fetched = ok;
 	if (!ok || e->open == 0) {
 		errand_fail(l, &NONE);
-		list_add_tail(&d->over, &l->link);
+		dest_put(l, &d->over, NULL, false);
 	} else if (e->strict) {
-		list_add_tail(&d->special, &l->link);
-		d->n_special++;
+		dest_put(l, &d->special, &d->n_special, false);
 	} else {
-		list_add_tail(&d->ready, &l->link);
-		d->n_ready++;
+		dest_put(l, &d->ready, &d->n_ready, false);
 	}
 	dest_touch(d);
+}
+
+bool dest_withdraw(struct letter *l)
+{
+	static const struct out_verdict WITHDRAWN = {.state = OUT_TEMP,
+						     .status = "4.3.0",
+						     .at = "queue",
+						     .text = "another may be delivering it"};
+	struct errand *e = l->errand;
+	struct conn *c = e->conn;
+	if (c && c->out && out_ended(c->out))
+		return false;
+	if (c)
+		conn_close(c);
+	dest_take(l);
+	if (errand_untried(l))
+		l->wait_ms = LETTER_UNTRIED;
+	errand_fail(l, &WITHDRAWN);
+	dest_put(l, &e->d->over, NULL, false);
+	dest_touch(e->d);
+	return true;
 }
 
 static unsigned room(const struct dest *d)

@@ -46,10 +46,21 @@ static void idle_end(struct conn *c)
 	c->d->n_idle--;
 }
 
+/* The letter leaves the connection. */
+static struct letter *let_go(struct conn *c)
+{
+	struct letter *l = c->l;
+	c->l = NULL;
+	if (l)
+		l->errand->conn = NULL;
+	return l;
+}
+
 /* Its slot is free, c is gone. */
 static void conn_free(struct conn *c)
 {
 	struct dest *d = c->d;
+	let_go(c);
 	idle_end(c);
 	if (c->state == CONN_SETUP) {
 		d->n_coming--;
@@ -131,24 +142,16 @@ static struct letter *next_letter(struct conn *c, bool *yield)
 
 static void take(struct conn *c, struct letter *l)
 {
-	struct dest *d = c->d;
-	list_del(&l->link);
-	if (l->errand->strict || l->errand->hosts)
-		d->n_special--;
-	else
-		d->n_ready--;
+	dest_take(l);
 	c->l = l;
+	l->errand->conn = c;
 }
 
 /* Back to where it waits, before all others. */
 static void put_back(struct dest *d, struct letter *l)
 {
 	bool special = l->errand->strict || l->errand->hosts;
-	list_add_head(special ? &d->special : &d->ready, &l->link);
-	if (special)
-		d->n_special++;
-	else
-		d->n_ready++;
+	dest_put(l, special ? &d->special : &d->ready, special ? &d->n_special : &d->n_ready, true);
 	dest_touch(d);
 }
 
@@ -156,8 +159,7 @@ static void send_part(struct conn *c)
 {
 	struct letter *l = c->l;
 	if (!out_send(c->out, errand_mail(l, out_caps(c->out)->rcpt_max))) {
-		c->l = NULL;
-		put_back(c->d, l);
+		put_back(c->d, let_go(c));
 		conn_close(c);
 		return;
 	}
@@ -242,10 +244,8 @@ static void exhausted(struct conn *c)
 	struct letter *l = c->l;
 	bool others = d->n_conns > d->n_coming, dead = !c->detour && (!l || c->unreached);
 	judge(c);
-	if (l) {
-		c->l = NULL;
+	if (let_go(c))
 		errand_fail(l, &c->why);
-	}
 	if (dead && !others)
 		dest_dead(d, &c->why);
 	if (l && dead && !others && c->why.state == OUT_TEMP)
@@ -375,7 +375,7 @@ static void on_done(struct out *o, void *arg, const struct out_verdict *v, size_
 		send_part(c);
 		return;
 	}
-	c->l = NULL;
+	let_go(c);
 	if (next == ERRAND_DONE)
 		dest_done(l);
 	else

@@ -51,15 +51,13 @@ static bool hosts_known(struct dest *d)
 
 /* --- what is next -------------------------------------------------------------------------- */
 
-static bool fetch(struct dest *d, struct list *from, size_t *n)
+static bool fetch(struct dest *d, struct list *from)
 {
 	struct letter *l = list_entry(from->next, struct letter, link);
 	if (!limit_memory(d, l->size + 1))
 		return false;
-	list_del(&l->link);
-	list_add_tail(&d->fetching, &l->link);
-	--*n;
-	d->n_fetching += l->errand->strict ? 0 : 1;
+	dest_take(l);
+	dest_put(l, &d->fetching, l->errand->strict ? NULL : &d->n_fetching, false);
 	l->errand->held = l->size + 1;
 	dests.ops->fetch(l);
 	return true;
@@ -70,10 +68,10 @@ static bool fetch(struct dest *d, struct list *from, size_t *n)
 static bool fetch_ahead(struct dest *d)
 {
 	while (d->n_strict && d->n_special < d->limit)
-		if (!fetch(d, &d->strict, &d->n_strict))
+		if (!fetch(d, &d->strict))
 			return false;
 	while (d->n_waiting && d->n_fetching + d->n_ready < d->n_conns)
-		if (!fetch(d, &d->waiting, &d->n_waiting))
+		if (!fetch(d, &d->waiting))
 			return false;
 	return true;
 }

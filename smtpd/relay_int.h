@@ -99,6 +99,9 @@ void dest_done(struct letter *l);
 /* The same for a letter that waits, or for all that are in no connection and in no fetch. */
 void dest_send_back(struct letter *l, const struct out_verdict *v, uint64_t wait_ms);
 void dest_send_all_back(struct dest *d, const struct out_verdict *v, uint64_t wait_ms);
+/* To the end of a list of its destination, or to its head; n: counts that list, or NULL. */
+void dest_put(struct letter *l, struct list *where, size_t *n, bool first);
+void dest_take(struct letter *l); /* from where it was put */
 /* Domains without letters that were kept while it was closed are forgotten. */
 void dest_drop_domains(struct dest *d);
 void dest_rest(struct dest *d); /* forgotten after a while, when nothing is left */
@@ -166,7 +169,9 @@ bool conn_any_idle(void);
 enum mark { MARK_OPEN, MARK_DONE, MARK_LATER /* has a verdict, but another host may say better */ };
 struct errand {
 	struct dest *d;
-	uint8_t *mark; /* enum mark of each recipient */
+	struct conn *conn; /* it is under way there; NULL: it is in a list */
+	size_t *count;     /* ... which is counted here; may be NULL */
+	uint8_t *mark;     /* enum mark of each recipient */
 	size_t open, later;
 	size_t from; /* no recipient before it is open */
 	struct out_mail mail;

@@ -104,17 +104,30 @@ static void on_renewed(void *arg, enum msg_type t, const void *msg)
 {
 	struct held *h = arg;
 	h->asked--;
-	if (peer_error(t, msg, NULL) == ERR_INUSE && !h->over && !h->settled)
-		relay_lease_lost(h);
+	h->renewing = false;
+	relay_renewed(h, peer_error(t, msg, NULL));
 	if (h->over && h->asked == 0)
 		relay_result_done(h);
 }
 
-void relay_renew(struct held *h)
+bool relay_renew(struct held *h)
 {
-	struct msg_queue_renew m = {
-	    .worker = me(), .item = h->l.item, .lease_ms = relay_conf.lease};
-	h->asked += uplink_call(MSG_queue_renew, &m, on_renewed, h) != 0;
+	size_t n = h->l.mail.rcpt_n;
+	if (h->renewing)
+		return false;
+	struct pool *pool = pool_new(0);
+	struct row_leased *r = pool_alloc(pool, n * sizeof(*r));
+	for (size_t i = 0; i < n; i++)
+		r[i].rcpt = h->l.rcpt[i];
+	struct msg_queue_renew m = {.worker = me(),
+				    .item = h->l.item,
+				    .lease_ms = relay_conf.lease,
+				    .rcpts = r,
+				    .rcpts_n = (uint32_t)n};
+	h->renewing = uplink_call(MSG_queue_renew, &m, on_renewed, h) != 0;
+	h->asked += h->renewing;
+	pool_free(&pool);
+	return h->renewing;
 }
 
 /* --- results --------------------------------------------------------------------------------- */

@@ -19,7 +19,7 @@
 enum {
 	CLAIM_MAX = 64, /* the store gives no more at once */
 	LIMITS_MAX = 5000,
-	LOOK_MS = 1000, /* how often the clock is looked at: it may be moved */
+	LOOK_MS = 1000, /* how often the clock and the leases are looked at: it may be moved */
 	AGAIN_MS = 100, /* before a little room is used */
 	READ_AGAIN_MS = 200,
 	AHEAD_MAX = 1 << 20, /* octets of content that no destination has asked for */
@@ -37,7 +37,8 @@ static struct {
 	uint64_t due_ms; /* clock_ms(): ask again then */
 	uint64_t
 	    opens; /* clock_mono(): a destination that the last claim passed over may be tried */
-	uint64_t ahead; /* octets of content, of AHEAD_MAX */
+	uint64_t asked_at; /* ... the last claim was made */
+	uint64_t ahead;    /* octets of content, of AHEAD_MAX */
 	struct list all, unread;
 	struct map *leased;  /* struct lease -> held */
 	struct map *left;    /* of the last claim: domain -> how many more it could get, and 1 */
@@ -126,12 +127,6 @@ void relay_result_done(struct held *h)
 	room(domain);
 	pool_free(&pool);
 	check_drained();
-}
-
-void relay_lease_lost(struct held *h)
-{
-	relay_stats.lost++;
-	log_event(LOG_LV_INFO, h->l.id.p, "lease-lost", LU("item", h->l.item));
 }
 
 /* --- verdicts -------------------------------------------------------------------------------- */
@@ -335,7 +330,8 @@ static struct held *letter_of(const struct row_queued *q)
 	h->l.mail.envid = slice_copy(pool, q->envid);
 	h->l.mail.flags = q->flags;
 	h->route = route_of(h->l.domain);
-	h->renew_at = clock_mono() + relay_conf.lease / 3;
+	h->renew_at = w.asked_at + relay_conf.lease / 3;
+	h->until = w.asked_at + relay_conf.lease;
 	list_add_tail(&w.all, &h->link);
 	set_number(w.busy, h->l.domain, number(w.busy, h->l.domain) + 1);
 	relay_stats.held++;
@@ -409,6 +405,7 @@ static void claim(void)
 		w.per_domain = 1; /* 0 would be any number */
 	dest_each(add_limit, &l);
 	w.opens = dest_opens();
+	w.asked_at = clock_mono();
 	w.claiming =
 	    relay_claim(places < CLAIM_MAX ? (uint32_t)places : CLAIM_MAX, w.per_domain,
 			w.ahead < AHEAD_MAX ? AHEAD_MAX - w.ahead : 0, l.row, (uint32_t)l.n);
@@ -419,25 +416,49 @@ static void claim(void)
 
 /* --- time ------------------------------------------------------------------------------------ */
 
-static void renew_leases(void)
+/* Nobody but us may deliver it as long as the lease is ours. When it is not, or when its end is
+ * near and the store has not prolonged it, the letter is withdrawn: before its transaction, or in
+ * it up to the end of the content. What is behind that goes on: its result counts as long as no
+ * other has the lease. */
+static void lease_lost(struct held *h)
+{
+	if (h->lost || h->settled)
+		return;
+	h->lost = true;
+	relay_stats.lost++;
+	log_event(LOG_LV_INFO, h->l.id.p, "lease-lost", LU("item", h->l.item),
+		  LS("withdrawn", dest_withdraw(&h->l) ? "yes" : "no"));
+}
+
+void relay_renewed(struct held *h, enum ipc_err e)
+{
+	if (e == ERR_OK)
+		h->until = h->asked_at + relay_conf.lease;
+	else if (e == ERR_INUSE)
+		lease_lost(h);
+	else
+		h->renew_at = clock_mono() + LOOK_MS;
+}
+
+static void look_after_leases(void)
 {
 	uint64_t now = clock_mono();
-	while (!list_empty(&w.all)) {
-		struct held *h = list_entry(w.all.next, struct held, link);
-		if (h->renew_at > now)
-			return;
-		h->renew_at = now + relay_conf.lease / 3;
-		list_del(&h->link);
-		list_add_tail(&w.all, &h->link);
-		if (!h->over)
-			relay_renew(h);
+	list_each(it, &w.all)
+	{
+		struct held *h = list_entry(it, struct held, link);
+		if (!h->over && h->renew_at <= now && relay_renew(h)) {
+			h->renew_at = now + relay_conf.lease / 3;
+			h->asked_at = now;
+		}
+		if (h->until <= now + relay_conf.lease / 4)
+			lease_lost(h);
 	}
 }
 
 static void on_tick(struct timer *t)
 {
 	timer_set(t, LOOK_MS, on_tick);
-	renew_leases();
+	look_after_leases();
 	w.wanted = w.wanted || w.due_ms <= clock_ms() || w.opens <= clock_mono();
 	claim();
 }
@@ -460,6 +481,9 @@ void relay_store_up(void)
 	if (!w.on)
 		return;
 	relay_store_again();
+	/* Before the claims of others, as far as that can be: it may have been away for long. */
+	list_each(it, &w.all) list_entry(it, struct held, link)->renew_at = 0;
+	look_after_leases();
 	relay_wake();
 }
 

@@ -11,10 +11,14 @@
  * The content of a small letter comes with the claim. */
 struct held {
 	struct letter l;   /* first: the destination's pointer is ours */
-	struct list link;  /* of all, in the order of renew_at */
+	struct list link;  /* of all */
 	struct list queue; /* of those whose content is to be asked for, or whose result is */
 	const struct route *route;
 	uint64_t renew_at; /* clock_mono() */
+	uint64_t asked_at; /* ... when the lease was last asked for */
+	uint64_t until;    /* ... up to when it is ours, whatever the store does */
+	bool renewing;     /* a renewal is under way */
+	bool lost;         /* the lease, or it may be */
 	uint64_t memory;   /* octets of content */
 	bool ahead;        /* ... which the destination has not asked for yet */
 	unsigned asked;    /* questions under way: it stays until they are answered */
@@ -37,7 +41,8 @@ bool relay_claim(uint32_t max, uint32_t per_domain, uint64_t content,
 		 struct row_domain_limit *limit, uint32_t n);
 /* Asks for the content: relay_read_done() answers. False: not now. */
 bool relay_read(struct held *h);
-void relay_renew(struct held *h);
+/* Asks for a longer lease: relay_renewed() answers. False: not now. */
+bool relay_renew(struct held *h);
 /* Brings the result to the store, again and again until it is acknowledged or of no use any more;
  * then relay_result_done(). */
 void relay_result(struct held *h);
@@ -53,8 +58,8 @@ void relay_claimed(const struct msg_queue_items *m);
 enum read_end { READ_OK, READ_LATER /* the store is away */, READ_NOT };
 /* The body is the callee's to copy or, by setting fd to -1, to take. */
 void relay_read_done(struct held *h, enum read_end end, struct body *body);
-/* The store says that the lease is another's. */
-void relay_lease_lost(struct held *h);
+/* INUSE: the lease of some recipient is another's. */
+void relay_renewed(struct held *h, enum ipc_err e);
 void relay_result_done(struct held *h);
 
 struct relay_stats {

@@ -185,20 +185,35 @@ static enum ipc_err renew_run(struct base *b, struct op *op)
 	struct task *t = op->arg;
 	const struct msg_queue_renew *m = t->rq->msg;
 	uint64_t ms = m->lease_ms < LEASE_MAX_MS ? m->lease_ms : LEASE_MAX_MS;
-	db_start(b->db, SQL_QUEUE_RENEW);
-	db_u64(b->db, t->now_ms + ms);
-	db_u64(b->db, m->item);
-	db_bytes(b->db, m->worker);
-	enum db_result r = db_run(b->db);
-	if (r != DB_DONE)
-		return work_err(b, r);
-	return db_changes(b->db) ? ERR_OK : ERR_INUSE;
+	for (uint32_t i = 0; i < m->rcpts_n; i++) {
+		db_start(b->db, SQL_QUEUE_RENEW);
+		db_u64(b->db, t->now_ms + ms);
+		db_u64(b->db, m->item);
+		db_u64(b->db, m->rcpts[i].rcpt);
+		db_bytes(b->db, m->worker);
+		enum db_result r = db_run(b->db);
+		if (r != DB_DONE)
+			return work_err(b, r);
+		if (db_changes(b->db) == 0)
+			return ERR_INUSE;
+	}
+	return ERR_OK;
+}
+
+static bool rcpts_ok(struct request *rq, const struct row_leased *r, uint32_t n)
+{
+	bool ok = n <= RESULTS_MAX;
+	for (uint32_t i = 0; i < n && ok; i++)
+		ok = r[i].rcpt <= INT64_MAX;
+	if (!ok)
+		request_error(rq, ERR_BAD, "no such recipient");
+	return ok;
 }
 
 void op_queue_renew(struct request *rq)
 {
 	const struct msg_queue_renew *m = rq->msg;
-	if (worker_ok(rq, m->worker))
+	if (worker_ok(rq, m->worker) && rcpts_ok(rq, m->rcpts, m->rcpts_n))
 		start(rq, WRITE, RESULT_PATIENCE_MS, renew_run, done_ok);
 }
 
@@ -237,11 +252,6 @@ static void return_done(struct op *op)
 void op_queue_return(struct request *rq)
 {
 	const struct msg_queue_return *m = rq->msg;
-	bool ok = m->rcpts_n <= RESULTS_MAX;
-	for (uint32_t i = 0; i < m->rcpts_n && ok; i++)
-		ok = m->rcpts[i].rcpt <= INT64_MAX;
-	if (!ok)
-		request_error(rq, ERR_BAD, "no such recipient");
-	else if (worker_ok(rq, m->worker))
+	if (worker_ok(rq, m->worker) && rcpts_ok(rq, m->rcpts, m->rcpts_n))
 		start(rq, WRITE, 0, return_run, return_done);
 }

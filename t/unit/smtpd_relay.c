@@ -1,5 +1,6 @@
 /* The worker between a store and destinations that are both this test: what is leased, how often it
  * asks, what it does when the store is away, and that nothing is lost. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,7 +46,7 @@ static struct {
 	/* what came */
 	struct row_rcpt_done row[MANY];
 	char status[MANY][16];
-	unsigned rows, results, returned;
+	unsigned rows, results, returned, renewed;
 	uint32_t claim_max, per_domain, limits, limit[4];
 	uint64_t claim_content;
 } store;
@@ -111,6 +112,7 @@ static void answer(void *arg)
 		struct msg_ok ok = {0};
 		store.results += q->t == MSG_queue_result;
 		store.returned += q->t == MSG_queue_return ? q->n : 0;
+		store.renewed = q->t == MSG_queue_renew ? q->n : store.renewed;
 		q->fn(q->arg, MSG_ok, &ok);
 	}
 	free(q);
@@ -147,6 +149,8 @@ static uint32_t asked(struct peer *p, enum msg_type t, const void *msg, peer_rep
 		note_result(msg);
 	if (t == MSG_queue_return)
 		q->n = ((const struct msg_queue_return *)msg)->rcpts_n;
+	if (t == MSG_queue_renew)
+		q->n = ((const struct msg_queue_renew *)msg)->rcpts_n;
 	if (t == MSG_watch) {
 		store.watch = fn;
 		store.watch_arg = arg;
@@ -176,6 +180,8 @@ static struct {
 	const char *busy; /* a domain that is told by dest_each() */
 	unsigned busy_room;
 	unsigned reopened;
+	unsigned withdrawn;
+	bool ended; /* the letter's content is out */
 	bool draining;
 	uint64_t opens;
 } dest;
@@ -217,6 +223,23 @@ uint64_t dest_opens(void)
 void dest_reopen(void)
 {
 	dest.reopened++;
+}
+
+static void done(unsigned i, enum out_state state, uint64_t wait_ms);
+
+static void withdrawn_later(void *arg)
+{
+	(void)arg;
+	done(0, OUT_TEMP, LETTER_UNTRIED);
+}
+
+bool dest_withdraw(struct letter *l)
+{
+	assert_ptr_equal(l, dest.l[0]);
+	dest.withdrawn++;
+	if (!dest.ended)
+		loop_defer(withdrawn_later, NULL);
+	return !dest.ended;
 }
 
 void dest_drain(void)
@@ -299,7 +322,8 @@ static int begin(void **state)
 	memset(&store, 0, sizeof(store));
 	store.next_due = UINT64_MAX;
 	store.content = "hello";
-	dest.n = dest.fetched = dest.missing = 0;
+	dest.n = dest.fetched = dest.missing = dest.withdrawn = 0;
+	dest.ended = false;
 	dest.room = 10;
 	dest.busy = NULL;
 	dest.opens = UINT64_MAX;
@@ -599,18 +623,80 @@ static void what_is_under_way_is_not_begun_again(void **state)
 static void leases_are_renewed(void **state)
 {
 	(void)state;
-	relay_conf.lease = 3000;
-	lease(1, 1);
-	until(&store.asked[RENEW], 1);
+	relay_conf.lease = 6000;
+	lease(1, 2);
+	until(&store.asked[RENEW], 2);
+	assert_int_equal(store.renewed, 2); /* recipients */
+	assert_int_equal(dest.withdrawn, 0);
+	done(0, OUT_DELIVERED, 0);
+	run(0);
+	relay_conf.lease = 300000;
+}
+
+static void a_store_that_comes_back_is_asked_for_longer_leases(void **state)
+{
+	(void)state;
+	lease(2, 1);
+	relay_store_up();
+	run(0);
+	assert_int_equal(store.asked[RENEW], 2);
+	done(0, OUT_DELIVERED, 0);
+	done(1, OUT_DELIVERED, 0);
+	run(0);
+	assert_int_equal(relay_stats.held, 0);
+}
+
+static void a_letter_whose_lease_is_lost_is_withdrawn(void **state)
+{
+	(void)state;
 	uint64_t lost = relay_stats.lost;
+	lease(1, 2);
 	store.failing = MSG_queue_renew;
 	store.failures = 1;
 	store.fail = ERR_INUSE;
-	until(&store.asked[RENEW], 2);
+	relay_store_up();
 	run(0);
 	assert_int_equal(relay_stats.lost, lost + 1);
+	assert_int_equal(dest.withdrawn, 1);
+	/* Those that are ours still are given back, untried. */
+	assert_int_equal(store.returned, 2);
+	assert_int_equal(store.results, 0);
+	assert_int_equal(relay_stats.held, 0);
+}
+
+static void a_letter_that_the_server_may_have_is_not(void **state)
+{
+	(void)state;
+	dest.ended = true;
+	lease(1, 1);
+	store.failing = MSG_queue_renew;
+	store.failures = 2;
+	store.fail = ERR_INUSE;
+	relay_store_up();
+	run(0);
+	relay_store_up();
+	run(0);
+	assert_int_equal(dest.withdrawn, 1);
 	done(0, OUT_DELIVERED, 0);
 	run(0);
+	assert_int_equal(store.results, 1);
+	assert_int_equal(relay_stats.held, 0);
+}
+
+/* The store is away for so long that the lease runs out: another may have it then. */
+static void a_letter_whose_lease_runs_out_is_withdrawn(void **state)
+{
+	(void)state;
+	relay_conf.lease = 3000;
+	store.failing = MSG_queue_renew;
+	store.failures = UINT_MAX;
+	store.fail = ERR_LOST;
+	lease(1, 1);
+	until(&dest.withdrawn, 1);
+	run(0);
+	assert_int_equal(store.returned, 1);
+	assert_int_equal(relay_stats.held, 0);
+	store.failures = 0;
 	relay_conf.lease = 300000;
 }
 
@@ -679,6 +765,10 @@ int main(void)
 	    T(never_more_than_allowed),
 	    T(what_is_under_way_is_not_begun_again),
 	    T(leases_are_renewed),
+	    T(a_store_that_comes_back_is_asked_for_longer_leases),
+	    T(a_letter_whose_lease_is_lost_is_withdrawn),
+	    T(a_letter_that_the_server_may_have_is_not),
+	    T(a_letter_whose_lease_runs_out_is_withdrawn),
 	    T(a_drain_gives_back_what_waits),
 	};
 	log_init("relay", LOG_TO_STDERR, LOG_LV_ERROR);

@@ -252,6 +252,43 @@ static void the_queue_is_flushed(void **state)
 			 0);
 }
 
+/* Of the item's first n recipients; another worker's lease is refused. */
+static void renew(const char *worker, uint32_t n, bool ok)
+{
+	static struct row_leased r[] = {{0}, {1}};
+	struct msg_queue_renew m = {
+	    .worker = slice_of(worker), .item = 1, .lease_ms = 900000, .rcpts = r, .rcpts_n = n};
+	if (ok)
+		ask(smtpd, MSG_queue_renew, &m, MSG_ok);
+	else
+		assert_int_equal(ask_error(smtpd, MSG_queue_renew, &m), ERR_INUSE);
+}
+
+#define DUE_IN_MORE_THAN(s)                                \
+	"SELECT COUNT(*) FROM queue_rcpts WHERE due_ms > " \
+	"(SELECT created_ms FROM queue_items) + " #s "000"
+
+static void a_lease_is_prolonged_as_a_whole(void **state)
+{
+	(void)state;
+	struct row_rcpt to[] = {{.addr = SLICE("x@one.example"), .orcpt = SLICE("")},
+				{.addr = SLICE("y@one.example"), .orcpt = SLICE("")}};
+	struct msg_deliver m = message("m1", to, 2, "hello");
+	m.sender = SLICE("alice@a.test");
+	m.grant = grant_for(ROLE_SMTPD, 1);
+	assert_int_equal(send_it(&m), ERR_OK);
+	lease_all("w");
+	renew("w", 2, true);
+	assert_int_equal(read_sql(0, DUE_IN_MORE_THAN(600)), 2);
+	renew("other", 1, false);
+	change_sql(0, "UPDATE queue_rcpts SET due_ms = 1; UPDATE queue_rcpts SET worker = 'other'"
+		      " WHERE n = 1");
+	renew("w", 2, false);
+	assert_int_equal(read_sql(0, DUE_IN_MORE_THAN(600)), 0);
+	renew("w", 1, true);
+	assert_int_equal(read_sql(0, DUE_IN_MORE_THAN(600)), 1);
+}
+
 static void what_is_under_way_is_not_deleted(void **state)
 {
 	(void)state;
@@ -377,6 +414,7 @@ int main(void)
 	    T(the_queue_is_shown),
 	    T(the_queue_is_held_and_released),
 	    T(the_queue_is_flushed),
+	    T(a_lease_is_prolonged_as_a_whole),
 	    T(what_is_under_way_is_not_deleted),
 	    T(many_are_changed_in_slices),
 	    T(a_message_is_traced),
