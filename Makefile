@@ -113,11 +113,11 @@ tools: $(TOOLS)
 
 ## unit           unit tests (cmocka), TAP by prove
 unit: $(UNIT)
-	@CMOCKA_MESSAGE_OUTPUT=TAP HAMLET_BUILD=$(O) prove -j2 --exec '' $(UNIT)
+	@CMOCKA_MESSAGE_OUTPUT=TAP HAMLET_BUILD=$(O) prove -j$(TESTS) --exec '' $(UNIT)
 
 ## wire           protocol dialogues (t/wire)
 wire: all $(TOOLS)
-	@$(if $(WIRE),HAMLET_BUILD=$(O) prove -j2 --exec t/tool/dialogue $(WIRE))
+	@$(if $(WIRE),HAMLET_BUILD=$(O) prove -j$(TESTS) --exec t/tool/dialogue $(WIRE))
 
 ## e2e            the real programs, driven by real clients (t/e2e)
 e2e: all $(TOOLS)

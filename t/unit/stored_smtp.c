@@ -516,7 +516,9 @@ static void leases_are_the_workers(void **state)
 	rd.worker = SLICE("w1");
 	const struct msg_message_data *data = ask(smtpd, MSG_queue_read, &rd, MSG_message_data);
 	assert_true(slice_eqs(data->body.bytes, "hello"));
-	struct msg_queue_renew rn = {.worker = SLICE("w1"), .item = item, .lease_ms = 120000};
+	struct row_leased first = {0};
+	struct msg_queue_renew rn = {
+	    .worker = SLICE("w1"), .item = item, .lease_ms = 120000, .rcpts = &first, .rcpts_n = 1};
 	ask(smtpd, MSG_queue_renew, &rn, MSG_ok);
 	move_clock(60001);
 	q = ask(smtpd, MSG_queue_claim, &c, MSG_queue_items);
