@@ -108,16 +108,18 @@ $(O)/t/bench/$(1): $(O)/obj/t/bench/$(1).o $(O)/lib/$(call progof,$(1)).a $(COMM
 endef
 $(foreach u,$(BENCH_SRC:t/bench/%.c=%),$(eval $(call BENCHPROG,$(u))))
 
+# These wait more than they work.
+WAITING  ?= 6
 .PHONY: unit wire e2e tools check check-long fuzz san-unit
 tools: $(TOOLS)
 
 ## unit           unit tests (cmocka), TAP by prove
 unit: $(UNIT)
-	@CMOCKA_MESSAGE_OUTPUT=TAP HAMLET_BUILD=$(O) prove -j$(TESTS) --exec '' $(UNIT)
+	@CMOCKA_MESSAGE_OUTPUT=TAP HAMLET_BUILD=$(O) prove -j$(WAITING) --exec '' $(UNIT)
 
 ## wire           protocol dialogues (t/wire)
 wire: all $(TOOLS)
-	@$(if $(WIRE),HAMLET_BUILD=$(O) prove -j$(TESTS) --exec t/tool/dialogue $(WIRE))
+	@$(if $(WIRE),HAMLET_BUILD=$(O) prove -j$(WAITING) --exec t/tool/dialogue $(WIRE))
 
 ## e2e            the real programs, driven by real clients (t/e2e)
 e2e: all $(TOOLS)
