@@ -1,5 +1,6 @@
-/* keyd holds every private key of the suite: certificates for TLS, the local CA, ticket keys. It
- * listens on Unix sockets only, one per role, and says a key to nobody: it signs. */
+/* keyd holds every private key of the suite: certificates for TLS, the local CA, ticket keys, those
+ * of signed zones. It listens on Unix sockets only, one per role, and says a key to nobody: it
+ * signs. */
 #ifndef KEYD_KEYD_H
 #define KEYD_KEYD_H
 #include <gnutls/abstract.h>
@@ -7,6 +8,7 @@
 #include "libcommon/base/buf.h"
 #include "libcommon/base/conf.h"
 #include "libcommon/base/list.h"
+#include "libcommon/dns/name.h"
 #include "libcommon/ipc/peer.h"
 
 enum { WHY_LEN = 200, CHAIN_MAX = 8, PEM_MAX = 256 << 10, TICKET_KEY_LEN = 64 };
@@ -121,6 +123,74 @@ const unsigned char *ticket_key(enum role role, uint64_t *until_ms);
 /* Makes new keys for the roles whose time is over; the R_* bits of these. */
 unsigned ticket_rotate(void);
 void ticket_close(void);
+
+/* --- zone_key.c: the keys of signed zones ------------------------------------------------- */
+enum {
+	ZONE_ECDSA = 13,
+	ZONE_ED25519 = 15,
+	ZONE_DNSKEY_HEAD = 4, /* flags, protocol, algorithm */
+	ZONE_DNSKEY_MAX = ZONE_DNSKEY_HEAD + 64,
+	ZONE_SIGNATURE = 64, /* octets, of both algorithms */
+};
+struct zone_key {
+	uint64_t id, created_ms, since_ms, until_ms;
+	uint32_t state;
+	uint16_t tag;
+	uint8_t dnskey[ZONE_DNSKEY_MAX]; /* rdata */
+	size_t dnskey_len;
+	gnutls_x509_privkey_t x509;
+	gnutls_privkey_t key;
+};
+struct zone {
+	uint8_t name[DNS_NAME_MAX]; /* lower case */
+	size_t name_len;
+	struct zone_key *key; /* n of them, the oldest first */
+	unsigned n;
+};
+/* STATE-DIR/zones; a zone's file is read when it is first asked for. */
+bool zone_open(struct why *w);
+void zone_close(void);
+/* A zone's keys; one without a file has none. */
+enum ipc_err zone_find(struct slice name, struct zone **out, struct why *w);
+/* Of no more use to the caller (may be NULL): one without keys is forgotten. */
+void zone_done(struct zone *z);
+struct zone_key *zone_key_find(const struct zone *z, uint64_t id); /* NULL: it has no such key */
+/* Changes: on disk first, then in use. */
+enum ipc_err zone_key_make(struct zone *z, uint32_t algorithm, struct why *w);
+enum ipc_err zone_key_change(struct zone *z, uint64_t id, uint32_t state, uint64_t until_ms,
+			     struct why *w);
+enum ipc_err zone_key_remove(struct zone *z, uint64_t id, struct why *w);
+/* RFC 4034, appendix B. */
+uint16_t zone_key_tag(const uint8_t *dnskey, size_t len);
+void zone_key_stats(struct buf *out);
+
+/* --- zone_file.c: a zone's keys as a file -------------------------------------------------- */
+enum { ZONE_FILE_NAME = 224 };
+/* The name, with octets other than letters, digits, '-' and '_' as %XX; a long one as its hash. */
+void zone_file_name(const struct zone *z, char out[ZONE_FILE_NAME]);
+/* Private keys in PEM among them: wipe it. */
+void zone_file_text(const struct zone *z, struct buf *out);
+/* The keys of the zone whose name is set. False: none are set. */
+bool zone_file_parse(struct slice text, struct zone *z, struct why *w);
+/* Takes over the private key; false: it is of no algorithm that is known, and still the caller's.
+ */
+bool zone_key_from(gnutls_x509_privkey_t x509, struct zone_key *out);
+void zone_key_free(struct zone_key *k);
+
+/* --- zone_shape.c: what a zone's key may sign ----------------------------------------------- */
+/* NULL: the data are those of a signature that a zone's owner makes with this key now; else why
+ * not. now: seconds. */
+const char *zone_shape(const struct zone *z, const struct zone_key *key, struct slice data,
+		       uint64_t now);
+
+/* --- zone_sign.c: signatures of zones, in the time that handshakes leave --------------------- */
+enum ipc_err zone_signature(const struct zone_key *k, struct slice data,
+			    uint8_t out[ZONE_SIGNATURE]);
+/* One of the messages about zones; false: it is another one. Answers now, or later. */
+bool zone_request(struct conn *c, uint32_t request, enum msg_type t, const void *msg);
+/* The connection is over: what it wanted signed is not. */
+void zone_forget(const struct conn *c);
+void zone_sign_stats(struct buf *out);
 
 /* --- server.c ----------------------------------------------------------------------------- */
 void server_listen(const char *fdname, int fd);

@@ -51,7 +51,7 @@ static void start(void)
 {
 	struct why w = {0};
 	harden();
-	if (!set_open(&w))
+	if (!set_open(&w) || !zone_open(&w))
 		fatal(EX_CONFIG, "%s", w.text);
 }
 
@@ -94,7 +94,8 @@ static void run(void)
 	daemon_ready();
 }
 
-/* Nothing to wait for: every request is answered in the turn in which it came. */
+/* Nothing to wait for: a request is answered in the turn in which it came, and who asked for many
+ * signatures of a zone asks the next process again. */
 static void drain(void)
 {
 	conn_serve_end();
@@ -120,6 +121,7 @@ int main(int argc, char **argv)
 	int code = daemon_main(argc, argv, &d);
 	if (set_certs.next)
 		set_close();
+	zone_close();
 	ticket_close();
 	return code;
 }

@@ -120,8 +120,15 @@ static void on_request(struct conn *c, uint32_t request, enum msg_type t, const 
 		conn_reply(c, request, MSG_ok, &ok);
 		break;
 	default:
-		conn_error(c, request, ERR_BAD, "keyd does not know this");
+		if (!zone_request(c, request, t, msg))
+			conn_error(c, request, ERR_BAD, "keyd does not know this");
 	}
+}
+
+static void on_close(struct conn *c)
+{
+	watch_end(c);
+	zone_forget(c);
 }
 
 static void push_all(void)
@@ -129,7 +136,7 @@ static void push_all(void)
 	server_push(R_TLS);
 }
 
-static const struct conn_ops OPS = {on_request, watch_end};
+static const struct conn_ops OPS = {on_request, on_close};
 
 void server_listen(const char *fdname, int fd)
 {
@@ -173,4 +180,6 @@ void server_stats(struct buf *out)
 		   (unsigned long long)signatures);
 	buf_printf(out, "keyd_sign_seconds_sum %.6f\n", (double)sign_ns / 1e9);
 	buf_printf(out, "keyd_sign_seconds_count %llu\n", (unsigned long long)signatures);
+	zone_key_stats(out);
+	zone_sign_stats(out);
 }
