@@ -124,6 +124,19 @@ const struct conf_directive conf_table[] = {
      .offset = F(cookies),
      .def = "on",
      .help = "DNS cookies (RFC 7873, RFC 9018)."},
+    {.name = "bad-cookie",
+     .type = CONF_BOOL,
+     .offset = F(bad_cookie),
+     .def = "off",
+     .help = "By UDP, clients that know cookies are answered when they show a good one of ours; "
+	     "others of them get one to come back with (BADCOOKIE)."},
+    {.name = "cookie-secret-file",
+     .type = CONF_PATH,
+     .offset = F(cookie_secret_file),
+     .help = "The secret of cookies for several servers behind one address, which are given the "
+	     "same file: 32 hexadecimal digits; in a second line, while it changes, another one "
+	     "that is good.\nOnly its owner and group may have rights to it.\nWithout it each "
+	     "server has its own, another one every day."},
     {.name = "nsid",
      .type = CONF_STRING,
      .offset = F(nsid),
@@ -214,6 +227,9 @@ void conf_verify(struct conf_errors *e, void *root)
 	if (!pool)
 		pool = pool_new(0);
 	conf_keys_verify(e, pool);
+	const char *why = conf.cookie_secret_file ? cookie_shared(conf.cookie_secret_file) : NULL;
+	if (why)
+		conf_error(e, NULL, "cookie-secret-file: %s: %s", conf.cookie_secret_file, why);
 	if (!conf.content.n && !conf.content_tls.n)
 		conf_error(e, NULL, "nothing to listen on: give one of content, content-tls");
 	no_unix(e, &conf.content, "content");

@@ -1,9 +1,5 @@
 /* The keys of TSIG. Their secrets stand in files of their own, which are read before the sandbox
- * closes; nothing of a file but what is wrong with it is ever said. */
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+ * closes. */
 #include "dnsd/serve.h"
 
 #define F(field) offsetof(struct key_conf, field)
@@ -23,23 +19,13 @@ const struct conf_directive conf_key_table[] = {
     {0}};
 
 /* Reads the first line of the file into the key; NULL, or what is wrong. */
-static const char *read_line(int fd, struct tsig_key *key)
+static const char *read_line(const char *path, struct tsig_key *key)
 {
 	char text[TSIG_TEXT];
-	struct stat st;
-	if (fd < 0 || fstat(fd, &st) != 0)
-		return strerror(errno);
-	if (!S_ISREG(st.st_mode))
-		return "is not a file";
-	if (st.st_mode & (S_IRWXO | S_IWGRP))
-		return "others than its owner and group have rights to it (chmod 640)";
-	ssize_t n = read(fd, text, sizeof(text));
-	if (n < 0)
-		return strerror(errno);
-	struct slice rest = {text, (size_t)n}, line = slice_cut(&rest, '\n');
-	if (line.len && line.p[line.len - 1] == '\r')
-		line.len--;
-	const char *why = tsig_key_read(key, slice_trim(line));
+	struct slice all;
+	const char *why = conf_secret(path, text, sizeof(text), &all);
+	if (!why)
+		why = tsig_key_read(key, conf_secret_line(&all));
 	explicit_bzero(text, sizeof(text));
 	return why;
 }
@@ -60,13 +46,7 @@ static const char *read_key(struct pool *pool, struct key_conf *k)
 	    !tsig_algorithm(slice_of(k->algorithm), &k->key.algorithm, &k->key.mac_len))
 		return "has an unknown algorithm: hmac-sha256 is one";
 	const char *why = tsig_key_name(&k->key, slice_of(w->w[0]));
-	if (why)
-		return why;
-	int fd = open(k->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	why = read_line(fd, &k->key);
-	if (fd >= 0)
-		close(fd);
-	return why;
+	return why ? why : read_line(k->path, &k->key);
 }
 
 void conf_keys_verify(struct conf_errors *e, struct pool *pool)

@@ -1,6 +1,6 @@
 /* The secret of DNS cookies. All processes have the same: a client's next query may come to another
  * one, or to this one's successor. It is a file of the state folder: the present secret, then the
- * one before, which is good for cookies that were made with it. */
+ * one before, which is good for cookies that were made with it; or a file of the administrator. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -21,6 +21,7 @@ static struct {
 	uint8_t secret[2][16];
 	int dir;
 	struct timer timer;
+	bool shared; /* of a file that only the administrator changes */
 } self;
 
 /* Reads the secret. False: there is none, or it is to be replaced. */
@@ -75,8 +76,46 @@ static void on_timer(struct timer *t)
 
 const uint8_t (*cookie_start(int dir))[16]
 {
+	if (self.shared)
+		return (const uint8_t(*)[16])self.secret;
 	self.dir = dir;
 	id_random(self.secret, sizeof(self.secret));
 	on_timer(&self.timer);
 	return (const uint8_t(*)[16])self.secret;
+}
+
+static int digit(char c)
+{
+	c = str_lower(c);
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool read_secret(struct slice line, uint8_t out[16])
+{
+	if (line.len != 32)
+		return false;
+	for (int i = 0; i < 16; i++) {
+		int high = digit(line.p[2 * i]), low = digit(line.p[2 * i + 1]);
+		if (high < 0 || low < 0)
+			return false;
+		out[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}
+
+const char *cookie_shared(const char *path)
+{
+	char text[256];
+	struct slice rest;
+	const char *why = conf_secret(path, text, sizeof(text), &rest);
+	if (!why && !read_secret(conf_secret_line(&rest), self.secret[0]))
+		why = "its first line is not 32 hexadecimal digits";
+	struct slice second = conf_secret_line(&rest);
+	if (!why && !second.len)
+		memcpy(self.secret[1], self.secret[0], sizeof(self.secret[1]));
+	else if (!why && !read_secret(second, self.secret[1]))
+		why = "its second line is not 32 hexadecimal digits";
+	self.shared = !why;
+	explicit_bzero(text, sizeof(text));
+	return why;
 }

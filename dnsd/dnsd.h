@@ -41,7 +41,8 @@ struct dnsd_conf {
 	struct conf_list keys;                 /* of struct key_conf */
 	const char *state_dir, *nsid, *identity, *version;
 	uint64_t udp_size;
-	bool minimal_any, additional, cookies;
+	bool minimal_any, additional, cookies, bad_cookie;
+	const char *cookie_secret_file;
 	struct conf_list allow, refuse; /* of struct conf_net */
 	struct tcp_conf tcp;
 	struct rrl_conf rrl;
@@ -55,6 +56,15 @@ size_t conf_listeners(struct pool *pool, struct listen_spec **out);
 void conf_sandbox(struct pool *pool, struct sandbox *out);
 /* The address is in one of the networks (struct conf_net). */
 bool conf_has(const struct conf_list *nets, const struct sockaddr *sa);
+
+/* --- conf_secret.c: files of secrets, read before the sandbox closes ----------------------------
+ */
+
+/* The file's first octets, at most cap, which the caller wipes. NULL, or what is wrong with it:
+ * only its owner may write it, and his group read. */
+const char *conf_secret(const char *path, char *text, size_t cap, struct slice *out);
+/* Cuts the next line off, without what is blank around it. */
+struct slice conf_secret_line(struct slice *text);
 
 /* --- rrl.c: how many responses a network of clients gets (response rate limiting) ------------- */
 
@@ -80,6 +90,9 @@ size_t rrl_slip(uint8_t *response, size_t len);
 /* The present secret and the one before. Read from `dir` (a folder's fd), made there when there is
  * none; looked at again, and replaced when it is a day old, by a timer of its own. */
 const uint8_t (*cookie_start(int dir))[16];
+/* Instead, what stands in a file that several servers have the same: 32 digits to base 16 a line,
+ * the present secret and, perhaps, another one that is good. NULL, or what is wrong with it. */
+const char *cookie_shared(const char *path);
 
 /* --- serve.c: a query in, a response out --------------------------------------------------------
  */

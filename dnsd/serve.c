@@ -27,6 +27,7 @@ void serve_start(int state)
 	    .version = conf.version,
 	    .identity = conf.identity,
 	    .cookie_secret = conf.cookies ? cookie_start(state) : NULL,
+	    .bad_cookie = conf.bad_cookie,
 	};
 	keepalive = units > UINT16_MAX ? UINT16_MAX : (uint16_t)units;
 	if (conf.rrl.responses_per_second)

@@ -83,6 +83,50 @@ static void a_damaged_secret_is_replaced(void **arg)
 	close(fd);
 }
 
+static void several_servers_have_one_secret(void **arg)
+{
+	(void)arg;
+	static const struct {
+		const char *text, *why;
+		mode_t mode;
+	} row[] = {
+	    {"000102030405060708090a0b0c0d0e0", "first line", 0600},
+	    {"000102030405060708090a0b0c0d0e0g\n", "first line", 0600},
+	    {"", "first line", 0600},
+	    {"000102030405060708090a0b0c0d0e0f\n00", "second line", 0600},
+	    {"000102030405060708090a0b0c0d0e0f\n", "chmod 640", 0604},
+	    {"000102030405060708090A0B0C0D0E0F", NULL, 0640},
+	    {"000102030405060708090a0b0c0d0e0f\r\n f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff\r\nmore\n",
+	     NULL, 0600},
+	};
+	enum { N = sizeof(row) / sizeof(row[0]) };
+	const uint8_t(*got)[16] = NULL;
+	unlinkat(state, "cookie.secret", 0);
+	for (size_t i = 0; i < N; i++) {
+		FILE *f = fopen(text, "we");
+		assert_non_null(f);
+		fputs(row[i].text, f);
+		fclose(f);
+		assert_int_equal(chmod(text, row[i].mode), 0);
+		const char *why = cookie_shared(text);
+		assert_int_equal(why != NULL, row[i].why != NULL);
+		assert_true(!why || strstr(why, row[i].why));
+		if (why)
+			continue;
+		got = cookie_start(state);
+		assert_int_equal(faccessat(state, "cookie.secret", F_OK, 0), -1);
+		for (uint8_t k = 0; k < 16; k++) {
+			assert_int_equal(got[0][k], k);
+			assert_int_equal(got[1][k], i + 1 < N ? k : 0xf0 + k);
+		}
+	}
+	/* One that cannot be read is not shared: the folder has one. */
+	unlink(text);
+	assert_non_null(cookie_shared(text));
+	cookie_start(state);
+	assert_int_equal(faccessat(state, "cookie.secret", F_OK, 0), 0);
+}
+
 static void write_text(const char *format, int serial)
 {
 	FILE *f = fopen(text, "we");
@@ -199,6 +243,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(all_processes_have_one_secret),
 	    cmocka_unit_test(a_damaged_secret_is_replaced),
+	    cmocka_unit_test(several_servers_have_one_secret),
 	    cmocka_unit_test(an_image_is_made_when_the_text_is_another),
 	    cmocka_unit_test(mistakes_leave_the_image),
 	    cmocka_unit_test(another_zones_image_is_not_taken),
