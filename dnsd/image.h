@@ -21,6 +21,16 @@ struct image_maker;
 /* Adds what the zone's own data does not have, its signatures (sign.h). Called when everything was
  * checked and nothing is wrong. False: it was reported. */
 typedef bool image_sign_fn(void *arg, struct image_maker *m);
+/* The addresses that stand in place of an ALIAS, and how long they are good for; none: they are not
+ * known (yet). Called once for each ALIAS; both names are in lower case. */
+enum { IMAGE_ADDRESSES = 16 /* of each family */ };
+struct image_addresses {
+	uint8_t a[IMAGE_ADDRESSES][4], aaaa[IMAGE_ADDRESSES][16];
+	unsigned a_n, aaaa_n;
+	uint32_t ttl; /* seconds; the ALIAS's own counts where it is smaller */
+};
+typedef void image_alias_fn(void *arg, const uint8_t *owner, const uint8_t *target,
+			    struct image_addresses *out);
 struct image_options {
 	bool keep_order; /* records of an rrset as they came; else canonical order */
 	bool lenient;    /* a zone of others (secondary): what can be served in spite of a mistake
@@ -29,6 +39,8 @@ struct image_options {
 	 * ZONEMD ...) is left out, with a warning. NULL: the zone is served as it is. */
 	image_sign_fn *sign;
 	void *sign_arg;
+	image_alias_fn *alias; /* NULL: no ALIAS has addresses */
+	void *alias_arg;
 };
 struct image_stats {
 	uint64_t records, rrsets, names, octets; /* names: empty non-terminals count, too */
@@ -42,8 +54,8 @@ typedef void image_report_fn(void *arg, bool error, const char *line);
 struct image_maker *image_make(int folder, const char *path, const uint8_t *zone,
 			       const struct image_options *o);
 /* A record; any order, the zone's own names and glue below its cuts. Repeated records count once;
- * of the TTLs of an rrset the smallest is taken. rdata is checked (dns_rdata_check). Nothing is
- * kept by reference. False: *why is a static text. */
+ * of the TTLs of an rrset the smallest is taken. An ALIAS is replaced. rdata is checked
+ * (dns_rdata_check). Nothing is kept by reference. False: *why is a static text. */
 bool image_add(struct image_maker *m, const uint8_t *owner, uint16_t type, uint32_t ttl,
 	       const uint8_t *rdata, size_t rdlen, const char **why);
 /* Checks the zone (one SOA at the apex, NS there, nothing beside a CNAME, nothing but glue below a

@@ -184,6 +184,10 @@ bool image_add(struct image_maker *m, const uint8_t *owner, uint16_t type, uint3
 	const struct made_name *last = &m->name[m->last];
 	if (last->len != len || memcmp(last->wire, lower, len) != 0)
 		m->last = maker_name(m, lower, len);
+	if (type == DNS_ALIAS) {
+		maker_alias_add(m, m->last, dns_ttl(ttl), rdata);
+		return true;
+	}
 	struct record r = {.type = type, .len = (uint16_t)rdlen, .ttl = dns_ttl(ttl)};
 	/* As it came, and behind it the canonical form, which is kept only where it differs. */
 	uint8_t *both = m->scratch, *canon = both + rdlen;
@@ -290,6 +294,10 @@ bool image_finish(struct image_maker *m, struct image_stats *out, image_report_f
 	m->report_arg = arg;
 	maker_sort(m);
 	maker_mark(m);
+	if (maker_alias(m)) {
+		maker_sort(m);
+		maker_mark(m);
+	}
 	maker_check(m);
 	if (m->left_out)
 		maker_report(m, false, NULL, "%u records of DNSSEC are left out: it is signed here",
@@ -315,6 +323,7 @@ void image_abort(struct image_maker *m)
 		free(c);
 	}
 	free(m->record);
+	free(m->alias);
 	free(m->name);
 	free(m->table);
 	free(m->order);

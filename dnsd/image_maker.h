@@ -30,6 +30,11 @@ struct made_name {
 };
 enum { HAS_SOA = 1, HAS_DS = 2, HAS_NSEC = 4, HAS_NSEC3 = 8, HAS_TARGETS = 16 /* NS, MX */ };
 
+struct made_alias {
+	const uint8_t *target; /* lower case */
+	uint32_t name, ttl;
+};
+
 struct chunk;
 struct image_maker {
 	struct image_options o;
@@ -42,6 +47,8 @@ struct image_maker {
 	struct chunk *arena;
 	struct record *record;
 	uint32_t records, records_cap;
+	struct made_alias *alias;
+	uint32_t aliases, aliases_cap;
 	struct made_name *name; /* the zone's own is the first */
 	uint32_t names, names_cap;
 	uint32_t *table; /* of names, by their hash; its size is a power of two */
@@ -85,6 +92,10 @@ void maker_report(struct image_maker *m, bool error, const struct made_name *n, 
 /* image_sort.c: names in canonical order, each one's records by type and data, without repeats;
  * again when something was added */
 void maker_sort(struct image_maker *m);
+/* image_alias.c: addresses in place of each ALIAS. Called when flags are known. True: there are
+ * some, sort and mark anew. */
+void maker_alias_add(struct image_maker *m, uint32_t name, uint32_t ttl, const uint8_t *target);
+bool maker_alias(struct image_maker *m);
 /* image_check.c: the flags of names; then what is wrong with the zone */
 void maker_mark(struct image_maker *m);
 void maker_check(struct image_maker *m);

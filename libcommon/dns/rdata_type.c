@@ -101,6 +101,7 @@ static const struct rdata_type high[] = {
     {"WALLET", {K_STRINGS}, 262},
     {"TA", {K_U16, K_ALGO, K_U8, K_HEX}, 32768},
     {"DLV", {K_U16, K_ALGO, K_U8, K_HEX}, 32769},
+    {"ALIAS", {K_NAME_LOWER}, DNS_ALIAS}, /* of private use; several servers have it */
 };
 
 enum {

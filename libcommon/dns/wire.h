@@ -30,6 +30,7 @@ enum dns_type {
 	DNS_HTTPS = 65,
 	DNS_ANY = 255,
 	DNS_CAA = 257,
+	DNS_ALIAS = 65401, /* never on the wire: addresses of another name stand for it */
 };
 
 enum { DNS_IN = 1 }; /* the only class we speak */

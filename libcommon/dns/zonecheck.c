@@ -17,7 +17,7 @@ static void begin_name(struct zone_check *c, const uint8_t *owner)
 	memcpy(c->owner, owner, dns_name_len(owner));
 	c->any = true;
 	c->apex = dns_name_eq(owner, c->zone);
-	c->cname = c->dname = c->ns = false;
+	c->cname = c->dname = c->ns = c->addresses = c->last_was_alias = false;
 	c->others = 0;
 	c->octets = 0;
 	c->last_type = 0;
@@ -50,6 +50,11 @@ static const char *strictly(struct zone_check *c, uint16_t type)
 		return "only addresses of servers may stand below a delegation";
 	if (wildcard(c->owner) && !c->apex && (type == DNS_NS || type == DNS_DNAME))
 		return "it has no meaning at a wildcard";
+	if (type == DNS_ALIAS && (c->addresses || c->last_was_alias))
+		return c->addresses ? "an ALIAS stands in place of addresses: the name has such"
+				    : "more than one ALIAS";
+	c->addresses |= address;
+	c->last_was_alias = type == DNS_ALIAS;
 	if (c->apex)
 		return NULL;
 	if (type == DNS_DNAME && c->ns)

@@ -11,7 +11,7 @@ struct zone_check {
 	bool strict; /* what an administrator wrote; others' zones may have what nobody sees */
 	/* the name at hand */
 	uint8_t owner[DNS_NAME_MAX];
-	bool any, apex, cname, dname, ns;
+	bool any, apex, cname, dname, ns, addresses, last_was_alias;
 	size_t octets;       /* of its records */
 	unsigned others;     /* types that may not stand beside a CNAME */
 	uint16_t last_type;  /* of this name */

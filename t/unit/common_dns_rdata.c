@@ -174,6 +174,7 @@ static const struct {
     {"AVC", "\"a\"", NULL, OURS},
     {"RESINFO", "\"qnamemin\" \"exterr=15-17\"", NULL, OURS},
     {"DLV", "1 8 2 aabb", NULL, SAME},
+    {"ALIAS", "else.test.", NULL, OURS},
     {"TYPE65400", "\\# 3 ab CdEf", "\\# 3 abcdef", SAME},
     {"TYPE65400", "\\# 0", NULL, SAME},
     {"A", "\\# 4 C0000201", "192.0.2.1", SAME},

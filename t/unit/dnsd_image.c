@@ -62,6 +62,12 @@ static void mistakes_are_told(void **state)
 	    {HEAD "x 1 NS y.x\n", "", "x.b.test: NS y.x.b.test has no address"},
 	    {HEAD "x 1 CNAME ns1\n@ 1 MX 1 x\n", "", "b.test: MX x.b.test is a CNAME"},
 	    {HEAD "x 1 TXT a\n@ 1 MX 1 x\n", "", "b.test: MX x.b.test has no address"},
+	    {HEAD "@ 1 ALIAS a.\n", "", ""},
+	    {HEAD "x 1 ALIAS a.\nx 1 A 192.0.2.1\n", "x.b.test: ALIAS and addresses", ""},
+	    {HEAD "x 1 ALIAS a.\nx 1 ALIAS b.\n", "x.b.test: more than one ALIAS", ""},
+	    {HEAD "x 1 ALIAS a.\nx 1 CNAME b.\n", "x.b.test: CNAME and other data", ""},
+	    {HEAD "x 1 NS a.\ny.x 1 ALIAS a.\n",
+	     "y.x.b.test: ALIAS at or below a delegation or a DNAME", ""},
 	    {HEAD "@ 1 NSEC3PARAM 1 0 151 -\n", "b.test: NSEC3 with 151 iterations: 150 at most",
 	     ""},
 	};
@@ -104,6 +110,42 @@ static void others_zones_may_have_mistakes(void **state)
 	image_close(&i);
 	buf_free(&s.errors);
 	buf_free(&s.warnings);
+}
+
+static void addresses_of(void *arg, const uint8_t *owner, const uint8_t *target,
+			 struct image_addresses *out)
+{
+	unsigned *asked = arg;
+	(*asked)++;
+	assert_true(dns_name_eq(owner, wire_name("b.test")));
+	if (!dns_name_eq(target, wire_name("there.test")))
+		return;
+	memcpy(out->a[0], "\xc0\x00\x02\x07", 4);
+	memcpy(out->aaaa[0], "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07", 16);
+	out->a_n = out->aaaa_n = 1;
+	out->ttl = 60;
+}
+
+static void addresses_stand_for_an_alias(void **state)
+{
+	(void)state;
+	unsigned asked = 0;
+	const struct image_options o = {.alias = addresses_of, .alias_arg = &asked};
+	struct image_match m;
+	struct piece p;
+	const char *why;
+	assert_true(image_finish(zone_maker("b.test", HEAD "@ 300 ALIAS There.test.\n", &o), NULL,
+				 zone_print, NULL));
+	assert_int_equal(asked, 1);
+	struct image *i = image_open(zone_folder, "image", &why);
+	assert_true(image_apex(i, &m));
+	assert_true(image_piece(i, m.node, PART_ANSWER, DNS_A, &p));
+	assert_int_equal(p.records, 1);
+	assert_memory_equal(p.bytes + 6, "\0\0\0\x3c\0\4\xc0\0\2\7", 10);
+	assert_true(image_piece(i, m.node, PART_ANSWER, DNS_AAAA, &p));
+	assert_false(image_piece(i, m.node, PART_ANSWER, DNS_ALIAS, &p));
+	image_close(&i);
+	unlinkat(zone_folder, "image", 0);
 }
 
 /* Stands in for the signer: a record at a new name and one at the apex. */
@@ -398,6 +440,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(mistakes_are_told),
 	    cmocka_unit_test(others_zones_may_have_mistakes),
+	    cmocka_unit_test(addresses_stand_for_an_alias),
 	    cmocka_unit_test(records_are_added_at_the_end),
 	    cmocka_unit_test(records_are_checked),
 	    cmocka_unit_test(names_stand_to_the_zone),

@@ -1,0 +1,69 @@
+/* ALIAS: what a CNAME does not do at a zone's own name. Addresses that others look up stand in its
+ * place, so that all which comes after (signatures, transfers, answers) sees plain A and AAAA. */
+#include <stdlib.h>
+#include "dnsd/image_maker.h"
+#include "libcommon/base/mem.h"
+
+void maker_alias_add(struct image_maker *m, uint32_t name, uint32_t ttl, const uint8_t *target)
+{
+	uint8_t lower[DNS_NAME_MAX];
+	size_t len = dns_name_len(target);
+	memcpy(lower, target, len);
+	dns_name_lower(lower);
+	if (m->aliases == m->aliases_cap) {
+		m->aliases_cap = m->aliases_cap ? m->aliases_cap * 2 : 16;
+		m->alias = mem_realloc(m->alias, m->aliases_cap * sizeof(*m->alias));
+	}
+	m->alias[m->aliases++] = (struct made_alias){maker_keep(m, lower, len), name, ttl};
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct made_alias *x = a, *y = b;
+	return x->name < y->name ? -1 : x->name > y->name;
+}
+
+/* What is wrong with it; NULL: nothing. */
+static const char *mistake(const struct image_maker *m, uint32_t i)
+{
+	const struct made_name *n = &m->name[m->alias[i].name];
+	struct rrset s;
+	if (i > 0 && m->alias[i - 1].name == m->alias[i].name)
+		return "more than one ALIAS";
+	if (n->flags & NODE_CNAME)
+		return "CNAME and other data";
+	if (n->flags & (NODE_CUT | NODE_BELOW))
+		return "ALIAS at or below a delegation or a DNAME";
+	if (maker_rrset(m, n, DNS_A, 0, &s) || maker_rrset(m, n, DNS_AAAA, 0, &s))
+		return "ALIAS and addresses";
+	return NULL;
+}
+
+static void add_addresses(struct image_maker *m, const struct made_alias *a,
+			  const struct image_addresses *found)
+{
+	uint32_t ttl = found->ttl < a->ttl ? found->ttl : a->ttl;
+	for (unsigned i = 0; i < found->a_n; i++)
+		maker_record(m, a->name, DNS_A, ttl, maker_keep(m, found->a[i], 4), 4);
+	for (unsigned i = 0; i < found->aaaa_n; i++)
+		maker_record(m, a->name, DNS_AAAA, ttl, maker_keep(m, found->aaaa[i], 16), 16);
+}
+
+bool maker_alias(struct image_maker *m)
+{
+	uint32_t before = m->records;
+	if (m->aliases)
+		qsort(m->alias, m->aliases, sizeof(*m->alias), by_name);
+	for (uint32_t i = 0; i < m->aliases; i++) {
+		const struct made_alias *a = &m->alias[i];
+		const struct made_name *n = &m->name[a->name];
+		struct image_addresses found = {0};
+		const char *why = mistake(m, i);
+		if (why)
+			maker_report(m, true, n, "%s", why);
+		else if (m->o.alias)
+			m->o.alias(m->o.alias_arg, n->wire, a->target, &found);
+		add_addresses(m, a, &found);
+	}
+	return m->records > before;
+}
