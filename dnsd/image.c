@@ -1,6 +1,7 @@
 /* Maps an image and finds names in it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -94,12 +95,20 @@ struct image *image_open(int folder, const char *path, const char **why)
 
 void image_close(struct image **i)
 {
-	if (!*i)
-		return;
-	if ((*i)->mapped)
-		munmap((void *)(uintptr_t)(*i)->p, (*i)->size);
-	free(*i);
+	struct image *it = *i;
 	*i = NULL;
+	if (!it || atomic_fetch_sub(&it->held, 1) > 0)
+		return;
+	if (it->mapped)
+		munmap((void *)(uintptr_t)it->p, it->size);
+	free(it);
+}
+
+struct image *image_hold(const struct image *i)
+{
+	struct image *it = (struct image *)(uintptr_t)i;
+	atomic_fetch_add(&it->held, 1);
+	return it;
 }
 
 const uint8_t *image_zone(const struct image *i)

@@ -12,7 +12,7 @@
  * builds, the others map. Native byte order; another machine's image is refused and built anew. */
 #ifndef DNSD_IMAGE_H
 #define DNSD_IMAGE_H
-#include "libcommon/dns/rdata.h"
+#include "libcommon/dns/zonetext.h"
 
 enum { IMAGE_ITERATIONS = 150 /* of NSEC3, at most (RFC 9276 wants 0) */ };
 
@@ -71,6 +71,8 @@ struct image;
 /* NULL with *why, a static text, when it is damaged, of another version or not there. */
 struct image *image_open(int folder, const char *path, const char **why);
 void image_close(struct image **i); /* *i may be NULL */
+/* It stays mapped until it is closed once more; any thread. Returns it. */
+struct image *image_hold(const struct image *i);
 const uint8_t *image_zone(const struct image *i);
 uint32_t image_serial(const struct image *i);
 void image_numbers(const struct image *i, struct image_stats *out); /* no rrsets */
@@ -159,6 +161,36 @@ size_t image_pointed(const struct image_match *m, const struct piece *main, cons
 /* The target of the CNAME or DNAME at the node; its octets; 0: none. */
 size_t image_target(const struct image *i, const struct image_match *m, uint16_t type,
 		    uint8_t out[DNS_NAME_MAX]);
+
+/* --- image_walk.c: all records, by transfers and their journal -------------------------------- */
+struct image_walk {
+	bool bad; /* the image is damaged here, and ends */
+	const struct image *i;
+	size_t at;
+	struct image_match m; /* the name */
+	unsigned entry;
+	bool open;
+	struct piece p;
+	size_t rr_at;
+	struct image_rr rr;
+	uint8_t rdata[DNS_RDATA_MAX];
+};
+void image_walk_begin(struct image_walk *w, const struct image *i);
+/* The next name, in canonical order: all of them, also those below cuts. False: no more, or w->bad.
+ */
+bool image_walk_name(struct image_walk *w);
+/* The next record of the name, which lives until the next call: by type, signatures with the type
+ * that they cover. False: no more, or w->bad. */
+bool image_walk_rr(struct image_walk *w, struct zone_rr *out);
+/* Both names, which are the same, have the same records, written alike. False: perhaps not. */
+bool image_same_records(const struct image_walk *a, const struct image_walk *b);
+/* The zone's SOA. False: damaged. */
+struct image_soa {
+	uint32_t ttl;
+	size_t len;
+	uint8_t rdata[2 * DNS_NAME_MAX + 20];
+};
+bool image_soa(const struct image *i, struct image_soa *out);
 
 /* --- image_denial.c: signed zones ----------------------------------------------------------- */
 /* DNS_NSEC, DNS_NSEC3, or 0: nothing can be proved. */

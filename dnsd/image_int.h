@@ -90,6 +90,7 @@ struct image {
 	const struct image_head *head;
 	const struct slot *slots;
 	bool mapped;
+	_Atomic unsigned held; /* how often it is to be closed, once aside */
 };
 
 static inline size_t image_pad(size_t n, size_t to)
