@@ -19,11 +19,11 @@
 enum { CHILD_FD = 3, NICE = 5, ERRORS_MAX = 60000 };
 
 struct request {
-	uint32_t zone;
+	uint8_t zone[DNS_NAME_MAX];
 	bool force;
 };
 struct reply {
-	uint32_t zone, mistakes, errors_len;
+	uint32_t mistakes, errors_len;
 	bool ok, built;
 	uint64_t ms;
 	char errors[ERRORS_MAX];
@@ -41,15 +41,15 @@ static struct {
 static void work(int fd, int state, struct pool *pool, const struct request *ask)
 {
 	static struct reply r;
-	const struct zone_conf *z = conf.zones.item[ask->zone];
+	const struct zone_conf *z = conf_zone(ask->zone);
 	struct compile c = {.state = state,
-			    .image = compile_image_name(pool, z),
+			    .image = compile_image_name(pool, ask->zone),
+			    .conf = z,
 			    .file = z->text,
-			    .zone = z->wire,
+			    .zone = ask->zone,
 			    .force = ask->force};
 	compile_run(&c);
 	size_t n = c.errors.len < ERRORS_MAX ? c.errors.len : ERRORS_MAX;
-	r.zone = ask->zone;
 	r.mistakes = c.mistakes;
 	r.ok = c.out != NULL;
 	r.built = c.built;
@@ -78,16 +78,18 @@ static _Noreturn void child_main(int fd, pid_t parent)
 	if (getppid() != parent)
 		_exit(EX_OK);
 	(void)!nice(NICE);
-	struct pool *pool = pool_new(0);
+	struct pool *pool = pool_new(0), *paths = pool_new(0);
 	int state = open(conf.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	conf_sandbox(pool, &sb);
+	conf_sandbox(paths, &sb);
 	sb.threads = false;
 	sandbox_enter(&sb);
-	while ((n = recv(CHILD_FD, &ask, sizeof(ask), 0)) != 0)
-		if (n == sizeof(ask) && ask.zone < conf.zones.n)
+	while ((n = recv(CHILD_FD, &ask, sizeof(ask), 0)) != 0) {
+		if (n == sizeof(ask))
 			work(CHILD_FD, state, pool, &ask);
 		else if (n < 0 && errno != EINTR)
 			break;
+		pool_clear(pool);
+	}
 	_exit(EX_OK);
 }
 
@@ -142,8 +144,7 @@ static void on_reply(uv_poll_t *p, int status, int events)
 		give_up();
 		return;
 	}
-	const struct built b = {
-	    .zone = r.zone, .mistakes = r.mistakes, .ok = r.ok, .built = r.built, .ms = r.ms};
+	const struct built b = {.mistakes = r.mistakes, .ok = r.ok, .built = r.built, .ms = r.ms};
 	self.done(&b, (struct slice){r.errors, r.errors_len});
 }
 
@@ -154,8 +155,9 @@ void builder_watch(builder_done *done)
 	uv_poll_start(&self.poll, UV_READABLE, on_reply);
 }
 
-bool builder_ask(unsigned zone, bool force)
+bool builder_ask(const uint8_t *zone, bool force)
 {
-	const struct request ask = {.zone = zone, .force = force};
+	struct request ask = {.force = force};
+	memcpy(ask.zone, zone, dns_name_len(zone));
 	return self.fd >= 0 && send(self.fd, &ask, sizeof(ask), MSG_NOSIGNAL) == sizeof(ask);
 }

@@ -1,18 +1,10 @@
 /* The directives of dnsd.conf. */
 #include "dnsd/serve.h"
-#include "libcommon/dns/name.h"
 
 struct dnsd_conf conf;
 
 #define F(field) offsetof(struct dnsd_conf, field)
 #define SECOND   1000u
-
-static const struct conf_directive ZONE[] = {
-    {.name = "file",
-     .type = CONF_PATH,
-     .offset = offsetof(struct zone_conf, file),
-     .help = "The zone's text (RFC 1035), read when it is newer than what was compiled of it."},
-    {0}};
 
 static const struct conf_directive TCP[] = {
     {.name = "connections",
@@ -82,11 +74,12 @@ const struct conf_directive conf_table[] = {
      .type = CONF_BLOCK,
      .offset = F(zones),
      .flags = CONF_MULTI | CONF_ARGS | CONF_OPTBLK,
-     .block = ZONE,
+     .block = conf_zone_table,
      .block_size = sizeof(struct zone_conf),
      .arg = "name",
      .help = "A zone that is served.\nIts file can follow in the same line: "
-	     "zone example.org file zones/example.org"},
+	     "zone example.org file zones/example.org. One without a file is a zone of the store "
+	     "that has settings of its own."},
     {.name = "key",
      .type = CONF_BLOCK,
      .offset = F(keys),
@@ -97,6 +90,11 @@ const struct conf_directive conf_table[] = {
      .help = "A key that others sign requests with and we our responses (TSIG, RFC 8945); both "
 	     "sides call it by the same name.\nIts file can follow in the same line: key "
 	     "ns1-ns2.example.org file keys/ns2"},
+    {.name = "store",
+     .type = CONF_BOOL,
+     .offset = F(store),
+     .def = "on",
+     .help = "All zones of the store are served, as soon as they are there."},
     {.name = "state-dir",
      .type = CONF_PATH,
      .offset = F(state_dir),
@@ -179,39 +177,6 @@ const struct conf_directive conf_table[] = {
 /* What strings of the configuration need that the tables do not make; lives as long as conf. */
 static struct pool *pool;
 
-static bool wire_of(struct zone_conf *z)
-{
-	uint8_t name[DNS_NAME_MAX];
-	size_t len = dns_name_from_text(slice_of(z->name), name);
-	if (!len)
-		return false;
-	dns_name_lower(name);
-	z->wire = pool_dup(pool, name, len);
-	return true;
-}
-
-/* zone NAME [file PATH] */
-static void zone_verify(struct conf_errors *e, struct zone_conf *z)
-{
-	const struct conf_words *w = &z->block.args;
-	const struct conf_where *at = &z->block.where;
-	z->name = w->n ? w->w[0] : "";
-	if (!w->n || !wire_of(z)) {
-		conf_error(e, at, "zone: \"%s\" is not a domain name", z->name);
-		return;
-	}
-	z->text = z->file;
-	bool in_line = w->n == 3 && strcmp(w->w[1], "file") == 0 && !z->file;
-	if (in_line)
-		z->text = conf_path(pool, at, w->w[2]);
-	if (w->n != 1 && !in_line)
-		conf_error(e, at, "zone %s: only `file PATH` may follow the name, once", z->name);
-	else if (z->text && strstr(z->text, "/../"))
-		conf_error(e, at, "zone %s: %s: give the path without `..`", z->name, z->text);
-	else if (!z->text)
-		conf_error(e, at, "zone %s: where is it from? Give its file", z->name);
-}
-
 static void no_unix(struct conf_errors *e, const struct conf_list *l, const char *what)
 {
 	for (size_t i = 0; i < l->n; i++) {
@@ -236,15 +201,7 @@ void conf_verify(struct conf_errors *e, void *root)
 	no_unix(e, &conf.content_tls, "content-tls");
 	if (conf.nsid && strlen(conf.nsid) > 128)
 		conf_error(e, NULL, "nsid: has more than 128 octets");
-	for (size_t i = 0; i < conf.zones.n; i++) {
-		struct zone_conf *z = conf.zones.item[i];
-		zone_verify(e, z);
-		for (size_t k = 0; z->wire && k < i; k++) {
-			const struct zone_conf *o = conf.zones.item[k];
-			if (o->wire && dns_name_eq(o->wire, z->wire))
-				conf_error(e, &z->block.where, "zone %s: is there twice", z->name);
-		}
-	}
+	conf_zones_verify(e, pool);
 }
 
 size_t conf_listeners(struct pool *p, struct listen_spec **out)
@@ -285,6 +242,8 @@ void conf_sandbox(struct pool *p, struct sandbox *out)
 	paths[n++] = (struct sandbox_path){conf.state_dir, true};
 	for (size_t i = 0; i < conf.zones.n; i++) {
 		const struct zone_conf *z = conf.zones.item[i];
+		if (!z->text)
+			continue;
 		const char *folder = folder_of(p, z->text);
 		size_t k = 0;
 		while (k < n && strcmp(paths[k].path, folder) != 0)

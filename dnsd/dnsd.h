@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include "libcommon/base/buf.h"
 #include "libcommon/base/conf.h"
+#include "libcommon/dns/name.h"
 #include "libcommon/net/control.h"
 #include "libcommon/net/daemon.h"
 
@@ -21,7 +22,7 @@ struct zone_conf {
 	const char *file;
 	/* conf_verify() sets these. */
 	const char *name; /* as written */
-	const char *text; /* its file, wherever that is named */
+	const char *text; /* its file, wherever that is named; NULL: it is in the store */
 	uint8_t *wire;    /* lower case */
 };
 struct tcp_conf {
@@ -41,7 +42,7 @@ struct dnsd_conf {
 	struct conf_list keys;                 /* of struct key_conf */
 	const char *state_dir, *nsid, *identity, *version;
 	uint64_t udp_size;
-	bool minimal_any, additional, cookies, bad_cookie;
+	bool store, minimal_any, additional, cookies, bad_cookie;
 	const char *cookie_secret_file;
 	struct conf_list allow, refuse; /* of struct conf_net */
 	struct tcp_conf tcp;
@@ -50,6 +51,12 @@ struct dnsd_conf {
 extern struct dnsd_conf conf;
 extern const struct conf_directive conf_table[];
 void conf_verify(struct conf_errors *e, void *root);
+/* conf_zone.c: the zone blocks, and what they must be. */
+extern const struct conf_directive conf_zone_table[];
+/* pool: what lives as long as conf. */
+void conf_zones_verify(struct conf_errors *e, struct pool *pool);
+/* The zone's block; for a zone that has none (of the store) one with nothing set, its name NULL. */
+const struct zone_conf *conf_zone(const uint8_t *wire);
 /* For each address of `content` a listener of datagrams and one of connections. */
 size_t conf_listeners(struct pool *pool, struct listen_spec **out);
 /* The folders of the zones' files, and that of the images. */
@@ -138,29 +145,58 @@ void tcp_start(serve_fn *fn);
 /* Lets the connections go; `over` is called when there is none left. */
 void tcp_drain(void (*over)(void));
 
-/* --- load.c: zones, from text to image to service
- * --------------------------------------------------- */
+/* --- load.c: zones, from their source to an image to service -----------------------------------
+ */
 
 struct zones;
-/* Serves each zone's image, also an old one; begins to compile those whose text is newer. state:
+struct image;
+struct served { /* a zone, by a number that it has until it goes */
+	unsigned number;
+	uint8_t wire[DNS_NAME_MAX]; /* lower case */
+	const char *name;           /* as text */
+	const struct zone_conf *conf;
+	const char *file;          /* its text; NULL: it is in the store */
+	const struct image *image; /* that is served; NULL: none, queries get SERVFAIL */
+	/* load_*.c only: */
+	struct pool *pool;
+	const char *image_name;
+	uint64_t queries;
+	char why[256]; /* the first mistake of the last try; "": it went well */
+	bool gone;     /* it goes as soon as its task is over */
+};
+/* Serves each zone's image, also an old one; begins to compile those whose source is newer. state:
  * the fd of the state folder. done: every zone is served, or failed. */
 void load_start(int state, void (*done)(void));
 const struct zones *load_zones(void);
+/* Numbers are below load_end(); NULL: no zone has it now. */
+unsigned load_end(void);
+const struct served *load_zone(unsigned number);
+/* NULL: no such zone. wire: lower case. */
+const struct served *load_find(const uint8_t *wire);
+/* Compiles the zone (again), when its turn comes; force: also when its source is as it was. Further
+ * calls until then are one. */
+void load_again(unsigned zone, bool force);
+/* Called after each image with another serial than the one before (0: none was), except at the
+ * start, when it was there. In every process. */
+typedef void served_change_fn(unsigned zone, uint32_t before, uint32_t serial);
+void load_changed(served_change_fn *fn);
 /* A response was made for the zone with that number. */
 void load_count(unsigned zone);
-/* `zone list`, `zone reload [NAME]`; false: not a command of this file. */
+/* load_ctl.c: `zone list`, `zone reload [NAME]`; false: not a command of this file. */
 bool load_command(struct control_call *call);
 void load_stats(struct buf *out); /* the zones' counters */
 
-/* --- compile.c: a zone's text into an image; what blocks
- * ------------------------------------------- */
+/* --- compile.c: a zone's records into an image; what blocks ------------------------------------
+ */
 
-struct image;
+struct image_maker;
 struct compile {
-	int state;                /* folder of the images */
-	const char *image, *file; /* names: in state, of the text */
+	int state;         /* folder of the images */
+	const char *image; /* its name there */
 	const uint8_t *zone;
-	bool force; /* also when the text is as it was */
+	const struct zone_conf *conf;
+	const char *file; /* of the text */
+	bool force;       /* also when the source is as it was */
 	/* Out: */
 	struct image *out; /* NULL: it could not be done; `errors` says why */
 	bool built;        /* it was compiled; else it was there */
@@ -169,18 +205,29 @@ struct compile {
 	uint64_t ms;
 };
 /* The name of the zone's image in the state folder, in pool. */
-const char *compile_image_name(struct pool *pool, const struct zone_conf *z);
+const char *compile_image_name(struct pool *pool, const uint8_t *zone);
 /* Processes that want the same image build it once: the others wait, and map it. */
 void compile_run(struct compile *c);
-/* The image, when it is that of the text as the file is now; else NULL. old (may be NULL) gets it
- * when it is of an earlier text. */
+/* The image, when it is that of the source as it is now; else NULL. old (may be NULL) gets it when
+ * it is of an earlier one. */
 struct image *compile_fresh(const struct compile *c, struct image **old);
+/* A mistake, for c->errors. */
+void compile_failed(struct compile *c, const char *what, const char *why);
 
-/* --- builder.c: the process that compiles
- * ------------------------------------------------------------ */
+/* --- source.c: where records come from ----------------------------------------------------------
+ */
 
-struct built { /* by the number of the zone in conf; the image is in the state folder when ok */
-	unsigned zone, mistakes;
+struct image_origin;
+/* Which version of the source there is now. False: there is none; errno. */
+bool source_version(const struct compile *c, struct image_origin *out);
+/* Its records. False: with mistakes in c. */
+bool source_read(struct compile *c, struct image_maker *m);
+
+/* --- builder.c: the process that compiles -------------------------------------------------------
+ */
+
+struct built { /* the image is in the state folder when ok */
+	unsigned mistakes;
 	bool ok, built;
 	uint64_t ms;
 };
@@ -190,7 +237,7 @@ typedef void builder_done(const struct built *b, struct slice errors);
 void builder_start(void);
 void builder_watch(builder_done *done);
 /* One request at a time. */
-bool builder_ask(unsigned zone, bool force);
+bool builder_ask(const uint8_t *zone, bool force);
 
 /* --- stats.c
  * ---------------------------------------------------------------------------------------- */

@@ -121,6 +121,11 @@ uint32_t image_serial(const struct image *i)
 	return i->head->serial;
 }
 
+const struct image_origin *image_origin(const struct image *i)
+{
+	return &i->head->origin;
+}
+
 void image_numbers(const struct image *i, struct image_stats *out)
 {
 	*out = (struct image_stats){.records = i->head->records,

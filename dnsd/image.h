@@ -47,6 +47,14 @@ struct image_stats {
 	uint32_t serial;
 	unsigned errors, warnings;
 };
+/* What an image is of. */
+struct image_origin {
+	uint64_t id;      /* of the zone in the store; 0: it is a text */
+	uint64_t version; /* the text's time (ns since 1970), the store's serial */
+	uint64_t content; /* of the source's records, but for the SOA's serial: two images with
+			   * different ones are of different records */
+	uint64_t due; /* seconds since 1970 when it must be compiled again in any case; 0: never */
+};
 /* "www.b.test: CNAME and other data". */
 typedef void image_report_fn(void *arg, bool error, const char *line);
 /* Begins the image of a zone; it is going to be the file `path` in the folder, and until it is
@@ -65,6 +73,8 @@ bool image_add(struct image_maker *m, const uint8_t *owner, uint16_t type, uint3
 bool image_finish(struct image_maker *m, struct image_stats *out, image_report_fn *report,
 		  void *arg);
 void image_abort(struct image_maker *m);
+/* Before image_finish(). */
+void image_set_origin(struct image_maker *m, const struct image_origin *o);
 
 /* --- image.c: mapping and looking up -------------------------------------------------------- */
 struct image;
@@ -75,6 +85,7 @@ void image_close(struct image **i); /* *i may be NULL */
 struct image *image_hold(const struct image *i);
 const uint8_t *image_zone(const struct image *i);
 uint32_t image_serial(const struct image *i);
+const struct image_origin *image_origin(const struct image *i);
 void image_numbers(const struct image *i, struct image_stats *out); /* no rrsets */
 
 /* How a name stands to the zone. */

@@ -17,7 +17,7 @@
 #include "libcommon/base/sip.h"
 
 enum {
-	IMAGE_VERSION = 1,
+	IMAGE_VERSION = 2,
 	IMAGE_UNIT = 4,
 	IMAGE_SALT = 255,
 	NSEC3_HASH = 20, /* octets of a SHA-1 */
@@ -33,6 +33,7 @@ struct image_head {
 	uint8_t key[SIP_KEY]; /* of the names' hashes */
 	uint32_t serial, names;
 	uint64_t records;
+	struct image_origin origin;
 	uint32_t nodes, nodes_end; /* places */
 	uint32_t apex;             /* place of its node */
 	uint32_t nsec, nsec_n;     /* places of the nodes that have NSEC, in canonical order */

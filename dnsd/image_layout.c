@@ -298,6 +298,7 @@ static void begin(struct layout *l)
 	h->serial = m->stats.serial;
 	h->names = m->names;
 	h->records = m->stats.records;
+	h->origin = m->origin;
 	h->zone_len = (uint8_t)m->zone_len;
 	h->zone_labels = (uint8_t)m->zone_labels;
 	/* Seven of ten slots are taken: a probe seldom meets another name. */

@@ -316,6 +316,11 @@ bool image_finish(struct image_maker *m, struct image_stats *out, image_report_f
 	return ok;
 }
 
+void image_set_origin(struct image_maker *m, const struct image_origin *o)
+{
+	m->origin = *o;
+}
+
 void image_abort(struct image_maker *m)
 {
 	for (struct chunk *c = m->arena, *next; c; c = next) {

@@ -19,9 +19,9 @@ struct record {
 struct made_name {
 	const uint8_t *wire; /* lower case */
 	uint64_t hash;
-	uint32_t list;   /* of its records */
-	uint32_t first;  /* once sorted: its place in maker->sorted */
-	uint32_t count;  /* once sorted */
+	uint32_t list;   /* of its records, the last one first; NONE: it has none */
+	uint32_t first;  /* once sorted: its records' place in maker->sorted */
+	uint32_t count;  /* likewise */
 	uint32_t parent; /* NONE: the zone's own name */
 	uint32_t above;  /* NODE_BELOW: the cut or the DNAME */
 	uint32_t at;     /* its node's place */
@@ -55,7 +55,9 @@ struct image_maker {
 	uint32_t table_mask;
 	uint32_t last; /* the name of the record before */
 	uint32_t *order, *sorted;
-	uint32_t ordered;  /* so many names there were when they were put in order */
+	uint32_t ordered;   /* so many names there were when they were put in order */
+	uint32_t sorted_of; /* records that there were when they were sorted */
+	struct image_origin origin;
 	uint8_t *scratch;  /* of image_add() */
 	uint32_t left_out; /* records that were not taken because the zone is signed here */
 	image_report_fn *report;
@@ -96,6 +98,14 @@ void maker_sort(struct image_maker *m);
  * some, sort and mark anew. */
 void maker_alias_add(struct image_maker *m, uint32_t name, uint32_t ttl, const uint8_t *target);
 bool maker_alias(struct image_maker *m);
+
+/* image_serial.c, once sorted */
+/* image_origin's content. */
+uint64_t maker_content(const struct image_maker *m);
+/* That of the SOA; false: there is none. */
+bool maker_serial(const struct image_maker *m, uint32_t *serial);
+void maker_set_serial(struct image_maker *m, uint32_t serial);
+
 /* image_check.c: the flags of names; then what is wrong with the zone */
 void maker_mark(struct image_maker *m);
 void maker_check(struct image_maker *m);

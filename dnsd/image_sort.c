@@ -171,9 +171,12 @@ static void sort_names(struct image_maker *m)
 
 void maker_sort(struct image_maker *m)
 {
+	if (m->sorted && m->sorted_of == m->records && m->ordered == m->names)
+		return;
 	if (m->ordered != m->names)
 		sort_names(m);
 	m->sorted = mem_realloc(m->sorted, (m->records + 1u) * sizeof(*m->sorted));
+	m->sorted_of = m->records;
 	uint32_t at = 0;
 	for (uint32_t i = 0; i < m->names; i++) {
 		struct made_name *n = &m->name[m->order[i]];

@@ -1,47 +1,36 @@
-/* Zones: from text to image to service. One image is compiled at a time, by the builder; the zone
- * that is served is exchanged in the loop, between two queries. What cannot be compiled leaves what
- * is served as it is. */
+/* Zones: from their source to an image to service. One image is compiled at a time, by the builder;
+ * the zone that is served is exchanged in the loop, between two queries. What cannot be compiled
+ * leaves what is served as it is. */
 #include <stdlib.h>
 #include "dnsd/answer.h"
-#include "dnsd/dnsd.h"
+#include "dnsd/load_int.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
+#include "libcommon/base/map.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/net/job.h"
 #include "libcommon/net/loop.h"
 
-enum { LOGGED_LINES = 20, STATS_ZONES = 1000 /* each has a line */ };
-
-struct served {
-	const struct zone_conf *conf;
-	const char *image_name;
-	const struct image *image; /* that is served */
-	uint64_t queries, loaded_ms;
-	char why[256]; /* the first mistake of the last try; "": it went well */
-};
-
-/* A `zone reload` that waits for its tasks. */
-struct reload {
-	struct control_call *call;
-	unsigned left, failed;
-};
+enum { LOGGED_LINES = 20, LISTENERS = 8 };
 
 struct task {
 	struct list link;
-	unsigned zone;
-	struct reload *reload; /* NULL: of the start */
+	struct served *zone;
+	struct reload *reload; /* NULL: nobody waits */
 	struct compile work;
 };
 
 static struct {
-	struct pool *pool;
 	struct zones *zones;
-	struct served *served;
-	unsigned n;
+	struct served **served; /* by number; NULL: free */
+	unsigned n, used;       /* all below `used` are taken */
+	struct map *by_name;
 	int state;
 	struct list tasks; /* the first is in work when `busy` */
 	bool busy;
 	void (*done)(void); /* NULL: was called */
+	served_change_fn *listener[LISTENERS];
+	unsigned listeners;
 } self;
 
 const struct zones *load_zones(void)
@@ -49,9 +38,30 @@ const struct zones *load_zones(void)
 	return self.zones;
 }
 
+unsigned load_end(void)
+{
+	return self.n;
+}
+
+const struct served *load_zone(unsigned number)
+{
+	return number < self.n ? self.served[number] : NULL;
+}
+
+const struct served *load_find(const uint8_t *wire)
+{
+	return map_get(self.by_name, wire, dns_name_len(wire));
+}
+
 void load_count(unsigned zone)
 {
-	self.served[zone].queries++;
+	self.served[zone]->queries++;
+}
+
+void load_changed(served_change_fn *fn)
+{
+	if (self.listeners < LISTENERS)
+		self.listener[self.listeners++] = fn;
 }
 
 /* --- exchanging images --------------------------------------------------------------------- */
@@ -68,15 +78,102 @@ static void image_closed(void *arg, bool cancelled)
 		close_image(arg);
 }
 
-static void serve_image(unsigned zone, const struct image *image)
+/* Unmapping a large one takes its time. */
+static void put_away(const struct image *image)
 {
-	struct served *s = &self.served[zone];
-	const struct image *old = zones_set(self.zones, s->conf->wire, image, zone);
+	if (image && !job_start(close_image, image_closed, (void *)(uintptr_t)image))
+		close_image((void *)(uintptr_t)image);
+}
+
+/* Returns the serial of the image before, which goes; 0: there was none. */
+static uint32_t serve_image(struct served *s, const struct image *image)
+{
+	const struct image *old = zones_set(self.zones, s->wire, image, s->number);
+	uint32_t before = old ? image_serial(old) : 0;
 	s->image = image;
-	s->loaded_ms = clock_ms();
-	/* Unmapping a large one takes its time. */
-	if (old && !job_start(close_image, image_closed, (void *)(uintptr_t)old))
-		close_image((void *)(uintptr_t)old);
+	put_away(old);
+	return before;
+}
+
+static void tell(const struct served *s, uint32_t before)
+{
+	uint32_t serial = image_serial(s->image);
+	for (unsigned i = 0; i < self.listeners && serial != before; i++)
+		self.listener[i](s->number, before, serial);
+}
+
+/* --- zones come and go ------------------------------------------------------------------------ */
+
+static unsigned free_number(void)
+{
+	unsigned i = self.used;
+	while (i < self.n && self.served[i])
+		i++;
+	if (i == self.n) {
+		self.n = self.n ? 2 * self.n : 16;
+		self.served = mem_realloc(self.served, self.n * sizeof(*self.served));
+		memset(self.served + i, 0, (self.n - i) * sizeof(*self.served));
+	}
+	self.used = i + 1;
+	return i;
+}
+
+struct served *load_add(const uint8_t *wire, const char *file)
+{
+	struct pool *pool = pool_new(0);
+	struct served *s = pool_alloc(pool, sizeof(*s));
+	char text[DNS_NAME_TEXT];
+	size_t len = dns_name_len(wire);
+	memcpy(s->wire, wire, len);
+	dns_name_text(text, wire);
+	s->pool = pool;
+	s->number = free_number();
+	s->conf = conf_zone(wire);
+	s->name = s->conf->name ? s->conf->name : pool_strdup(pool, text);
+	s->file = file;
+	s->image_name = compile_image_name(pool, wire);
+	self.served[s->number] = s;
+	map_set(self.by_name, s->wire, len, s);
+	zones_set(self.zones, s->wire, NULL, s->number);
+	return s;
+}
+
+static void forget(struct served *s)
+{
+	struct pool *pool = s->pool;
+	pool_free(&pool);
+}
+
+static void task_free(struct task *t)
+{
+	buf_free(&t->work.errors);
+	free(t);
+}
+
+void load_remove(struct served *s)
+{
+	struct list *at = self.tasks.next, *next;
+	for (; at != &self.tasks; at = next) {
+		struct task *t = list_entry(at, struct task, link);
+		bool in_work = self.busy && at == self.tasks.next;
+		next = at->next;
+		if (t->zone == s && in_work) {
+			s->gone = true;
+		} else if (t->zone == s) {
+			list_del(&t->link);
+			if (t->reload)
+				load_reloaded(t->reload, s, NULL);
+			task_free(t);
+		}
+	}
+	put_away(zones_remove(self.zones, s->wire));
+	s->image = NULL;
+	map_del(self.by_name, s->wire, dns_name_len(s->wire));
+	self.served[s->number] = NULL;
+	if (s->number < self.used)
+		self.used = s->number;
+	if (!s->gone)
+		forget(s);
 }
 
 /* --- compiling ----------------------------------------------------------------------------- */
@@ -85,7 +182,7 @@ static void log_lines(const struct served *s, struct slice lines, bool failed)
 {
 	for (int i = 0; lines.len && i < LOGGED_LINES; i++)
 		log_event(failed ? LOG_LV_ERROR : LOG_LV_WARN, NULL,
-			  failed ? "zone-mistake" : "zone-warning", LS("zone", s->conf->name),
+			  failed ? "zone-mistake" : "zone-warning", LS("zone", s->name),
 			  LSL("line", slice_cut(&lines, '\n')));
 }
 
@@ -94,54 +191,38 @@ static void log_task(const struct served *s, const struct compile *c)
 	struct image_stats n = {0};
 	log_lines(s, buf_slice(&c->errors), c->mistakes > 0);
 	if (!c->out) {
-		log_event(LOG_LV_ERROR, NULL, "zone-failed", LS("zone", s->conf->name),
-			  LS("file", c->file), LU("mistakes", c->mistakes),
+		log_event(LOG_LV_ERROR, NULL, "zone-failed", LS("zone", s->name),
+			  LS("from", s->file ? s->file : "store"), LU("mistakes", c->mistakes),
 			  LS("served", s->image ? "as it was before" : "no"));
 		return;
 	}
 	image_numbers(c->out, &n);
-	log_event(LOG_LV_INFO, NULL, "zone-loaded", LS("zone", s->conf->name),
+	log_event(LOG_LV_INFO, NULL, "zone-loaded", LS("zone", s->name),
 		  LU("serial", image_serial(c->out)), LU("names", n.names),
 		  LU("records", n.records), LU("compiled", c->built), LU("ms", c->ms));
-}
-
-static void reload_end(struct reload *r)
-{
-	char why[80] = "";
-	if (r->failed)
-		str_fmt(why, sizeof(why), "%u zone%s could not be loaded and stay%s as before",
-			r->failed, r->failed > 1 ? "s" : "", r->failed > 1 ? "" : "s");
-	control_done(r->call, why[0] ? why : NULL);
-	free(r);
-}
-
-static void reload_task(struct reload *r, const struct served *s, const struct compile *c)
-{
-	struct buf *out = &r->call->out;
-	buf_add_slice(out, buf_slice(&c->errors));
-	if (c->out)
-		buf_printf(out, "%s: serial %u%s\n", s->conf->name, image_serial(c->out),
-			   c->built ? "" : ", unchanged");
-	r->failed += !c->out;
-	if (--r->left == 0)
-		reload_end(r);
 }
 
 static void begin_next(void);
 
 static void task_end(struct task *t)
 {
-	struct served *s = &self.served[t->zone];
-	struct slice first = buf_slice(&t->work.errors);
+	struct served *s = t->zone;
+	struct compile *c = &t->work;
+	struct slice first = buf_slice(&c->errors);
 	first = slice_cut(&first, '\n');
-	log_task(s, &t->work);
-	str_fmt(s->why, sizeof(s->why), "%.*s", t->work.out ? 0 : (int)first.len, first.p);
-	if (t->work.out)
-		serve_image(t->zone, t->work.out);
+	if (s->gone) {
+		image_close(&c->out);
+	} else {
+		log_task(s, c);
+		str_fmt(s->why, sizeof(s->why), "%.*s", c->out ? 0 : (int)first.len, first.p);
+	}
 	if (t->reload)
-		reload_task(t->reload, s, &t->work);
-	buf_free(&t->work.errors);
-	free(t);
+		load_reloaded(t->reload, s, s->gone ? NULL : c);
+	if (c->out)
+		tell(s, serve_image(s, c->out));
+	if (s->gone)
+		forget(s);
+	task_free(t);
 }
 
 /* The first task is over. */
@@ -186,144 +267,68 @@ static void begin_next(void)
 	}
 	const struct task *t = list_entry(self.tasks.next, struct task, link);
 	self.busy = true;
-	if (!builder_ask(t->zone, t->work.force))
+	if (!builder_ask(t->zone->wire, t->work.force))
 		first_end(NULL, slice_of(gone));
 }
 
-static struct compile compile_of(unsigned zone, bool force)
+static struct compile compile_of(const struct served *s, bool force)
 {
-	const struct served *s = &self.served[zone];
 	return (struct compile){.state = self.state,
 				.image = s->image_name,
-				.file = s->conf->text,
-				.zone = s->conf->wire,
+				.zone = s->wire,
+				.conf = s->conf,
+				.file = s->file,
 				.force = force};
 }
 
-static void task_add(unsigned zone, bool force, struct reload *r)
+static void queue(struct served *s, bool force, struct reload *r)
 {
 	struct task *t = mem_alloc(sizeof(*t));
-	t->zone = zone;
-	t->work = compile_of(zone, force);
+	t->zone = s;
+	t->work = compile_of(s, force);
 	t->reload = r;
 	list_add_tail(&self.tasks, &t->link);
 }
 
+void load_task(struct served *s, bool force, struct reload *r)
+{
+	queue(s, force, r);
+	begin_next();
+}
+
+void load_again(unsigned zone, bool force)
+{
+	struct served *s = self.served[zone];
+	for (struct list *at = self.tasks.next; at != &self.tasks; at = at->next) {
+		struct task *t = list_entry(at, struct task, link);
+		bool in_work = self.busy && at == self.tasks.next;
+		if (t->zone == s && !in_work) {
+			t->work.force |= force;
+			return;
+		}
+	}
+	load_task(s, force, NULL);
+}
+
 void load_start(int state, void (*done)(void))
 {
-	self.pool = pool_new(0);
 	self.zones = zones_new();
-	self.n = (unsigned)conf.zones.n;
-	self.served = pool_alloc(self.pool, (self.n + 1) * sizeof(*self.served));
+	self.by_name = map_new();
 	self.state = state;
 	self.done = done;
 	list_init(&self.tasks);
 	builder_watch(on_built);
-	for (unsigned i = 0; i < self.n; i++) {
-		struct served *s = &self.served[i];
+	for (unsigned i = 0; i < conf.zones.n; i++) {
+		const struct zone_conf *z = conf.zones.item[i];
 		struct image *old = NULL;
-		s->conf = conf.zones.item[i];
-		s->image_name = compile_image_name(self.pool, s->conf);
-		struct compile c = compile_of(i, false);
+		if (!z->text)
+			continue;
+		struct served *s = load_add(z->wire, z->text);
+		struct compile c = compile_of(s, false);
 		struct image *image = compile_fresh(&c, &old);
-		serve_image(i, image ? image : old);
+		serve_image(s, image ? image : old);
 		if (!image)
-			task_add(i, false, NULL);
+			queue(s, false, NULL);
 	}
 	begin_next();
-}
-
-/* --- commands ----------------------------------------------------------------------------------
- */
-
-static unsigned zone_find(const char *text)
-{
-	uint8_t name[DNS_NAME_MAX];
-	unsigned i = dns_name_from_text(slice_of(text), name) ? 0 : self.n;
-	while (i < self.n && !dns_name_eq(self.served[i].conf->wire, name))
-		i++;
-	return i;
-}
-
-/* A named zone is compiled in any case: the text may include files that have changed. */
-static void reload(struct control_call *call, bool force)
-{
-	unsigned from = 0, to = self.n;
-	if (call->words.n > 3) {
-		control_done(call, "usage: zone reload [NAME]");
-		return;
-	}
-	if (call->words.n == 3) {
-		from = zone_find(call->words.w[2]);
-		to = from + 1;
-	}
-	if (from == self.n) {
-		control_done(call, call->words.n == 3 ? "no such zone" : NULL);
-		return;
-	}
-	struct reload *r = mem_alloc(sizeof(*r));
-	*r = (struct reload){.call = call, .left = to - from};
-	for (unsigned i = from; i < to; i++)
-		task_add(i, force && call->words.n == 3, r);
-	begin_next();
-}
-
-/* key=value, quoted as in files. */
-static void put(struct buf *out, const char *key, const char *value)
-{
-	buf_printf(out, " \"%s=", key);
-	for (; *value; value++) {
-		if (*value == '"' || *value == '\\')
-			buf_addc(out, '\\');
-		buf_addc(out, *value);
-	}
-	buf_addc(out, '"');
-}
-
-static void list_zones(struct buf *out)
-{
-	for (unsigned i = 0; i < self.n; i++) {
-		const struct served *s = &self.served[i];
-		struct image_stats n = {0};
-		if (s->image)
-			image_numbers(s->image, &n);
-		buf_printf(out, "\"zone=%s\" serial=%u names=%llu records=%llu state=%s",
-			   s->conf->name, s->image ? image_serial(s->image) : 0,
-			   (unsigned long long)n.names, (unsigned long long)n.records,
-			   !s->image   ? "failed"
-			   : s->why[0] ? "old"
-				       : "served");
-		put(out, "file", s->conf->text);
-		put(out, "error", s->why);
-		buf_addc(out, '\n');
-	}
-}
-
-bool load_command(struct control_call *call)
-{
-	const char *const *w = call->words.w;
-	if (call->words.n < 2 || strcmp(w[0], "zone") != 0)
-		return false;
-	if (strcmp(w[1], "reload") == 0 || strcmp(w[1], "refresh") == 0) {
-		reload(call, strcmp(w[1], "reload") == 0);
-	} else if (strcmp(w[1], "list") == 0) {
-		list_zones(&call->out);
-		control_done(call, NULL);
-	} else {
-		return false;
-	}
-	return true;
-}
-
-void load_stats(struct buf *out)
-{
-	unsigned served = 0;
-	for (unsigned i = 0; i < self.n; i++) {
-		const struct served *s = &self.served[i];
-		served += s->image != NULL;
-		if (i < STATS_ZONES)
-			buf_printf(out, "dnsd_zone_queries_total{zone=\"%s\"} %llu\n",
-				   s->conf->name, (unsigned long long)s->queries);
-	}
-	buf_printf(out, "dnsd_zones_served %u\ndnsd_zones_configured %u\n", served, self.n);
 }

@@ -7,6 +7,7 @@
  * Functions run on a directory thread, those that change something on the writer's. */
 #ifndef STORED_ZONE_H
 #define STORED_ZONE_H
+#include "libcommon/dns/serial.h"
 #include "libcommon/dns/zonecheck.h"
 #include "stored/stored.h"
 
@@ -73,11 +74,6 @@ enum ipc_err zone_not_gone(struct zone_tx *t, uint64_t generation);
 enum ipc_err zone_gone_all(struct zone_tx *t);
 /* Removes a few chunks of what is gone. */
 enum ipc_err zone_clean(struct zone_tx *t, bool *more);
-
-/* zone_serial.c (RFC 1982; pure) */
-bool zone_serial_above(uint32_t a, uint32_t b);
-/* The next one: one more; where it is a date (YYYYMMDDnn) today's, if that is above. Never 0. */
-uint32_t zone_serial_next(uint32_t serial, uint64_t now_ms);
 
 /* zone_journal.c */
 struct zone_step { /* all zero is an empty one */

@@ -166,7 +166,7 @@ static void mistakes_are_told(void **state)
 	static const struct {
 		const char *text, *why;
 	} BAD[] = {
-	    {"zone a.test\n", "zone a.test: where is it from?"},
+	    {"store off\nzone a.test\n", "zone a.test: where is it from?"},
 	    {"zone a..test file x\n", "\"a..test\" is not a domain name"},
 	    {"zone a.test file x\nzone A.TEST. file y\n", "zone A.TEST.: is there twice"},
 	    {"zone a.test file ../x\n", "/etc/../x: give the path without"},

@@ -181,6 +181,36 @@ static void an_image_is_made_when_the_text_is_another(void **arg)
 	finish(&c);
 }
 
+/* Text with another content gets a later serial, whatever its own says. */
+static void the_serial_goes_up(void **arg)
+{
+	(void)arg;
+	static const struct {
+		const char *text;
+		int serial;
+		uint32_t served;
+	} CASES[] = {
+	    {GOOD, 100, 100},
+	    {GOOD, 100, 100},
+	    {GOOD "x A 192.0.2.2\n", 100, 101},
+	    {"x 60 A 192.0.2.2\n" GOOD "x A 192.0.2.2\n", 100, 101}, /* another order */
+	    {GOOD "x A 192.0.2.2\n", 99, 101},
+	    {GOOD "x A 192.0.2.3\n", 101, 102},
+	    {"@ 60 SOA ns host %d 1 2 3 5\n@ NS ns\nns A 192.0.2.1\n", 102, 103},
+	    {"@ 61 SOA ns host %d 1 2 3 5\n@ NS ns\nns A 192.0.2.1\n", 102, 104},
+	    {GOOD, 2026010100, 2026010100},
+	};
+	unlinkat(state, IMAGE, 0);
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		write_text(CASES[i].text, CASES[i].serial);
+		struct compile c = compiled(true);
+		assert_non_null(c.out);
+		assert_int_equal(image_serial(c.out), CASES[i].served);
+		finish(&c);
+	}
+	unlinkat(state, IMAGE, 0);
+}
+
 static void mistakes_leave_the_image(void **arg)
 {
 	(void)arg;
@@ -232,8 +262,8 @@ static void names_of_images(void **arg)
 	    {"\002..\001b", "%5c.%5c..b.image"},
 	};
 	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
-		struct zone_conf z = {.wire = (uint8_t *)(uintptr_t)CASES[i].wire};
-		assert_string_equal(compile_image_name(pool, &z), CASES[i].name);
+		assert_string_equal(compile_image_name(pool, (const uint8_t *)CASES[i].wire),
+				    CASES[i].name);
 	}
 	pool_free(&pool);
 }
@@ -245,6 +275,7 @@ int main(void)
 	    cmocka_unit_test(a_damaged_secret_is_replaced),
 	    cmocka_unit_test(several_servers_have_one_secret),
 	    cmocka_unit_test(an_image_is_made_when_the_text_is_another),
+	    cmocka_unit_test(the_serial_goes_up),
 	    cmocka_unit_test(mistakes_leave_the_image),
 	    cmocka_unit_test(another_zones_image_is_not_taken),
 	    cmocka_unit_test(names_of_images),

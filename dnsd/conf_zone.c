@@ -1,0 +1,64 @@
+/* The zone blocks of dnsd.conf. */
+#include "dnsd/dnsd.h"
+#include "libcommon/base/map.h"
+
+const struct conf_directive conf_zone_table[] = {
+    {.name = "file",
+     .type = CONF_PATH,
+     .offset = offsetof(struct zone_conf, file),
+     .help = "The zone's text (RFC 1035), read when it is newer than what was compiled of it."},
+    {0}};
+
+static const struct zone_conf without_block;
+static struct map *by_name;
+
+static bool wire_of(struct pool *pool, struct zone_conf *z)
+{
+	uint8_t name[DNS_NAME_MAX];
+	size_t len = dns_name_from_text(slice_of(z->name), name);
+	if (!len)
+		return false;
+	dns_name_lower(name);
+	z->wire = pool_dup(pool, name, len);
+	return true;
+}
+
+/* zone NAME [file PATH] */
+static void zone_verify(struct conf_errors *e, struct pool *pool, struct zone_conf *z)
+{
+	const struct conf_words *w = &z->block.args;
+	const struct conf_where *at = &z->block.where;
+	z->name = w->n ? w->w[0] : "";
+	if (!w->n || !wire_of(pool, z)) {
+		conf_error(e, at, "zone: \"%s\" is not a domain name", z->name);
+		return;
+	}
+	z->text = z->file;
+	bool in_line = w->n == 3 && strcmp(w->w[1], "file") == 0 && !z->file;
+	if (in_line)
+		z->text = conf_path(pool, at, w->w[2]);
+	if (w->n != 1 && !in_line)
+		conf_error(e, at, "zone %s: only `file PATH` may follow the name, once", z->name);
+	else if (z->text && strstr(z->text, "/../"))
+		conf_error(e, at, "zone %s: %s: give the path without `..`", z->name, z->text);
+	else if (!z->text && !conf.store)
+		conf_error(e, at, "zone %s: where is it from? Give its file", z->name);
+}
+
+void conf_zones_verify(struct conf_errors *e, struct pool *pool)
+{
+	map_free(&by_name);
+	by_name = map_new();
+	for (size_t i = 0; i < conf.zones.n; i++) {
+		struct zone_conf *z = conf.zones.item[i];
+		zone_verify(e, pool, z);
+		if (z->wire && map_set(by_name, z->wire, dns_name_len(z->wire), z))
+			conf_error(e, &z->block.where, "zone %s: is there twice", z->name);
+	}
+}
+
+const struct zone_conf *conf_zone(const uint8_t *wire)
+{
+	const struct zone_conf *z = map_get(by_name, wire, dns_name_len(wire));
+	return z ? z : &without_block;
+}
