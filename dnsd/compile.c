@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "dnsd/dnsd.h"
 #include "dnsd/image_maker.h"
+#include "dnsd/journal.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/dns/serial.h"
 
@@ -126,6 +127,8 @@ static void build(struct compile *c)
 		c->out = image_open(c->state, c->image, &why);
 		if (!c->out)
 			compile_failed(c, c->image, why);
+		else if (journal_note(c->state, c->image, before, c->out) == JOURNAL_FAILED)
+			buf_printf(&c->errors, "warning: the journal: %s\n", strerror(errno));
 	}
 	c->built = c->out != NULL;
 	image_close(&before);

@@ -95,6 +95,15 @@ const struct conf_directive conf_table[] = {
      .offset = F(store),
      .def = "on",
      .help = "All zones of the store are served, as soon as they are there."},
+    CONF_XFR(F(xfr)),
+    {.name = "transfers",
+     .type = CONF_INT,
+     .offset = F(transfers),
+     .def = "20",
+     .min = 1,
+     .max = 1000,
+     .help = "Most transfers of zones larger than a message that a process sends at a time; who "
+	     "comes then has to come again."},
     {.name = "state-dir",
      .type = CONF_PATH,
      .offset = F(state_dir),
@@ -201,6 +210,7 @@ void conf_verify(struct conf_errors *e, void *root)
 	no_unix(e, &conf.content_tls, "content-tls");
 	if (conf.nsid && strlen(conf.nsid) > 128)
 		conf_error(e, NULL, "nsid: has more than 128 octets");
+	conf_xfr_verify(e, pool, &conf.xfr);
 	conf_zones_verify(e, pool);
 }
 

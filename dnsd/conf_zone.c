@@ -7,6 +7,7 @@ const struct conf_directive conf_zone_table[] = {
      .type = CONF_PATH,
      .offset = offsetof(struct zone_conf, file),
      .help = "The zone's text (RFC 1035), read when it is newer than what was compiled of it."},
+    CONF_XFR(offsetof(struct zone_conf, xfr)),
     {0}};
 
 static const struct zone_conf without_block;
@@ -52,6 +53,7 @@ void conf_zones_verify(struct conf_errors *e, struct pool *pool)
 	for (size_t i = 0; i < conf.zones.n; i++) {
 		struct zone_conf *z = conf.zones.item[i];
 		zone_verify(e, pool, z);
+		conf_xfr_verify(e, pool, &z->xfr);
 		if (z->wire && map_set(by_name, z->wire, dns_name_len(z->wire), z))
 			conf_error(e, &z->block.where, "zone %s: is there twice", z->name);
 	}

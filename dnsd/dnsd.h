@@ -9,6 +9,7 @@
 #ifndef DNSD_DNSD_H
 #define DNSD_DNSD_H
 #include <netinet/in.h>
+#include "dnsd/conf_xfr.h"
 #include "libcommon/base/buf.h"
 #include "libcommon/base/conf.h"
 #include "libcommon/dns/name.h"
@@ -20,6 +21,7 @@
 struct zone_conf {
 	struct conf_block block;
 	const char *file;
+	struct xfr_conf xfr;
 	/* conf_verify() sets these. */
 	const char *name; /* as written */
 	const char *text; /* its file, wherever that is named; NULL: it is in the store */
@@ -45,6 +47,8 @@ struct dnsd_conf {
 	bool store, minimal_any, additional, cookies, bad_cookie;
 	const char *cookie_secret_file;
 	struct conf_list allow, refuse; /* of struct conf_net */
+	struct xfr_conf xfr;
+	uint64_t transfers; /* most that go on at a time */
 	struct tcp_conf tcp;
 	struct rrl_conf rrl;
 };
@@ -239,6 +243,14 @@ void builder_watch(builder_done *done);
 /* One request at a time. */
 bool builder_ask(const uint8_t *zone, bool force);
 
+/* --- xfr_out.c: transfers to secondaries; notify_out.c: tells them of changes -------------------
+ */
+
+/* state: the fd of the state folder. */
+void transfer_start(int state);
+/* After load_start() and before leader_start(). */
+void notify_out_start(void);
+
 /* --- stats.c
  * ---------------------------------------------------------------------------------------- */
 
@@ -250,6 +262,9 @@ struct stats {
 	uint64_t rrl_dropped, rrl_slipped;
 	uint64_t udp_bad, udp_send_full, udp_send_failed;
 	uint64_t connections, connections_total, displaced, malformed, tls_failed;
+	uint64_t transfers;                                                   /* that go on */
+	uint64_t xfr_out[3], xfr_out_octets, xfr_out_refused, xfr_out_failed; /* by enum xfr_kind */
+	uint64_t notify_sent, notify_failed;
 };
 extern struct stats stats;
 void stats_write(struct buf *out);

@@ -86,6 +86,7 @@ static void start(void)
 static void sandbox(struct pool *pool, struct sandbox *out)
 {
 	conf_sandbox(pool, out);
+	out->connect_inet = true; /* notifies secondaries */
 	if (conf.content_tls.n)
 		uplink_tls_sandbox(pool, ROLE_DNSD, out);
 }
@@ -109,7 +110,9 @@ static void run(void)
 	serve_start(state);
 	tcp_start(serve);
 	timer_set(&self.late, ZONES_MS, on_late);
+	transfer_start(state);
 	load_start(state, on_zones);
+	notify_out_start();
 	leader_start(state);
 }
 

@@ -11,6 +11,7 @@ static void put(struct buf *out, const char *name, uint64_t value)
 void stats_write(struct buf *out)
 {
 	static const char *const transport[] = {"udp", "tcp", "tls"};
+	static const char *const kind[] = {"axfr", "ixfr", "soa"};
 	for (int i = 0; i < 3; i++)
 		buf_printf(out, "dnsd_queries_total{transport=\"%s\"} %llu\n", transport[i],
 			   (unsigned long long)stats.queries[i]);
@@ -33,4 +34,13 @@ void stats_write(struct buf *out)
 	put(out, "connections_displaced_total", stats.displaced);
 	put(out, "connections_malformed_total", stats.malformed);
 	put(out, "tls_failed_total", stats.tls_failed);
+	put(out, "transfers_out", stats.transfers);
+	for (int i = 0; i < 3; i++)
+		buf_printf(out, "dnsd_transfers_out_total{kind=\"%s\"} %llu\n", kind[i],
+			   (unsigned long long)stats.xfr_out[i]);
+	put(out, "transfers_out_octets_total", stats.xfr_out_octets);
+	put(out, "transfers_out_refused_total", stats.xfr_out_refused);
+	put(out, "transfers_out_broken_total", stats.xfr_out_failed);
+	put(out, "notify_sent_total", stats.notify_sent);
+	put(out, "notify_unanswered_total", stats.notify_failed);
 }

@@ -146,6 +146,64 @@ static void mistakes_in_keys(void **state)
 	pool_free(&pool);
 }
 
+/* Whether the address may have the zone (NULL: one without a block). */
+static bool may(const char *zone, const char *address, const char *key, bool tls)
+{
+	static const struct xfr_conf none;
+	struct sockaddr_in6 sa = {.sin6_family = AF_INET6};
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&sa;
+	const struct xfr_conf *x = &none;
+	for (size_t i = 0; zone && i < conf.zones.n; i++) {
+		const struct zone_conf *z = conf.zones.item[i];
+		if (strcmp(z->name, zone) == 0)
+			x = &z->xfr;
+	}
+	if (inet_pton(AF_INET, address, &v4->sin_addr) == 1)
+		v4->sin_family = AF_INET;
+	else
+		assert_int_equal(inet_pton(AF_INET6, address, &sa.sin6_addr), 1);
+	return conf_xfr_may(x, &conf.xfr, (struct sockaddr *)&sa, key ? conf_key(key) : NULL, tls);
+}
+
+static void who_gets_the_zones(void **state)
+{
+	(void)state;
+	struct pool *pool = pool_new(0);
+	key_file("c2VjcmV0c2VjcmV0", 0600);
+	assert_int_equal(load_key(pool, "zone a.test file x\nkey k file ",
+				  "\nsecondary 192.0.2.1 key k\n"
+				  "secondary 2001:db8::1 port 5353\n"
+				  "allow-transfer 198.51.100.0/24 tls\n"
+				  "zone b.test {\n\tfile y\n\tallow-transfer key k\n}\n"
+				  "zone c.test {\n\tfile z\n\tnotify 192.0.2.7\n}\n"),
+			 0);
+	assert_true(may(NULL, "192.0.2.1", "k", false));
+	assert_true(may("a.test", "::ffff:192.0.2.1", "k", false));
+	assert_false(may("a.test", "192.0.2.1", NULL, true));
+	assert_false(may("a.test", "192.0.2.2", "k", true));
+	assert_true(may("a.test", "2001:db8::1", NULL, false));
+	assert_true(may("a.test", "198.51.100.9", NULL, true));
+	assert_false(may("a.test", "198.51.100.9", NULL, false));
+	assert_true(may("b.test", "203.0.113.1", "k", false));
+	assert_false(may("b.test", "192.0.2.1", NULL, true));
+	assert_true(may("c.test", "2001:db8::1", NULL, false)); /* has only others to notify */
+	const struct zone_conf *a = conf.zones.item[0], *c = conf.zones.item[2];
+	struct xfr_peers told = conf_xfr_told(&a->xfr, &conf.xfr);
+	assert_int_equal(told.n, 2);
+	assert_ptr_equal(told.peer[0].key, conf_key("k"));
+	const struct sockaddr_in *v4 = (const void *)&told.peer[0].net.sa;
+	const struct sockaddr_in6 *v6 = (const void *)&told.peer[1].net.sa;
+	assert_int_equal(ntohs(v4->sin_port), 53);
+	assert_int_equal(ntohs(v6->sin6_port), 5353);
+	assert_int_equal(told.peer[1].len, sizeof(*v6));
+	told = conf_xfr_told(&c->xfr, &conf.xfr);
+	assert_int_equal(told.n, 1);
+	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\nzone a.test file x\n"), 0);
+	assert_false(may("a.test", "127.0.0.1", NULL, true));
+	memset(&conf, 0, sizeof(conf));
+	pool_free(&pool);
+}
+
 static int make_key_file(void **state)
 {
 	(void)state;
@@ -175,6 +233,17 @@ static void mistakes_are_told(void **state)
 	    {"content unix:/x\n", "content: unix:/x is no address of a network"},
 	    {"udp-size 100\n", "udp-size"},
 	    {"rrl {\n\tslip 1000\n}\n", "slip"},
+	    {"secondary ns2.test\n", "\"ns2.test\" is not an address"},
+	    {"secondary 192.0.2.0/24\n", "is not an address"},
+	    {"secondary 192.0.2.1 port 0\n", "\"port\": [port N] [key NAME] [tls] may follow"},
+	    {"secondary 192.0.2.1 key\n", "\"key\": [port N]"},
+	    {"notify ::1 key nix\n", "notify: there is no key \"nix\""},
+	    {"notify ::1 tls\n", "without TLS"},
+	    {"allow-transfer 192.0.2.0/33\n", "is not a network"},
+	    {"allow-transfer 192.0.2.0/\n", "is not a network"},
+	    {"allow-transfer all\n", "is not a network"},
+	    {"allow-transfer 192.0.2.1 port 1\n", "\"port\": [key NAME] [tls] may follow"},
+	    {"allow-transfer key\n", "\"key\": [key NAME]"},
 	};
 	struct pool *pool = pool_new(0);
 	for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
@@ -233,6 +302,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(zones_have_a_file),
 	    cmocka_unit_test_setup_teardown(keys_have_a_file, make_key_file, remove_key_file),
+	    cmocka_unit_test_setup_teardown(who_gets_the_zones, make_key_file, remove_key_file),
 	    cmocka_unit_test_setup_teardown(mistakes_in_keys, make_key_file, remove_key_file),
 	    cmocka_unit_test(mistakes_are_told),
 	    cmocka_unit_test(an_address_has_datagrams_and_connections),

@@ -1,0 +1,163 @@
+/* Who gets our zones, and who is told of changes. */
+#include "dnsd/conf_xfr.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+#include "dnsd/serve.h"
+
+enum { PORT = 53 };
+
+/* ADDRESS or, when nets are wanted, ADDRESS/BITS. */
+static bool read_net(struct xfr_peer *out, const char *text, bool nets)
+{
+	char host[INET6_ADDRSTRLEN];
+	struct slice rest = slice_of(text), head = slice_cut(&rest, '/');
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&out->net.sa;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&out->net.sa;
+	bool slash = head.len < strlen(text);
+	uint32_t bits = 0;
+	if ((slash && !nets) || !str_fmt(host, sizeof(host), "%.*s", SLICE_FMT(head)))
+		return false;
+	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(PORT);
+		out->len = sizeof(*v4);
+		out->net.bits = 32;
+	} else if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons(PORT);
+		out->len = sizeof(*v6);
+		out->net.bits = 128;
+	} else {
+		return false;
+	}
+	if (slash && (!str_u32(rest, &bits) || bits > out->net.bits))
+		return false;
+	out->net.bits = slash ? bits : out->net.bits;
+	return true;
+}
+
+static bool set_port(struct xfr_peer *p, const char *text)
+{
+	uint32_t port;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&p->net.sa;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&p->net.sa;
+	if (!str_u32(slice_of(text), &port) || port == 0 || port > UINT16_MAX)
+		return false;
+	if (p->net.sa.ss_family == AF_INET)
+		v4->sin_port = htons((uint16_t)port);
+	else
+		v6->sin6_port = htons((uint16_t)port);
+	return true;
+}
+
+/* The words behind the address. */
+static bool read_rest(struct conf_errors *e, const struct conf_words *w, size_t at,
+		      const char *what, bool port, struct xfr_peer *out)
+{
+	while (at < w->n) {
+		const char *word = w->w[at], *value = at + 1 < w->n ? w->w[at + 1] : NULL;
+		if (strcmp(word, "tls") == 0) {
+			out->tls = true;
+			at++;
+			continue;
+		}
+		if (strcmp(word, "key") == 0 && value) {
+			out->key = conf_key(value);
+			if (!out->key) {
+				conf_error(e, &w->where, "%s: there is no key \"%s\"", what, value);
+				return false;
+			}
+		} else if (!port || strcmp(word, "port") != 0 || !value || !set_port(out, value)) {
+			conf_error(e, &w->where, "%s: \"%s\": %s[key NAME] [tls] may follow here",
+				   what, word, port ? "[port N] " : "");
+			return false;
+		}
+		at += 2;
+	}
+	return true;
+}
+
+bool conf_xfr_peer(struct conf_errors *e, const struct conf_words *w, const char *what,
+		   struct xfr_peer *out)
+{
+	*out = (struct xfr_peer){0};
+	if (!w->n || !read_net(out, w->w[0], false)) {
+		conf_error(e, &w->where, "%s: \"%s\" is not an address (try 192.0.2.1)", what,
+			   w->n ? w->w[0] : "");
+		return false;
+	}
+	return read_rest(e, w, 1, what, true, out);
+}
+
+/* NETWORK ... or key NAME ... */
+static bool read_allowed(struct conf_errors *e, const struct conf_words *w, struct xfr_peer *out)
+{
+	static const char what[] = "allow-transfer";
+	*out = (struct xfr_peer){0};
+	bool any = w->n && strcmp(w->w[0], "key") == 0;
+	if (!any && (!w->n || !read_net(out, w->w[0], true))) {
+		conf_error(e, &w->where,
+			   "%s: \"%s\" is not a network (try 192.0.2.0/24, or key NAME)", what,
+			   w->n ? w->w[0] : "");
+		return false;
+	}
+	return read_rest(e, w, any ? 0 : 1, what, false, out);
+}
+
+void conf_xfr_verify(struct conf_errors *e, struct pool *pool, struct xfr_conf *x)
+{
+	struct xfr_peers *may = &x->may, *told = &x->told;
+	may->peer = pool_alloc(pool, (x->secondary.n + x->allow.n + 1) * sizeof(*may->peer));
+	told->peer = pool_alloc(pool, (x->secondary.n + x->notify.n + 1) * sizeof(*told->peer));
+	may->n = told->n = 0;
+	for (size_t i = 0; i < x->secondary.n; i++) {
+		struct xfr_peer *p = &may->peer[may->n];
+		if (conf_xfr_peer(e, x->secondary.item[i], "secondary", p)) {
+			told->peer[told->n++] = *p;
+			may->n++;
+		}
+	}
+	for (size_t i = 0; i < x->allow.n; i++)
+		may->n += read_allowed(e, x->allow.item[i], &may->peer[may->n]);
+	for (size_t i = 0; i < x->notify.n; i++) {
+		const struct conf_words *w = x->notify.item[i];
+		struct xfr_peer *p = &told->peer[told->n];
+		bool good = conf_xfr_peer(e, w, "notify", p);
+		if (good && p->tls)
+			conf_error(e, &w->where, "notify: notices go by UDP, without TLS");
+		told->n += good;
+	}
+}
+
+bool conf_xfr_may(const struct xfr_conf *zone, const struct xfr_conf *all,
+		  const struct sockaddr *client, const struct tsig_key *key, bool tls)
+{
+	const struct xfr_conf *x = zone->secondary.n || zone->allow.n ? zone : all;
+	for (size_t i = 0; i < x->may.n; i++) {
+		const struct xfr_peer *p = &x->may.peer[i];
+		bool here = p->net.sa.ss_family == AF_UNSPEC || conf_net_has(&p->net, client);
+		if (here && (!p->key || p->key == key) && (!p->tls || tls))
+			return true;
+	}
+	return false;
+}
+
+struct xfr_peers conf_xfr_told(const struct xfr_conf *zone, const struct xfr_conf *all)
+{
+	return (zone->secondary.n || zone->notify.n ? zone : all)->told;
+}
+
+void conf_xfr_address(char *out, const struct sockaddr *sa)
+{
+	const struct sockaddr_in *v4 = (const void *)sa;
+	const struct sockaddr_in6 *v6 = (const void *)sa;
+	const uint8_t *a = v6->sin6_addr.s6_addr;
+	strcpy(out, "local");
+	if (sa->sa_family == AF_INET)
+		inet_ntop(AF_INET, &v4->sin_addr, out, INET6_ADDRSTRLEN);
+	else if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+		inet_ntop(AF_INET, a + 12, out, INET6_ADDRSTRLEN);
+	else if (sa->sa_family == AF_INET6)
+		inet_ntop(AF_INET6, a, out, INET6_ADDRSTRLEN);
+}
