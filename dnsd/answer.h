@@ -11,12 +11,15 @@ struct zone {
 	size_t name_len;
 	const struct image *image; /* NULL: not loaded, or expired: SERVFAIL */
 	unsigned number;           /* for counters */
+	bool expired;              /* that is why there is no image */
 };
 struct zones *zones_new(void);
 /* A zone with this name, or another image for it; the old one is the caller's again (NULL: there
  * was none). */
 const struct image *zones_set(struct zones *z, const uint8_t *name, const struct image *image,
 			      unsigned number);
+/* Why the zone has no image. */
+void zones_expire(struct zones *z, const uint8_t *name, bool expired);
 /* It is served no longer; its image is the caller's again. */
 const struct image *zones_remove(struct zones *z, const uint8_t *name);
 /* name: lower case, len octets. NULL: it is in none of our zones. */

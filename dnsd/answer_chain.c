@@ -313,7 +313,7 @@ void answer_resolve(struct work *w)
 	w->info->zone = z;
 	if (!z || !z->image) {
 		w->rcode = z ? DNS_SERVFAIL : DNS_REFUSED;
-		w->ede = z ? EDE_NOT_READY : EDE_NOT_AUTHORITATIVE;
+		w->ede = !z ? EDE_NOT_AUTHORITATIVE : z->expired ? EDE_INVALID_DATA : EDE_NOT_READY;
 		return;
 	}
 	w->flags |= DNS_AA;

@@ -13,6 +13,7 @@ enum {
 	EDE_OTHER = 0,
 	EDE_NOT_READY = 14,
 	EDE_NOT_AUTHORITATIVE = 20,
+	EDE_INVALID_DATA = 24, /* of a zone that expired */
 };
 
 /* A wildcard that answered: that nothing nearer exists is proved behind all answers. */

@@ -4,7 +4,8 @@
 struct dnsd_conf conf;
 
 #define F(field) offsetof(struct dnsd_conf, field)
-#define SECOND   1000u
+#define SECOND   1000ull
+#define WEEK     (7 * 24 * 3600 * SECOND)
 
 static const struct conf_directive TCP[] = {
     {.name = "connections",
@@ -59,6 +60,70 @@ static const struct conf_directive RRL[] = {
      .help = "Clients without this limit.\nThose with a DNS cookie of ours have none either."},
     {0}};
 
+static const struct conf_directive TRANSFER[] = {
+    {.name = "refresh-least",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct transfer_conf, refresh_least),
+     .def = "1m",
+     .min = SECOND,
+     .max = WEEK,
+     .help = "Primaries are not asked more often, whatever a zone's SOA says."},
+    {.name = "refresh-most",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct transfer_conf, refresh_most),
+     .def = "1d",
+     .min = SECOND,
+     .max = 4 * WEEK,
+     .help = "... nor less often."},
+    {.name = "retry-least",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct transfer_conf, retry_least),
+     .def = "30s",
+     .min = SECOND,
+     .max = WEEK,
+     .help = "The same for the time between attempts, when a primary was of no use."},
+    {.name = "retry-most",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct transfer_conf, retry_most),
+     .def = "1h",
+     .min = SECOND,
+     .max = 4 * WEEK,
+     .help = "Likewise."},
+    {.name = "max-records",
+     .type = CONF_INT,
+     .offset = offsetof(struct transfer_conf, max_records),
+     .def = "20000000",
+     .min = 2,
+     .max = UINT32_MAX,
+     .help = "A zone with more is not taken."},
+    {.name = "max-size",
+     .type = CONF_SIZE,
+     .offset = offsetof(struct transfer_conf, max_octets),
+     .def = "2G",
+     .min = 1024,
+     .help = "Likewise for the octets of its names and data."},
+    {.name = "max-time",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct transfer_conf, max_time),
+     .def = "2h",
+     .min = SECOND,
+     .max = WEEK,
+     .help = "A transfer that takes longer is given up, as is one whose primary is silent for 30 "
+	     "seconds."},
+    {.name = "parallel",
+     .type = CONF_INT,
+     .offset = offsetof(struct transfer_conf, parallel),
+     .def = "10",
+     .min = 1,
+     .max = 1000,
+     .help = "Zones that are asked for at once."},
+    {.name = "tls-ca",
+     .type = CONF_PATH,
+     .offset = offsetof(struct transfer_conf, tls_ca),
+     .flags = CONF_EXISTS,
+     .help = "Certificate authorities (PEM) that are trusted instead of the system's."},
+    {0}};
+
 const struct conf_directive conf_table[] = {
     {.name = "content",
      .type = CONF_ADDR,
@@ -77,9 +142,10 @@ const struct conf_directive conf_table[] = {
      .block = conf_zone_table,
      .block_size = sizeof(struct zone_conf),
      .arg = "name",
-     .help = "A zone that is served.\nIts file can follow in the same line: "
-	     "zone example.org file zones/example.org. One without a file is a zone of the store "
-	     "that has settings of its own."},
+     .help =
+	 "A zone that is served.\nIts file can follow in the same line: "
+	 "zone example.org file zones/example.org. One without a file is a zone of the store "
+	 "that has settings of its own.\nA secondary likewise: zone example.org from 192.0.2.1"},
     {.name = "key",
      .type = CONF_BLOCK,
      .offset = F(keys),
@@ -181,6 +247,13 @@ const struct conf_directive conf_table[] = {
      .block_size = sizeof(struct rrl_conf),
      .help = "Response rate limiting, by UDP: what keeps this server from being used to flood "
 	     "others with answers to questions that bear their address."},
+    {.name = "transfer-in",
+     .type = CONF_BLOCK,
+     .offset = F(transfer),
+     .flags = CONF_OPTBLK,
+     .block = TRANSFER,
+     .block_size = sizeof(struct transfer_conf),
+     .help = "How zones are fetched from their primaries."},
     {0}};
 
 /* What strings of the configuration need that the tables do not make; lives as long as conf. */

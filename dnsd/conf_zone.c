@@ -1,5 +1,5 @@
 /* The zone blocks of dnsd.conf. */
-#include "dnsd/dnsd.h"
+#include "dnsd/secondary.h"
 #include "libcommon/base/map.h"
 
 const struct conf_directive conf_zone_table[] = {
@@ -8,6 +8,15 @@ const struct conf_directive conf_zone_table[] = {
      .offset = offsetof(struct zone_conf, file),
      .help = "The zone's text (RFC 1035), read when it is newer than what was compiled of it."},
     CONF_XFR(offsetof(struct zone_conf, xfr)),
+    {.name = "primary",
+     .type = CONF_WORDS,
+     .offset = offsetof(struct zone_conf, primary),
+     .flags = CONF_MULTI,
+     .arg = "ADDRESS [port N] [key NAME] [tls NAME]",
+     .help = "The zone is a secondary: it is transferred from this server, or from the next one "
+	     "where that is of no use.\nkey: requests are signed, and responses have to be (TSIG). "
+	     "tls: by TLS (RFC 9103, port 853) from a server that has a certificate for the name. "
+	     "What is transferred is kept in the store."},
     {0}};
 
 static const struct zone_conf without_block;
@@ -24,7 +33,12 @@ static bool wire_of(struct pool *pool, struct zone_conf *z)
 	return true;
 }
 
-/* zone NAME [file PATH] */
+static bool has_word(const struct conf_words *w, const char *word)
+{
+	return w->n >= 3 && strcmp(w->w[1], word) == 0;
+}
+
+/* zone NAME [file PATH | from ADDRESS ...] */
 static void zone_verify(struct conf_errors *e, struct pool *pool, struct zone_conf *z)
 {
 	const struct conf_words *w = &z->block.args;
@@ -35,14 +49,19 @@ static void zone_verify(struct conf_errors *e, struct pool *pool, struct zone_co
 		return;
 	}
 	z->text = z->file;
-	bool in_line = w->n == 3 && strcmp(w->w[1], "file") == 0 && !z->file;
+	bool in_line = w->n == 3 && has_word(w, "file") && !z->file, from = has_word(w, "from");
 	if (in_line)
 		z->text = conf_path(pool, at, w->w[2]);
-	if (w->n != 1 && !in_line)
-		conf_error(e, at, "zone %s: only `file PATH` may follow the name, once", z->name);
+	conf_primaries_verify(e, z, from ? 2 : 0, pool);
+	if (w->n != 1 && !in_line && !from)
+		conf_error(e, at,
+			   "zone %s: only `file PATH` or `from ADDRESS` may follow the name, once",
+			   z->name);
+	else if (z->text && (from || z->primary.n))
+		conf_error(e, at, "zone %s: it has a file and a primary", z->name);
 	else if (z->text && strstr(z->text, "/../"))
 		conf_error(e, at, "zone %s: %s: give the path without `..`", z->name, z->text);
-	else if (!z->text && !conf.store)
+	else if (!z->text && !from && !z->primary.n && !conf.store)
 		conf_error(e, at, "zone %s: where is it from? Give its file", z->name);
 }
 

@@ -18,14 +18,18 @@
 
 /* --- conf.c: dnsd.conf ---------------------------------------------------------------------- */
 
+struct dns_server;
 struct zone_conf {
 	struct conf_block block;
 	const char *file;
 	struct xfr_conf xfr;
+	struct conf_list primary; /* of struct conf_words */
 	/* conf_verify() sets these. */
 	const char *name; /* as written */
 	const char *text; /* its file, wherever that is named; NULL: it is in the store */
 	uint8_t *wire;    /* lower case */
+	struct dns_server *primaries; /* that it is transferred from (secondary.h) */
+	size_t primaries_n;
 };
 struct tcp_conf {
 	struct conf_block block;
@@ -37,6 +41,12 @@ struct rrl_conf {
 	uint64_t slip;                 /* every so manieth is answered by TC; 0: none */
 	uint64_t window;               /* ms */
 	struct conf_list exempt;       /* of struct conf_net */
+};
+struct transfer_conf { /* of zones to here; times in ms */
+	struct conf_block block;
+	uint64_t refresh_least, refresh_most, retry_least, retry_most;
+	uint64_t max_records, max_octets, max_time, parallel;
+	const char *tls_ca;
 };
 struct dnsd_conf {
 	struct conf_list content, content_tls; /* of struct conf_addr */
@@ -51,6 +61,7 @@ struct dnsd_conf {
 	uint64_t transfers; /* most that go on at a time */
 	struct tcp_conf tcp;
 	struct rrl_conf rrl;
+	struct transfer_conf transfer;
 };
 extern struct dnsd_conf conf;
 extern const struct conf_directive conf_table[];
@@ -166,6 +177,7 @@ struct served { /* a zone, by a number that it has until it goes */
 	const char *image_name;
 	uint64_t queries;
 	char why[256]; /* the first mistake of the last try; "": it went well */
+	bool expired;  /* the image is not served */
 	bool gone;     /* it goes as soon as its task is over */
 };
 /* Serves each zone's image, also an old one; begins to compile those whose source is newer. state:
@@ -180,6 +192,8 @@ const struct served *load_find(const uint8_t *wire);
 /* Compiles the zone (again), when its turn comes; force: also when its source is as it was. Further
  * calls until then are one. */
 void load_again(unsigned zone, bool force);
+/* Expired: queries get SERVFAIL, until it is not any more. */
+void load_expire(unsigned zone, bool expired);
 /* Called after each image with another serial than the one before (0: none was), except at the
  * start, when it was there. In every process. */
 typedef void served_change_fn(unsigned zone, uint32_t before, uint32_t serial);

@@ -88,11 +88,20 @@ static void put_away(const struct image *image)
 /* Returns the serial of the image before, which goes; 0: there was none. */
 static uint32_t serve_image(struct served *s, const struct image *image)
 {
-	const struct image *old = zones_set(self.zones, s->wire, image, s->number);
+	const struct image *old = s->image;
 	uint32_t before = old ? image_serial(old) : 0;
+	zones_set(self.zones, s->wire, s->expired ? NULL : image, s->number);
 	s->image = image;
 	put_away(old);
 	return before;
+}
+
+void load_expire(unsigned zone, bool expired)
+{
+	struct served *s = self.served[zone];
+	s->expired = expired;
+	zones_set(self.zones, s->wire, expired ? NULL : s->image, s->number);
+	zones_expire(self.zones, s->wire, expired);
 }
 
 static void tell(const struct served *s, uint32_t before)
@@ -166,7 +175,8 @@ void load_remove(struct served *s)
 			task_free(t);
 		}
 	}
-	put_away(zones_remove(self.zones, s->wire));
+	zones_remove(self.zones, s->wire);
+	put_away(s->image);
 	s->image = NULL;
 	map_del(self.by_name, s->wire, dns_name_len(s->wire));
 	self.served[s->number] = NULL;
@@ -321,7 +331,7 @@ void load_start(int state, void (*done)(void))
 	for (unsigned i = 0; i < conf.zones.n; i++) {
 		const struct zone_conf *z = conf.zones.item[i];
 		struct image *old = NULL;
-		if (!z->text)
+		if (!z->text && !z->primaries_n)
 			continue;
 		struct served *s = load_add(z->wire, z->text);
 		struct compile c = compile_of(s, false);

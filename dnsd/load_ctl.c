@@ -1,6 +1,7 @@
 /* What hamletctl and the statistics are told of the zones. */
 #include <stdlib.h>
 #include "dnsd/load_int.h"
+#include "dnsd/secondary.h"
 #include "libcommon/base/mem.h"
 
 enum { STATS_ZONES = 1000 /* each has a line */ };
@@ -102,10 +103,12 @@ static void list_zones(struct buf *out)
 		buf_printf(out, "\"zone=%s\" serial=%u names=%llu records=%llu state=%s", s->name,
 			   s->image ? image_serial(s->image) : 0, (unsigned long long)n.names,
 			   (unsigned long long)n.records,
-			   !s->image   ? "failed"
+			   s->expired  ? "expired"
+			   : !s->image ? "failed"
 			   : s->why[0] ? "old"
 				       : "served");
 		put(out, "from", s->file ? s->file : "store");
+		refresh_list(s, out);
 		put(out, "error", s->why);
 		buf_addc(out, '\n');
 	}

@@ -4,6 +4,7 @@
 #include <sysexits.h>
 #include "dnsd/dnsd.h"
 #include "dnsd/leader.h"
+#include "dnsd/secondary.h"
 #include "libcommon/base/fatal.h"
 #include "libcommon/base/folder.h"
 #include "libcommon/base/log.h"
@@ -76,6 +77,9 @@ static void start(void)
 	if (err)
 		fatal(EX_CANTCREAT, "state-dir %s: %s", conf.state_dir, strerror(err));
 	builder_start();
+	xfr_in_init();
+	if (conf_has_secondaries(false))
+		uplink_store_start(ROLE_DNSD, NULL);
 	self.keys = conf.content_tls.n == 0;
 	if (self.keys)
 		return;
@@ -86,8 +90,13 @@ static void start(void)
 static void sandbox(struct pool *pool, struct sandbox *out)
 {
 	conf_sandbox(pool, out);
-	out->connect_inet = true; /* notifies secondaries */
-	if (conf.content_tls.n)
+	bool store = conf_has_secondaries(false);
+	out->connect_inet = true; /* notifies secondaries, asks primaries */
+	if (store && conf.content_tls.n)
+		uplink_sandbox(pool, ROLE_DNSD, out);
+	else if (store)
+		uplink_store_sandbox(pool, ROLE_DNSD, out);
+	else if (conf.content_tls.n)
 		uplink_tls_sandbox(pool, ROLE_DNSD, out);
 }
 
@@ -114,12 +123,19 @@ static void run(void)
 	load_start(state, on_zones);
 	notify_out_start();
 	leader_start(state);
+	refresh_start(state);
 }
 
 static void write_stats(struct buf *out)
 {
 	stats_write(out);
 	load_stats(out);
+	refresh_stats(out);
+}
+
+static bool command(struct control_call *call)
+{
+	return refresh_command(call) || load_command(call);
 }
 
 static void gone(void)
@@ -150,7 +166,7 @@ int main(int argc, char **argv)
 	    .run = run,
 	    .drain = drain,
 	    .stats = write_stats,
-	    .command = load_command,
+	    .command = command,
 	};
 	return daemon_main(argc, argv, &d);
 }

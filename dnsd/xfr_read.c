@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include "dnsd/xfr_read.h"
+#include "libcommon/dns/serial.h"
 #include "libcommon/dns/zonechunk.h"
 
 enum state { AT_FIRST, AT_SECOND, AT_WHOLE, AT_DELETED, AT_ADDED, AT_END };
@@ -24,11 +25,6 @@ static enum xfr_verdict fail(struct xfr_read *x, const char *fmt, ...)
 	va_end(ap);
 	x->state = AT_END;
 	return XFR_FAILED;
-}
-
-static bool above(uint32_t a, uint32_t b) /* RFC 1982 */
-{
-	return a != b && a - b < 0x80000000u;
 }
 
 const char *xfr_rcode_text(uint16_t rcode, char out[16])
@@ -76,7 +72,7 @@ static enum xfr_verdict first(struct xfr_read *x, const struct zone_rr *rr)
 	x->soa_len = rr->rdlen;
 	x->soa_ttl = rr->ttl;
 	x->to = serial_of(rr);
-	if (x->type == XFR_IXFR && !above(x->to, x->serial)) {
+	if (x->type == XFR_IXFR && !zone_serial_above(x->to, x->serial)) {
 		x->state = AT_END;
 		return XFR_SAME;
 	}
@@ -112,7 +108,7 @@ static enum xfr_verdict deleted(struct xfr_read *x, const struct zone_rr *rr)
 	if (rr->type != DNS_SOA)
 		return give(x, XFR_DELETED, rr);
 	x->step_to = serial_of(rr);
-	if (!above(x->step_to, x->step) || above(x->step_to, x->to))
+	if (!zone_serial_above(x->step_to, x->step) || zone_serial_above(x->step_to, x->to))
 		return fail(x, "a step from serial %u to %u, of those to %u", x->step, x->step_to,
 			    x->to);
 	x->state = AT_ADDED;

@@ -53,9 +53,19 @@ const struct image *zones_set(struct zones *z, const uint8_t *name, const struct
 	zone->name_len = len;
 	zone->image = image;
 	zone->number = number;
+	zone->expired = false;
 	map_set(z->by_name, key, len, zone);
 	count(z, key, 1);
 	return NULL;
+}
+
+void zones_expire(struct zones *z, const uint8_t *name, bool expired)
+{
+	uint8_t key[DNS_NAME_MAX];
+	size_t len = key_of(name, key);
+	struct zone *zone = map_get(z->by_name, key, len);
+	if (zone)
+		zone->expired = expired;
 }
 
 const struct image *zones_remove(struct zones *z, const uint8_t *name)

@@ -75,6 +75,8 @@ const struct cmd cmd_table[] = {
     LOCAL("zone", "list", "", 0, 0, SHAPE_TABLE, run_zone_list, "lists the zones that dnsd serves"),
     LOCAL("zone", "reload", "[NAME]", 0, 1, SHAPE_RAW, run_zone_reload,
 	  "serves the zone files as they are now"),
+    LOCAL("zone", "refresh", "NAME [--force]", 1, 2, SHAPE_RAW, run_zone_refresh,
+	  "fetches a secondary from its primary"),
     LOCAL("zone", "stored", "", 0, 0, SHAPE_TABLE, run_zone_stored, "lists the zones in the store"),
     LOCAL("zone", "show", "ZONE [NAME [TYPE]]", 1, 3, SHAPE_TABLE, run_zone_show,
 	  "shows a zone, or the records of a name"),

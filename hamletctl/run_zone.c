@@ -94,3 +94,24 @@ int run_zone_reload(const struct cmd *c, int argc, const char *const *argv)
 	pool_free(&pool);
 	return status;
 }
+
+/* One process asks; the others see in the store what came of it. */
+int run_zone_refresh(const struct cmd *c, int argc, const char *const *argv)
+{
+	struct pool *pool = pool_new(0);
+	struct buf out = {0};
+	const char *paths[PROCESSES], *why, *words[] = {"zone", "transfer", argv[2], "force"};
+	int status = EX_UNAVAILABLE;
+	bool force = argc == 4 && strcmp(argv[3], "--force") == 0;
+	if (argc == 4 && !force) {
+		status = complain(EX_USAGE, "usage: hamletctl zone refresh %s", c->args);
+	} else if (sockets(pool, paths, PROCESSES) > 0) {
+		bool ok = line_call(pool, paths[0], words, force ? 4 : 3, &out, &why);
+		if (out.len)
+			fwrite(out.p, 1, out.len, stdout);
+		status = ok ? 0 : complain(EX_TEMPFAIL, "%s", why);
+	}
+	buf_free(&out);
+	pool_free(&pool);
+	return status;
+}

@@ -13,6 +13,7 @@ static struct {
 	struct tls_ctx *tls;
 	struct timer late;
 	void (*on_store)(void), (*on_keys)(void);
+	bool says_ready;
 } up;
 static uplink_call_fn *call = peer_call;
 
@@ -32,7 +33,7 @@ static void on_late(struct timer *t)
 
 static void check_ready(void)
 {
-	if (up.store && up.keys && peer_up(up.store) && key_client_ready(up.keys))
+	if (up.says_ready && up.store && up.keys && peer_up(up.store) && key_client_ready(up.keys))
 		be_ready();
 }
 
@@ -78,8 +79,15 @@ void uplink_start(enum role role, const char *const *alpn, void (*on_store)(void
 	up.on_store = on_store;
 	up.store = store_client(role, on_store_up, NULL);
 	keys_start(pool, role, alpn);
+	up.says_ready = true;
 	timer_set(&up.late, START_MS, on_late);
 	pool_free(&pool);
+}
+
+void uplink_store_start(enum role role, void (*on_store)(void))
+{
+	up.on_store = on_store;
+	up.store = store_client(role, on_store_up, NULL);
 }
 
 void uplink_use(uplink_call_fn *fn)
@@ -112,6 +120,13 @@ void uplink_sandbox(struct pool *pool, enum role role, struct sandbox *out)
 	const char **sockets = pool_alloc(pool, 3 * sizeof(*sockets));
 	sockets[0] = store_socket(pool, role);
 	sockets[1] = key_socket(pool, role);
+	out->sockets = sockets;
+}
+
+void uplink_store_sandbox(struct pool *pool, enum role role, struct sandbox *out)
+{
+	const char **sockets = pool_alloc(pool, 2 * sizeof(*sockets));
+	sockets[0] = store_socket(pool, role);
 	out->sockets = sockets;
 }
 

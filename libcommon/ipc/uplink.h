@@ -14,6 +14,8 @@ void uplink_start(enum role role, const char *const *alpn, void (*on_store)(void
 /* The same with keyd alone, for a daemon that says itself when it is ready: on_keys (may be NULL)
  * is called at every change of the certificates. */
 void uplink_tls_start(enum role role, const char *const *alpn, void (*on_keys)(void));
+/* Likewise with stored alone; both may be called. */
+void uplink_store_start(enum role role, void (*on_store)(void));
 /* NULL before uplink_start(): unit tests have none. */
 struct peer *uplink_store(void);
 /* peer_call() to the store. */
@@ -24,8 +26,9 @@ typedef uint32_t uplink_call_fn(struct peer *p, enum msg_type t, const void *msg
 void uplink_use(uplink_call_fn *call);
 struct tls_ctx *uplink_tls(void);
 bool uplink_tls_ready(void); /* a certificate is here */
-/* The sandbox hook of a daemon that needs nothing else; and the sockets of one that has keyd alone.
- */
+/* The sandbox hook of a daemon that needs nothing else; and the sockets of one that has keyd, or
+ * stored, alone. */
 void uplink_sandbox(struct pool *pool, enum role role, struct sandbox *out);
+void uplink_store_sandbox(struct pool *pool, enum role role, struct sandbox *out);
 void uplink_tls_sandbox(struct pool *pool, enum role role, struct sandbox *out);
 #endif

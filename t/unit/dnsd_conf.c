@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <sys/stat.h>
 #include <cmocka.h>
+#include "dnsd/secondary.h"
 #include "dnsd/serve.h"
 #include "libcommon/dns/name.h"
 
@@ -62,6 +63,46 @@ static void zones_have_a_file(void **state)
 	assert_string_equal(sb.paths[2].path, "/z");
 	assert_string_equal(sb.paths[3].path, "/etc");
 	assert_null(sb.paths[4].path);
+	pool_free(&pool);
+}
+
+static unsigned port_of(const struct dns_server *s)
+{
+	return ntohs(s->sa.ss_family == AF_INET ? ((const struct sockaddr_in *)&s->sa)->sin_port
+						: ((const struct sockaddr_in6 *)&s->sa)->sin6_port);
+}
+
+static void secondaries_have_primaries(void **state)
+{
+	(void)state;
+	struct pool *pool = pool_new(0);
+	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\n"
+				    "zone a.test from 192.0.2.1\n"
+				    "zone b.test from 2001:db8::1 port 5353 {\n"
+				    "\tprimary 192.0.2.2 tls ns.b.test\n"
+				    "\tprimary 192.0.2.3 tls ns.b.test port 54\n}\n"
+				    "zone c.test file c\n"),
+			 0);
+	const struct zone_conf *z = conf.zones.item[0];
+	assert_int_equal(z->primaries_n, 1);
+	assert_null(z->text);
+	assert_string_equal(z->primaries->text, "192.0.2.1");
+	assert_int_equal(port_of(z->primaries), 53);
+	assert_null(z->primaries->key);
+	assert_null(z->primaries->tls);
+	z = conf.zones.item[1];
+	assert_int_equal(z->primaries_n, 3);
+	assert_string_equal(z->primaries[0].text, "2001:db8::1 port 5353");
+	assert_int_equal(port_of(&z->primaries[0]), 5353);
+	assert_int_equal(port_of(&z->primaries[1]), 853);
+	assert_string_equal(z->primaries[1].tls, "ns.b.test");
+	assert_int_equal(port_of(&z->primaries[2]), 54);
+	assert_true(conf_has_secondaries(true));
+	z = conf.zones.item[2];
+	assert_int_equal(z->primaries_n, 0);
+	assert_int_equal(conf.transfer.refresh_least, 60000);
+	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\nzone c.test file c\n"), 0);
+	assert_false(conf_has_secondaries(false));
 	pool_free(&pool);
 }
 
@@ -228,8 +269,19 @@ static void mistakes_are_told(void **state)
 	    {"zone a..test file x\n", "\"a..test\" is not a domain name"},
 	    {"zone a.test file x\nzone A.TEST. file y\n", "zone A.TEST.: is there twice"},
 	    {"zone a.test file ../x\n", "/etc/../x: give the path without"},
-	    {"zone a.test fiel x\n", "only `file PATH` may follow"},
-	    {"zone a.test file x {\n\tfile y\n}\n", "only `file PATH` may follow"},
+	    {"zone a.test fiel x\n", "only `file PATH` or `from ADDRESS` may follow"},
+	    {"zone a.test from x\n", "from: \"x\" is not an address"},
+	    {"zone a.test {\n\tprimary 192.0.2.1:53\n}\n",
+	     "primary: \"192.0.2.1:53\" is not an address"},
+	    {"zone a.test from 192.0.2.1 port 0\n", "from: port \"0\" is not a port"},
+	    {"zone a.test from 192.0.2.1 port\n", "from: port \"\" is not a port"},
+	    {"zone a.test from 192.0.2.1 key k\n", "from: key \"k\" is no key that is given here"},
+	    {"zone a.test from 192.0.2.1 5353\n",
+	     "only port N, key NAME and tls NAME are known, not \"5353\""},
+	    {"zone a.test file x {\n\tprimary 192.0.2.1\n}\n",
+	     "zone a.test: it has a file and a primary"},
+	    {"zone a.test file x {\n\tfile y\n}\n",
+	     "only `file PATH` or `from ADDRESS` may follow"},
 	    {"content unix:/x\n", "content: unix:/x is no address of a network"},
 	    {"udp-size 100\n", "udp-size"},
 	    {"rrl {\n\tslip 1000\n}\n", "slip"},
@@ -301,6 +353,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(zones_have_a_file),
+	    cmocka_unit_test(secondaries_have_primaries),
 	    cmocka_unit_test_setup_teardown(keys_have_a_file, make_key_file, remove_key_file),
 	    cmocka_unit_test_setup_teardown(who_gets_the_zones, make_key_file, remove_key_file),
 	    cmocka_unit_test_setup_teardown(mistakes_in_keys, make_key_file, remove_key_file),

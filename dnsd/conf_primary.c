@@ -1,0 +1,102 @@
+/* Servers as directives name them, and the primaries of zones. */
+#include <arpa/inet.h>
+#include "dnsd/secondary.h"
+#include "dnsd/serve.h"
+
+enum { PORT = 53, TLS_PORT = 853 };
+
+static bool address(const char *text, struct dns_server *out)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&out->sa;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&out->sa;
+	out->sa = (struct sockaddr_storage){.ss_family = AF_INET};
+	out->sa_len = sizeof(*v4);
+	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1)
+		return true;
+	out->sa.ss_family = AF_INET6;
+	out->sa_len = sizeof(*v6);
+	return inet_pton(AF_INET6, text, &v6->sin6_addr) == 1;
+}
+
+static void set_port(struct dns_server *s, uint64_t port)
+{
+	in_port_t p = htons((uint16_t)port);
+	if (s->sa.ss_family == AF_INET)
+		((struct sockaddr_in *)&s->sa)->sin_port = p;
+	else
+		((struct sockaddr_in6 *)&s->sa)->sin6_port = p;
+}
+
+/* A pair of words. NULL, or what is wrong. */
+static const char *option(struct dns_server *s, const char *name, const char *value, uint64_t *port)
+{
+	if (strcmp(name, "port") == 0)
+		return str_u64(slice_of(value), port) && *port >= 1 && *port <= UINT16_MAX
+			   ? NULL
+			   : "is not a port";
+	if (strcmp(name, "key") == 0) {
+		s->key = conf_key(value);
+		return s->key ? NULL : "is no key that is given here";
+	}
+	if (strcmp(name, "tls") == 0) {
+		s->tls = value;
+		return NULL;
+	}
+	return "";
+}
+
+bool conf_server(struct conf_errors *e, const struct conf_where *where, const struct conf_words *w,
+		 size_t at, const char *what, struct pool *pool, struct dns_server *out)
+{
+	uint64_t port = 0;
+	*out = (struct dns_server){0};
+	if (at >= w->n || !address(w->w[at], out)) {
+		conf_error(e, where, "%s: \"%s\" is not an address", what,
+			   at < w->n ? w->w[at] : "");
+		return false;
+	}
+	for (size_t i = at + 1; i < w->n; i += 2) {
+		const char *value = i + 1 < w->n ? w->w[i + 1] : "";
+		const char *why = option(out, w->w[i], value, &port);
+		if (!why)
+			continue;
+		if (*why)
+			conf_error(e, where, "%s: %s \"%s\" %s", what, w->w[i], value, why);
+		else
+			conf_error(e, where,
+				   "%s: after the address only port N, key NAME and tls NAME are "
+				   "known, not \"%s\"",
+				   what, w->w[i]);
+		return false;
+	}
+	out->text = port ? pool_printf(pool, "%s port %u", w->w[at], (unsigned)port) : w->w[at];
+	set_port(out, port ? port : out->tls ? TLS_PORT : PORT);
+	return true;
+}
+
+void conf_primaries_verify(struct conf_errors *e, struct zone_conf *z, size_t from,
+			   struct pool *pool)
+{
+	size_t n = 0;
+	z->primaries = pool_alloc(pool, (z->primary.n + 1) * sizeof(*z->primaries));
+	if (from &&
+	    conf_server(e, &z->block.where, &z->block.args, from, "from", pool, &z->primaries[n]))
+		n++;
+	for (size_t i = 0; i < z->primary.n; i++) {
+		const struct conf_words *w = z->primary.item[i];
+		if (conf_server(e, &w->where, w, 0, "primary", pool, &z->primaries[n]))
+			n++;
+	}
+	z->primaries_n = n;
+}
+
+bool conf_has_secondaries(bool tls)
+{
+	for (size_t i = 0; i < conf.zones.n; i++) {
+		const struct zone_conf *z = conf.zones.item[i];
+		for (size_t k = 0; k < z->primaries_n; k++)
+			if (!tls || z->primaries[k].tls)
+				return true;
+	}
+	return false;
+}

@@ -1,0 +1,453 @@
+/* When a secondary asks its primaries, and what comes of it (RFC 1034 4.3.5, RFC 1996). Of several
+ * processes the leader keeps the times; the one that gets a NOTIFY or a command asks by itself.
+ * A lock in the state folder (NAME.xfr) lets one ask at a time, and the time of a file there
+ * (NAME.refresh) says to all of them, and after a restart, when the zone was last found good: each
+ * lets the zone expire by it. All of that is looked at once a second. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "dnsd/image.h"
+#include "dnsd/leader.h"
+#include "dnsd/refresh_int.h"
+#include "libcommon/base/clock.h"
+#include "libcommon/base/id.h"
+#include "libcommon/base/log.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/dns/serial.h"
+#include "libcommon/dns/zonechunk.h"
+#include "libcommon/ipc/uplink.h"
+#include "libcommon/net/loop.h"
+
+enum { TICK_MS = 1000, BUSY_MS = 5000, IMAGE_SUFFIX = 6 };
+
+static struct {
+	struct pool *pool;
+	struct secondary *zone;
+	size_t n;
+	unsigned busy;
+	int state;
+	struct timer tick;
+	struct refresh_limits limits;
+	uint64_t began, transfers, failures;
+} self;
+
+const struct dns_server *refresh_server(const struct secondary *s)
+{
+	return &s->conf->primaries[s->server];
+}
+
+static uint32_t random32(void)
+{
+	uint32_t r;
+	id_random(&r, sizeof(r));
+	return r;
+}
+
+/* --- when it was last good -------------------------------------------------------------------- */
+
+uint64_t refresh_file_time(const struct secondary *s)
+{
+	struct stat st;
+	if (fstatat(self.state, s->refresh_file, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return 0;
+	return (uint64_t)st.st_mtim.tv_sec * 1000 + (uint64_t)st.st_mtim.tv_nsec / 1000000;
+}
+
+static void note_time(struct secondary *s, uint64_t now)
+{
+	const struct timespec t = {(time_t)(now / 1000), (long)(now % 1000) * 1000000};
+	const struct timespec times[2] = {t, t};
+	int fd =
+	    openat(self.state, s->refresh_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || futimens(fd, times) != 0)
+		log_event(LOG_LV_ERROR, NULL, "refresh-file", LS("zone", s->conf->name),
+			  LS("reason", strerror(errno)));
+	if (fd >= 0)
+		close(fd);
+	s->fresh_ms = now;
+}
+
+uint64_t refresh_expires(const struct secondary *s)
+{
+	uint64_t from = s->fresh_ms ? s->fresh_ms : self.began;
+	return from + refresh_expire(&s->soa, &self.limits);
+}
+
+static void set_expired(struct secondary *s, bool expired)
+{
+	const struct served *z = load_find(s->conf->wire);
+	if (s->expired == expired || !z)
+		return;
+	s->expired = expired;
+	load_expire(z->number, expired);
+	if (expired)
+		log_event(LOG_LV_ERROR, NULL, "zone-expired", LS("zone", s->conf->name),
+			  LU("serial", s->soa.serial), LS("last", s->why));
+	else
+		log_event(LOG_LV_INFO, NULL, "zone-revived", LS("zone", s->conf->name),
+			  LU("serial", s->soa.serial));
+}
+
+/* Another process may have found it good meanwhile. */
+static void look_expired(struct secondary *s, uint64_t now)
+{
+	if (!s->have || (!s->expired && now < refresh_expires(s)))
+		return;
+	uint64_t fresh = refresh_file_time(s);
+	if (fresh > s->fresh_ms)
+		s->fresh_ms = fresh;
+	set_expired(s, now >= refresh_expires(s));
+}
+
+/* --- the end of an attempt -------------------------------------------------------------------- */
+
+static void answer_waiters(struct secondary *s, const char *said)
+{
+	struct list *at;
+	while ((at = list_pop(&s->present))) {
+		struct waiter *w = list_entry(at, struct waiter, link);
+		if (said)
+			buf_printf(&w->call->out, "%s: %s\n", s->conf->name, said);
+		control_done(w->call, said ? NULL : s->why);
+		free(w);
+	}
+}
+
+static void release(struct secondary *s)
+{
+	close(s->lock);
+	s->lock = -1;
+	s->busy = false;
+	s->ended_ms = clock_mono();
+	self.busy--;
+}
+
+static void good(struct secondary *s, const struct zone_soa *soa, const char *said)
+{
+	uint64_t now = clock_ms();
+	s->have = true;
+	s->soa = *soa;
+	s->failed = 0;
+	s->why[0] = '\0';
+	s->due_ms = now + refresh_next(soa, &self.limits, random32());
+	note_time(s, now);
+	set_expired(s, false);
+	release(s);
+	answer_waiters(s, said);
+}
+
+static void bad(struct secondary *s)
+{
+	s->failed++;
+	self.failures++;
+	s->due_ms =
+	    clock_ms() + refresh_retry(&s->soa, s->have, s->failed, &self.limits, random32());
+	release(s);
+	answer_waiters(s, NULL);
+}
+
+static void ask_server(struct secondary *s);
+
+/* This one was of no use: the next one. */
+static void server_bad(struct secondary *s, const char *why)
+{
+	str_fmt(s->why, sizeof(s->why), "%s: %s", refresh_server(s)->text, why);
+	log_event(LOG_LV_WARN, NULL, "refresh-failed", LS("zone", s->conf->name),
+		  LS("from", refresh_server(s)->text), LS("reason", why));
+	s->server = (s->server + 1) % s->conf->primaries_n;
+	if (++s->tried < s->conf->primaries_n)
+		ask_server(s);
+	else
+		bad(s);
+}
+
+/* --- asking ----------------------------------------------------------------------------------- */
+
+static void transferred(struct secondary *s, const struct xfr_done *d)
+{
+	char said[200];
+	self.transfers++;
+	log_event(LOG_LV_INFO, NULL, "zone-transferred", LS("zone", s->conf->name),
+		  LS("from", refresh_server(s)->text), LS("by", d->how),
+		  LU("serial", d->soa.serial), LU("before", s->have ? s->serial : 0),
+		  LU("records", d->records), LU("octets", d->octets), LU("messages", d->messages),
+		  LU("left-out", d->foreign), LU("ms", d->ms));
+	str_fmt(said, sizeof(said), "serial %u, by %s from %s, %llu records", d->soa.serial, d->how,
+		refresh_server(s)->text, (unsigned long long)d->records);
+	good(s, &d->soa, said);
+}
+
+static void current(struct secondary *s, const struct zone_soa *soa)
+{
+	char said[200];
+	log_event(LOG_LV_DEBUG, NULL, "zone-current", LS("zone", s->conf->name),
+		  LS("from", refresh_server(s)->text), LU("serial", soa->serial));
+	str_fmt(said, sizeof(said), "serial %u, as %s has it", soa->serial,
+		refresh_server(s)->text);
+	good(s, soa, said);
+}
+
+static void older(struct secondary *s, uint32_t serial)
+{
+	char why[100];
+	str_fmt(why, sizeof(why), "it has serial %u, older than ours, %u: zone refresh --force",
+		serial, s->serial);
+	server_bad(s, why);
+}
+
+static void on_done(void *arg, const struct xfr_done *d)
+{
+	struct secondary *s = arg;
+	if (d->end == XFR_NEW)
+		transferred(s, d);
+	else if (d->end == XFR_CURRENT)
+		current(s, &d->soa);
+	else if (d->end == XFR_OLDER)
+		older(s, d->soa.serial);
+	else
+		server_bad(s, d->why);
+}
+
+static void transfer(struct secondary *s, bool poll)
+{
+	const struct xfr_ask ask = {.zone = s->conf->wire,
+				    .server = refresh_server(s),
+				    .have = s->have,
+				    .serial = s->serial,
+				    .whole = s->whole_now,
+				    .poll = poll};
+	xfr_in(&ask, on_done, s);
+}
+
+static void on_soa(void *arg, enum soa_verdict v, const struct zone_soa *soa, const char *why)
+{
+	struct secondary *s = arg;
+	if (v == SOA_NONE)
+		server_bad(s, why);
+	else if (v == SOA_TCP)
+		transfer(s, true);
+	else if (soa->serial == s->serial)
+		current(s, soa);
+	else if (zone_serial_above(soa->serial, s->serial))
+		transfer(s, false);
+	else
+		older(s, soa->serial);
+}
+
+/* By UDP where nobody wants the way to be secret; a zone that is not here is fetched at once. */
+static void ask_server(struct secondary *s)
+{
+	bool fetch = !s->have || s->whole_now;
+	if (fetch || refresh_server(s)->tls)
+		transfer(s, !fetch);
+	else
+		soa_poll(s->conf->wire, refresh_server(s), on_soa, s);
+}
+
+static bool soa_in(struct slice chunk, struct zone_soa *out)
+{
+	struct zone_chunk_in in;
+	struct zone_rr rr;
+	zone_chunk_open(&in, chunk);
+	while (zone_chunk_next(&in, &rr))
+		if (rr.type == DNS_SOA) {
+			*out = zone_soa_of(rr.rdata, rr.rdlen);
+			return true;
+		}
+	return false;
+}
+
+static void store_bad(struct secondary *s, const char *why)
+{
+	str_fmt(s->why, sizeof(s->why), "%s", why);
+	log_event(LOG_LV_WARN, NULL, "refresh-failed", LS("zone", s->conf->name),
+		  LS("from", "store"), LS("reason", why));
+	bad(s);
+}
+
+static void on_read(void *arg, enum msg_type type, const void *msg)
+{
+	struct secondary *s = arg;
+	const struct msg_zone_chunks *m = msg;
+	struct slice text;
+	char why[200];
+	if (type == MSG_zone_chunks && m->zone_n == 1 && m->chunks_n > 0) {
+		if (m->zone->source != ZONE_SECONDARY) {
+			store_bad(s, "the zone is edited here: zone delete it first");
+			return;
+		}
+		s->have = soa_in(m->chunks->data, &s->soa);
+		s->serial = m->zone->serial;
+	} else if (peer_error(type, msg, &text) == ERR_NOTFOUND) {
+		s->have = false;
+	} else {
+		str_fmt(why, sizeof(why), "the store: %.*s", SLICE_FMT(text));
+		store_bad(s, why);
+		return;
+	}
+	ask_server(s);
+}
+
+/* False: another process is at it. */
+static bool take_lock(struct secondary *s)
+{
+	s->lock = openat(self.state, s->lock_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->lock >= 0 && flock(s->lock, LOCK_EX | LOCK_NB) == 0)
+		return true;
+	if (s->lock >= 0)
+		close(s->lock);
+	return false;
+}
+
+static void start(struct secondary *s)
+{
+	const struct msg_zone_read m = {
+	    .zone = {(const char *)s->conf->wire, dns_name_len(s->conf->wire)}, .max = 1};
+	struct list *at;
+	if (!take_lock(s)) {
+		s->due_ms = clock_ms() + BUSY_MS;
+		return;
+	}
+	uint64_t fresh = refresh_file_time(s);
+	if (!s->wanted && s->have && fresh > s->fresh_ms) { /* another process has done it */
+		close(s->lock);
+		s->fresh_ms = fresh;
+		s->due_ms = fresh + refresh_next(&s->soa, &self.limits, random32());
+		return;
+	}
+	s->busy = true;
+	s->whole_now = s->whole;
+	s->wanted = s->whole = false;
+	s->tried = 0;
+	while ((at = list_pop(&s->waiters)))
+		list_add_tail(&s->present, at);
+	self.busy++;
+	if (!uplink_call(MSG_zone_read, &m, on_read, s))
+		store_bad(s, "the store is busy");
+}
+
+static bool may_start(const struct secondary *s)
+{
+	return !s->busy && self.busy < conf.transfer.parallel;
+}
+
+/* A clock that went back must not make it late. */
+static bool is_due(const struct secondary *s, uint64_t now)
+{
+	uint64_t most = self.limits.refresh_most > self.limits.retry_most ? self.limits.refresh_most
+									  : self.limits.retry_most;
+	return now >= s->due_ms || s->due_ms - now > most;
+}
+
+static void on_tick(struct timer *t)
+{
+	uint64_t now = clock_ms();
+	bool leads = leader();
+	timer_set(t, TICK_MS, on_tick);
+	for (size_t i = 0; i < self.n; i++) {
+		struct secondary *s = &self.zone[i];
+		look_expired(s, now);
+		if (may_start(s) && (s->wanted || (leads && is_due(s, now))))
+			start(s);
+	}
+}
+
+/* --- from outside ----------------------------------------------------------------------------- */
+
+struct secondary *refresh_find(const uint8_t *wire)
+{
+	for (size_t i = 0; i < self.n; i++)
+		if (dns_name_eq(self.zone[i].conf->wire, wire))
+			return &self.zone[i];
+	return NULL;
+}
+
+void refresh_want(struct secondary *s)
+{
+	s->wanted = true;
+	if (may_start(s) && clock_mono() - s->ended_ms >= TICK_MS)
+		start(s);
+}
+
+void refresh_notified(const struct zone_conf *z, const struct dns_server *server)
+{
+	struct secondary *s = refresh_find(z->wire);
+	if (!s)
+		return;
+	if (!s->busy)
+		s->server = (size_t)(server - z->primaries);
+	refresh_want(s);
+}
+
+static void look_image(struct secondary *s, const struct image *image)
+{
+	struct image_soa soa;
+	if (image && image_soa(image, &soa)) {
+		s->soa = zone_soa_of(soa.rdata, soa.len);
+		s->have = true;
+	}
+}
+
+/* An image of another serial is served. */
+static void on_changed(unsigned zone, uint32_t before, uint32_t serial)
+{
+	const struct served *z = load_zone(zone);
+	struct secondary *s = z ? refresh_find(z->wire) : NULL;
+	(void)before;
+	(void)serial;
+	if (s)
+		look_image(s, z->image);
+}
+
+static const char *file_name(const struct zone_conf *z, const char *suffix)
+{
+	const char *image = compile_image_name(self.pool, z->wire);
+	return pool_printf(self.pool, "%.*s%s", (int)(strlen(image) - IMAGE_SUFFIX), image, suffix);
+}
+
+static void zone_init(struct secondary *s, const struct zone_conf *z)
+{
+	const struct served *served = load_find(z->wire);
+	*s = (struct secondary){.conf = z, .lock = -1};
+	list_init(&s->waiters);
+	list_init(&s->present);
+	s->refresh_file = file_name(z, ".refresh");
+	s->lock_file = file_name(z, ".xfr");
+	s->fresh_ms = refresh_file_time(s);
+	look_image(s, served ? served->image : NULL);
+	if (s->have && s->fresh_ms)
+		s->due_ms = s->fresh_ms + refresh_next(&s->soa, &self.limits, random32());
+}
+
+void refresh_start(int state)
+{
+	self.pool = pool_new(0);
+	self.state = state;
+	self.began = clock_ms();
+	self.limits = (struct refresh_limits){
+	    .refresh_least = conf.transfer.refresh_least,
+	    .refresh_most = conf.transfer.refresh_most,
+	    .retry_least = conf.transfer.retry_least,
+	    .retry_most = conf.transfer.retry_most,
+	};
+	self.zone = pool_alloc(self.pool, (conf.zones.n + 1) * sizeof(*self.zone));
+	for (size_t i = 0; i < conf.zones.n; i++)
+		if (((struct zone_conf *)conf.zones.item[i])->primaries_n)
+			zone_init(&self.zone[self.n++], conf.zones.item[i]);
+	if (!self.n)
+		return;
+	load_changed(on_changed);
+	on_tick(&self.tick);
+}
+
+struct refresh_counts refresh_count(void)
+{
+	struct refresh_counts c = {
+	    .zones = self.n, .transfers = self.transfers, .failures = self.failures};
+	for (size_t i = 0; i < self.n; i++)
+		c.expired += self.zone[i].expired;
+	return c;
+}

@@ -1,0 +1,48 @@
+/* refresh_int: the secondaries; what refresh.c and refresh_ctl.c share. */
+#ifndef DNSD_REFRESH_INT_H
+#define DNSD_REFRESH_INT_H
+#include "dnsd/secondary.h"
+#include "libcommon/base/list.h"
+
+struct waiter { /* a `zone transfer` */
+	struct list link;
+	struct control_call *call;
+};
+
+struct secondary {
+	const struct zone_conf *conf;
+	const char *refresh_file, *lock_file;
+	/* What is known of the zone. */
+	bool have;
+	struct zone_soa soa;
+	uint64_t fresh_ms; /* when it was last found good; 0: never */
+	bool expired;
+	/* When it is to be asked for; wanted: at once. */
+	uint64_t due_ms, ended_ms;
+	bool wanted, whole; /* whole: by AXFR, whatever its serial */
+	unsigned failed;    /* times in a row */
+	char why[300];      /* of the last time; "": it went well */
+	struct list waiters;
+	/* While it is asked for: those who wait for this time, not for the next. */
+	struct list present;
+	bool busy, whole_now;
+	int lock;
+	size_t server, tried;
+	uint32_t serial; /* that the store has */
+};
+struct refresh_counts {
+	size_t zones;
+	unsigned expired;
+	uint64_t transfers, failures;
+};
+
+/* refresh.c */
+/* NULL: it is none. */
+struct secondary *refresh_find(const uint8_t *wire);
+/* It is asked for as soon as may be. */
+void refresh_want(struct secondary *s);
+uint64_t refresh_file_time(const struct secondary *s); /* when it was last good; 0: never */
+uint64_t refresh_expires(const struct secondary *s);   /* ms since 1970 */
+const struct dns_server *refresh_server(const struct secondary *s); /* that is asked next */
+struct refresh_counts refresh_count(void);
+#endif
