@@ -1,4 +1,5 @@
 /* A query in, a response out: who may ask, what is answered, how much of it. */
+#include <netdb.h>
 #include "dnsd/serve.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
@@ -124,6 +125,24 @@ static void refuse(struct query *q, uint16_t rcode)
 	q->rcode = rcode;
 }
 
+/* With -v, what helps to find out whose key or clock is wrong. */
+static void note_bad_signature(const struct query_from *from, const struct tsig *t)
+{
+	char ip[INET6_ADDRSTRLEN] = "", key[DNS_NAME_TEXT];
+	socklen_t len = from->client->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+							    : sizeof(struct sockaddr_in);
+	stats.tsig_failed++;
+	if (!log_wants(LOG_LV_DEBUG))
+		return;
+	getnameinfo(from->client, len, ip, sizeof(ip), NULL, 0, NI_NUMERICHOST);
+	dns_name_text(key, t->key ? t->key->name : t->owner);
+	log_event(LOG_LV_DEBUG, NULL, "signature-refused", LS("peer", ip), LS("key", key),
+		  LS("why", t->error == TSIG_BADKEY    ? "no such key"
+			    : t->error == TSIG_BADSIG  ? "wrong signature"
+			    : t->error == TSIG_BADTIME ? "another time"
+						       : "signature too short"));
+}
+
 /* Whether the client and its signature are good; what they are not good for is refused. */
 static void admit(const struct query_from *from, struct query *q, struct tsig *t)
 {
@@ -135,7 +154,7 @@ static void admit(const struct query_from *from, struct query *q, struct tsig *t
 		if (rcode != DNS_NOERROR)
 			refuse(q, rcode);
 		if (rcode == DNS_NOTAUTH)
-			stats.tsig_failed++;
+			note_bad_signature(from, t);
 	}
 }
 

@@ -100,7 +100,10 @@ def wrong_keys(s):
     # Shorter signatures than the key's are not taken.
     bad += has(ask(s, f"hmac-sha256-128:one.a.test:{secret}", "ns1.a.test", "A", tool="dig"),
                "status: NOTAUTH", "BADTRUNC", lacks=())
-    return bad
+    log = s.log("dnsd")
+    return bad + [f"no {why} in the log" for why in
+                  ("no such key", "wrong signature", "signature too short")
+                  if f'key=one.a.test why="{why}"' not in log]
 
 
 def clocks_differ(s):
