@@ -9,7 +9,7 @@
 #include <sys/prctl.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "dnsd/dnsd.h"
+#include "dnsd/serve.h"
 #include "dnsd/image.h"
 #include "libcommon/base/fatal.h"
 #include "libcommon/base/log.h"
@@ -83,6 +83,7 @@ static _Noreturn void child_main(int fd, pid_t parent)
 	conf_sandbox(paths, &sb);
 	sb.threads = false;
 	sandbox_enter(&sb);
+	conf_keys_wipe(); /* what reads others' text has no use for them */
 	while ((n = recv(CHILD_FD, &ask, sizeof(ask), 0)) != 0) {
 		if (n == sizeof(ask))
 			work(CHILD_FD, state, pool, &ask);

@@ -86,3 +86,9 @@ const struct tsig_key *conf_key(const char *name)
 	dns_name_lower(wire);
 	return conf_key_find(wire);
 }
+
+void conf_keys_wipe(void)
+{
+	for (size_t i = 0; i < conf.keys.n; i++)
+		tsig_key_wipe(&((struct key_conf *)conf.keys.item[i])->key);
+}

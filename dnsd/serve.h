@@ -48,4 +48,6 @@ void conf_keys_verify(struct conf_errors *e, struct pool *pool);
 /* The key of that name, as text; NULL: there is none. It lives as long as conf. */
 const struct tsig_key *conf_key(const char *name);
 tsig_find_fn conf_key_find;
+/* Overwrites them all, in a process that signs nothing. */
+void conf_keys_wipe(void);
 #endif
