@@ -12,17 +12,24 @@
 #include "libcommon/ipc/uplink.h"
 #include "libcommon/mail/charset.h"
 #include "libcommon/mail/meta.h"
+#include "smtpd/notice.h"
 #include "smtpd/relay.h"
 
 enum { RETRY_MS = 200 };
 
 /* --- start -------------------------------------------------------------------------------- */
 
+static void store_up(void)
+{
+	relay_store_up();
+	notice_store_up();
+}
+
 void backend_start(void)
 {
 	static const char *const ALPN[] = {"smtp", NULL};
 	charset_init(); /* for previews; in the sandbox no file can be opened */
-	uplink_start(ROLE_SMTPD, ALPN, relay_store_up);
+	uplink_start(ROLE_SMTPD, ALPN, store_up);
 }
 
 /* --- questions ------------------------------------------------------------------------------ */

@@ -21,7 +21,8 @@
 enum {
 	ITEMS = 8, /* leased at once */
 	LEASE_MS = 120000,
-	POLL_MS = 2000,
+	LOOK_MS = 1000,  /* how often the clock is looked at: it may be moved */
+	SURE_MS = 60000, /* how often the store is asked in any case */
 	RETRY_MS = 1000,
 };
 
@@ -36,6 +37,7 @@ static struct {
 	uint32_t items, at;
 	uint64_t leased_until; /* clock_mono() */
 	uint64_t next_ms;      /* something is owed then, clock_ms() */
+	uint64_t sure_at;      /* clock_mono() */
 	bool local;            /* the sender of the item under way has a mailbox here */
 	char id[ID_LEN + 1];   /* of the notice that is handed in */
 } work;
@@ -68,6 +70,8 @@ static void later(void)
 {
 	if (work.drained || clock_mono() >= work.leased_until)
 		drop_items();
+	if (work.items == 0)
+		work.next_ms = 0;
 	if (work.drained)
 		go_on();
 	else
@@ -288,7 +292,8 @@ static void on_claimed(void *arg, enum msg_type t, const void *msg)
 		return;
 	}
 	work.leased_until = clock_mono() + LEASE_MS;
-	work.next_ms = m->next_due_ms;
+	if (m->next_due_ms < work.next_ms) /* which an event may have said meanwhile */
+		work.next_ms = m->next_due_ms;
 	if (m->items_n)
 		copy_items(m);
 	if (work.items == 0 && work.next_ms <= clock_ms())
@@ -300,7 +305,8 @@ static void claim(void)
 {
 	struct msg_notice_claim m = {
 	    .worker = slice_of(work.worker), .max = ITEMS, .lease_ms = LEASE_MS};
-	work.next_ms = 0;
+	work.next_ms = UINT64_MAX;
+	work.sure_at = clock_mono() + SURE_MS;
 	ask(MSG_notice_claim, &m, on_claimed);
 }
 
@@ -315,19 +321,49 @@ static void go_on(void)
 		work.on = false;
 		work.drained = NULL;
 		drained();
-	} else if (work.next_ms <= now) {
+	} else if (work.next_ms <= now || work.sure_at <= clock_mono()) {
 		claim();
 	} else {
 		uint64_t ms = work.next_ms - now;
-		work.next_ms = 0;
-		timer_set(&work.timer, ms < POLL_MS ? ms : POLL_MS, on_time);
+		timer_set(&work.timer, ms < LOOK_MS ? ms : LOOK_MS, on_time);
 	}
+}
+
+/* Nothing is leased, and no answer is to come. */
+static bool waits(void)
+{
+	return work.on && work.items == 0 && !work.asking;
+}
+
+static void on_watch(void *arg, enum msg_type t, const void *msg)
+{
+	const struct msg_watch_event *ev = msg;
+	enum ipc_err e = t == MSG_error ? error_of(t, msg, MSG_ok) : ERR_OK;
+	(void)arg;
+	if (e != ERR_OK && e != ERR_LOST)
+		log_event(LOG_LV_ERROR, NULL, "watch-failed", LS("error", ipc_err_name(e)));
+	if (t != MSG_watch_event || ev->value >= work.next_ms)
+		return;
+	work.next_ms = ev->value;
+	if (waits())
+		go_on();
+}
+
+void notice_store_up(void)
+{
+	struct msg_watch m = {.kind = WATCH_QUEUE, .object = QUEUE_WATCH_NOTICE};
+	if (!work.on)
+		return;
+	uplink_call(MSG_watch, &m, on_watch, NULL);
+	/* What was owed before is not told by events. */
+	work.next_ms = 0;
+	if (waits())
+		go_on();
 }
 
 void notice_start(void)
 {
 	work.on = true;
-	work.next_ms = 0;
 	id_new(work.worker);
 	claim();
 }

@@ -29,9 +29,11 @@ struct notice_item {
 /* --- notice.c: the driver ----------------------------------------------------------------------
  */
 /* From now on what the store owes is written: a few messages at a time are leased, and one is
- * written at a time. There is no event for it: asks when something will be owed as the store says,
- * and every two seconds. After uplink_start(), when relay is on. */
+ * written at a time. Asks when something will be owed, as the store says: with its answers, and by
+ * an event. When relay is on. */
 void notice_start(void);
+/* The connection to the store was made, the first time or again. */
+void notice_store_up(void);
 /* Leases nothing more; done() is called when what was leased is written, or cannot be (at once when
  * there is nothing, or notice_start() was not called). */
 void notice_drain(void (*done)(void));

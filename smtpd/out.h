@@ -54,6 +54,10 @@ struct out_text {
 	bool dots; /* DATA: a dot at the beginning of a line is doubled (RFC 5321 4.5.2) */
 	bool mid;  /* inside a line */
 };
+/* Binary content (BINARYMIME) that is text all the same: lines of at most 998 octets that end in
+ * CRLF, no other CR or LF and no NUL, and nothing in it says of a part that it is binary. It can go
+ * to a host that does not take binary content, as it is (RFC 3030 3). */
+bool out_text_plain(struct slice in);
 /* Octets that the text will be without doubled dots: what SIZE and BDAT tell. */
 uint64_t out_text_size(struct slice in, bool raw);
 /* Appends at least one and about `room` octets to out. False when nothing is left. */

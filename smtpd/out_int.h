@@ -44,6 +44,7 @@ struct out_txn {
 	uint64_t size;       /* of the content on the wire, without doubled dots */
 	bool eight;          /* it has octets over 127 */
 	bool utf8;           /* SMTPUTF8 is needed */
+	bool binary;         /* BODY=BINARYMIME */
 	bool pipelined, chunked;
 	bool refused;  /* by us: nothing was sent */
 	bool end_sent; /* the end of the content is in the stream's queue */

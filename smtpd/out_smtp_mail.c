@@ -118,8 +118,7 @@ void out_mail_drain(struct out *o)
 static void body_begin(struct out *o)
 {
 	struct out_txn *t = o->txn;
-	t->text = (struct out_text){
-	    .in = t->map, .raw = (t->mail->flags & DELIVER_BINARY) != 0, .dots = !t->chunked};
+	t->text = (struct out_text){.in = t->map, .raw = t->binary, .dots = !t->chunked};
 	t->at = 0;
 	if (t->chunked)
 		out_command(o, "BDAT %llu LAST", (unsigned long long)t->size);
@@ -178,7 +177,7 @@ static void mail_command(struct out *o)
 	buf_printf(&b, "MAIL FROM:<%.*s>", SLICE_FMT(m->sender));
 	if (caps & OUT_CAP_SIZE)
 		buf_printf(&b, " SIZE=%llu", (unsigned long long)t->size);
-	if (m->flags & DELIVER_BINARY)
+	if (t->binary)
 		buf_adds(&b, " BODY=BINARYMIME");
 	else if (t->eight)
 		buf_adds(&b, " BODY=8BITMIME");
@@ -373,13 +372,18 @@ bool out_ended(const struct out *o)
 	return o->txn && o->txn->end_sent;
 }
 
+static bool takes_binary(const struct out *o)
+{
+	return !(~o->caps.flags & (OUT_CAP_BINARYMIME | OUT_CAP_CHUNKING));
+}
+
 /* Refuses for all what the server cannot take. */
 static void check_mail(struct out *o)
 {
 	struct out_txn *t = o->txn;
 	const struct out_mail *m = t->mail;
 	unsigned caps = o->caps.flags;
-	bool binary = (m->flags & DELIVER_BINARY) != 0, verified = o->opt.tls == OUT_TLS_VERIFY;
+	bool verified = o->opt.tls == OUT_TLS_VERIFY;
 	const char *status = NULL, *text = NULL;
 	if (!str_print(m->sender)) {
 		status = "5.1.7";
@@ -391,10 +395,10 @@ static void check_mail(struct out *o)
 		   !((caps & OUT_CAP_REQUIRETLS) && verified && stream_tls(o->stream))) {
 		status = "5.7.30";
 		text = "REQUIRETLS is not supported by the server, or its TLS is not verified";
-	} else if (binary && (~caps & (OUT_CAP_BINARYMIME | OUT_CAP_CHUNKING))) {
+	} else if (t->binary && !takes_binary(o)) {
 		status = "5.6.3";
 		text = "the server does not take binary content (BINARYMIME)";
-	} else if (!binary && t->eight && !(caps & OUT_CAP_8BITMIME)) {
+	} else if (!t->binary && t->eight && !(caps & OUT_CAP_8BITMIME)) {
 		status = "5.6.3";
 		text = "the server does not take 8-bit content (8BITMIME)";
 	} else if (o->caps.size && t->size > o->caps.size) {
@@ -493,7 +497,9 @@ bool out_send(struct out *o, const struct out_mail *m)
 	if (body_map(m->body, &t->map)) {
 		t->eight = !str_ascii(t->map);
 		t->utf8 = wants_utf8(m, t->eight);
-		t->size = out_text_size(t->map, (m->flags & DELIVER_BINARY) != 0);
+		t->binary =
+		    (m->flags & DELIVER_BINARY) && (takes_binary(o) || !out_text_plain(t->map));
+		t->size = out_text_size(t->map, t->binary);
 		check_mail(o);
 	} else {
 		struct out_verdict v =

@@ -1,6 +1,8 @@
 /* Content for the wire, a piece of a line at a time. */
 #include "smtpd/out.h"
 
+enum { LINE_MAX_OCTETS = 998 }; /* RFC 5321 4.5.3.1.6 */
+
 struct piece {
 	struct slice text; /* goes out as it is */
 	bool end;          /* ... and CRLF behind it */
@@ -24,6 +26,34 @@ static struct piece cut(struct slice in, size_t room)
 	else if (!cr && lf)
 		p.used++;
 	return p;
+}
+
+/* The field, in a header or in that of a part; folded as it may be. Comments count as bad. */
+static bool says_binary(struct slice in)
+{
+	static const char FIELD[] = "Content-Transfer-Encoding:";
+	size_t n = sizeof(FIELD) - 1;
+	if (in.len < n || !slice_ieqs((struct slice){in.p, n}, FIELD))
+		return false;
+	while (n < in.len && strchr(" \t\r\n", in.p[n]))
+		n++;
+	struct slice value = {in.p + n, in.len - n < 6 ? in.len - n : 6};
+	return slice_ieqs(value, "binary") || (value.len && *value.p == '(');
+}
+
+bool out_text_plain(struct slice in)
+{
+	if (memchr(in.p, 0, in.len))
+		return false;
+	for (size_t at = 0; at < in.len;) {
+		struct slice rest = {in.p + at, in.len - at};
+		struct piece p = cut(rest, rest.len);
+		bool crlf = p.used == p.text.len + 2;
+		if (!crlf || p.text.len > LINE_MAX_OCTETS || says_binary(rest))
+			return false;
+		at += p.used;
+	}
+	return true;
 }
 
 uint64_t out_text_size(struct slice in, bool raw)

@@ -179,6 +179,8 @@ void relay_start(void);
 void relay_store_up(void);
 /* The queue has something due. */
 void relay_wake(void);
+/* What its DNS client did; all zero when relay is off. */
+void relay_dns_stats(struct stub_stats *out);
 /* No more claims; done() is called when the last lease was given back (at once when there is none).
  */
 void relay_drain(void (*done)(void));

@@ -35,9 +35,24 @@ static void put_destinations(struct buf *out)
 	put(out, "failed_total", d.failed);
 }
 
+static void put_dns(struct buf *out)
+{
+	struct stub_stats s;
+	relay_dns_stats(&s);
+	put(out, "dns_asked_total", s.asked);
+	put(out, "dns_cached_total", s.cached);
+	put(out, "dns_merged_total", s.merged);
+	put(out, "dns_sent_total", s.sent);
+	put(out, "dns_tcp_total", s.tcp);
+	put(out, "dns_timeouts_total", s.timeouts);
+	put(out, "dns_ignored_total", s.ignored);
+	put(out, "dns_cache_entries", s.entries);
+}
+
 void relay_stats_write(struct buf *out)
 {
 	put_destinations(out);
+	put_dns(out);
 	put(out, "leased", relay_stats.held);
 	put(out, "content_bytes", relay_stats.memory);
 	put(out, "claims_total", relay_stats.claims);

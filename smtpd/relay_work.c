@@ -507,6 +507,13 @@ void relay_start(void)
 	timer_set(&w.tick, LOOK_MS, on_tick);
 }
 
+void relay_dns_stats(struct stub_stats *out)
+{
+	*out = (struct stub_stats){0};
+	if (w.dns)
+		stub_stats(w.dns, out);
+}
+
 void relay_drain(void (*done)(void))
 {
 	w.draining = true;

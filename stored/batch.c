@@ -41,7 +41,9 @@ static int run_one(struct base *b, struct op *op, enum how how)
 			return (int)r;
 	}
 	op->text = NULL;
+	b->owed_ms = 0;
 	op->err = op->run(b, op);
+	op->owed_ms = b->owed_ms;
 	db_reset(b->db);
 	if (db_state(b->db) != DB_DONE)
 		return (int)db_state(b->db);

@@ -98,12 +98,9 @@ static enum ipc_err outcome_run(struct base *b, struct op *op)
 static void outcome_done(struct op *op)
 {
 	struct item *it = op->arg;
-	bool trouble = op->err != ERR_OK, failed = false;
+	bool trouble = op->err != ERR_OK;
+	watch_owed(op);
 	op_free(op);
-	for (size_t i = 0; i < it->n; i++)
-		failed = failed || it->outcome[i].state == QUEUE_FAILED;
-	if (failed && !trouble) /* somebody is to be told: those who write notices wake */
-		watch_notify(WATCH_QUEUE, QUEUE_WATCH_DUE, it->id);
 	end(it, trouble);
 }
 

@@ -56,6 +56,7 @@ static void done_ok(struct op *op)
 {
 	struct task *t = op->arg;
 	enum ipc_err e = op->err;
+	watch_owed(op);
 	op_free(op);
 	struct msg_ok ok = {0};
 	if (e == ERR_OK)
@@ -93,6 +94,7 @@ static void claim_done(struct op *op)
 {
 	struct task *t = op->arg;
 	enum ipc_err e = op->err;
+	watch_owed(op);
 	op_free(op);
 	if (e == ERR_OK)
 		request_reply(t->rq, MSG_queue_items, &t->items);

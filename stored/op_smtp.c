@@ -358,6 +358,7 @@ static void queued(struct op *op)
 {
 	struct intake *j = op->arg;
 	enum ipc_err e = op->err;
+	watch_owed(op);
 	op_free(op);
 	if (e == ERR_OK) {
 		counts.queued++;

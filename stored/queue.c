@@ -129,6 +129,8 @@ static enum ipc_err add_item(struct base *b, const struct queue_add *q, uint64_t
 		db_null(b->db);
 	db_u64(b->db, expanded);
 	db_u64(b->db, expanded ? from_ms + GATHER_MS : 0);
+	if (expanded)
+		b->owed_ms = from_ms + GATHER_MS;
 	enum db_result r = db_run(b->db);
 	return r == DB_CONFLICT ? ERR_EXISTS : r == DB_DONE ? ERR_OK : work_err(b, r);
 }
@@ -319,6 +321,8 @@ static enum ipc_err add_owed(struct base *b, uint64_t item, int64_t owed, uint64
 {
 	if (owed == 0)
 		return ERR_OK;
+	if (owed > 0)
+		b->owed_ms = now_ms + GATHER_MS;
 	db_start(b->db, SQL_QUEUE_ITEM_OWED);
 	db_u64(b->db, now_ms + GATHER_MS);
 	db_i64(b->db, owed);

@@ -122,6 +122,9 @@ op_fn op_pop_open, op_pop_quit, op_pop_close, op_message_read, op_messages_read;
 op_fn op_watch, op_unwatch, op_ctl;
 /* A committed change for whoever watches it. */
 void watch_notify(enum watch_kind kind, uint64_t object, uint64_t value);
+/* ... of QUEUE_WATCH_NOTICE, if the operation, which is over, came to owe one. */
+struct op;
+void watch_owed(const struct op *op);
 /* The connection is gone: drop its watches, locks, logins under way. */
 void watch_closed(struct conn *c);
 void op_pop_closed(struct conn *c);

@@ -108,6 +108,12 @@ void watch_notify(enum watch_kind kind, uint64_t object, uint64_t value)
 	}
 }
 
+void watch_owed(const struct op *op)
+{
+	if (op->err == ERR_OK && op->owed_ms)
+		watch_notify(WATCH_QUEUE, QUEUE_WATCH_NOTICE, op->owed_ms);
+}
+
 /* --- requests ------------------------------------------------------------ */
 
 struct asking {

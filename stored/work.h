@@ -28,6 +28,7 @@ struct base {  /* one database with its threads; what run() gets */
 	bool writer;
 	const char *path; /* of the database */
 	bool own_bodies;  /* base.c's */
+	uint64_t owed_ms; /* of the op that runs: see there */
 };
 
 /* A base without threads, on the caller's: what the threads are made of, and what unit tests use.
@@ -49,6 +50,7 @@ struct op {
 	enum ipc_err (*run)(struct base *b, struct op *op);
 	void (*done)(struct op *op); /* frees the op with op_free() at the end */
 	void *arg;
+	uint64_t owed_ms;   /* when a notice is due that it came to owe (clock_ms()); 0: none */
 	uint64_t queued_ns; /* clock_ns() of work_write / work_read: for the histograms */
 	/* Of a writer's: nobody waits for it at once. It goes with the commit of one that cannot
 	 * wait, or, when none comes, by itself so much later. 0: it cannot wait. */

@@ -97,8 +97,9 @@ enum cell_kind {
 	CELL_SIZE
 };
 enum watch_kind { WATCH_MAILBOX = 1, WATCH_QUEUE, WATCH_ZONE };
-/* Objects of WATCH_QUEUE. FLUSH: an administrator wants it tried now, whatever failed before. */
-enum queue_watch { QUEUE_WATCH_DUE, QUEUE_WATCH_FLUSH };
+/* Objects of WATCH_QUEUE. FLUSH: an administrator wants it tried now, whatever failed before.
+ * NOTICE: a sender will be owed a notice; the event's value is when, in ms since 1970. */
+enum queue_watch { QUEUE_WATCH_DUE, QUEUE_WATCH_FLUSH, QUEUE_WATCH_NOTICE };
 
 /* deliver.flags, queued.flags */
 #define DELIVER_SMTPUTF8   1u

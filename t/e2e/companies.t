@@ -77,12 +77,12 @@ class World:
 
     def clean(self):
         """What a failed case has left is not in the way of the next."""
-        for company, users in ((self.a, ["alice", "carol"]), (self.b, ["bob", "dave"])):
-            company.ctl("queue", "delete", "--all")
-            for user in users:
-                company.fetch(user)
-        for domain in OTHERS:
-            self.b.fetch(f"bob@{domain}")
+        self.a.clean("alice", "carol")
+        self.b.clean("bob", "dave", *(f"bob@{domain}" for domain in OTHERS))
+
+    def logs(self):
+        return "\n".join(f"{c.domain}: {line}" for c in (self.a, self.b)
+                         for line in c.log("hamletd").splitlines())
 
     def close(self):
         return [p for r in reversed(self.running) for p in r.close() or []]
@@ -332,6 +332,7 @@ def main():
         for name, case in CASES:
             begun = time.monotonic()
             if not tap.test(name, case, w):
+                tap.note(w.logs())
                 w.clean()
             tap.note(f"{time.monotonic() - begun:.1f} s")
         tap.test(killed, kills, w, tap)

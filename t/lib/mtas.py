@@ -162,7 +162,11 @@ class Sink(peers.Peer):
                 [peers.PEERS / "root/usr/sbin/smtp-sink", *user, *words, "-d",
                  f"{self.dir}/mail.", f"{address}:25", "1000"],
                 env=peers.environment(), stdin=subprocess.DEVNULL)
-            peers.wait_port(25, address=address)
+            try:
+                peers.wait_port(25, address=address)
+            except RuntimeError:
+                self.close()
+                raise
 
     def mails(self):
         """Content with CRLF, behind fields of smtp-sink's own."""

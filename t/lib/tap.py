@@ -43,7 +43,8 @@ class Tap:
         self.ok(not problems, "the daemons end cleanly", "\n".join(problems))
 
     def note(self, text):
-        print(f"# {text}", flush=True)
+        for line in str(text).splitlines():
+            print(f"# {line}", flush=True)
 
     def done(self):
         if not self.planned:

@@ -22,7 +22,7 @@ static struct {
 	bool full;
 	unsigned asked;
 	enum msg_type type;
-	peer_reply_fn *fn;
+	peer_reply_fn *fn, *watch;
 	void *arg;
 	char worker[40], id[40];
 	uint64_t item;
@@ -56,6 +56,11 @@ static uint32_t stub(struct peer *p, enum msg_type t, const void *msg, peer_repl
 	const struct msg_queue_read *rd = msg;
 	const struct msg_queue_notice *notice = msg;
 	(void)p;
+	if (t == MSG_watch) {
+		assert_int_equal(((const struct msg_watch *)msg)->object, QUEUE_WATCH_NOTICE);
+		store.watch = fn;
+		return 1;
+	}
 	store.asked++;
 	if (store.full)
 		return 0;
@@ -242,7 +247,37 @@ static void what_is_owed_is_written(void **state)
 	assert_int_equal(stats.notices, 1);
 	asked(MSG_notice_claim); /* at once: there is more */
 	answer_owed(0, UINT64_MAX);
-	asked(MSG_notice_claim); /* there is no event */
+	assert_null(store.fn);
+}
+
+static void event(uint64_t when_ms)
+{
+	struct msg_watch_event m = {
+	    .kind = WATCH_QUEUE, .object = QUEUE_WATCH_NOTICE, .value = when_ms};
+	store.watch(NULL, MSG_watch_event, &m);
+}
+
+static void an_event_says_when_something_is_owed(void **state)
+{
+	(void)state;
+	answer_owed(0, UINT64_MAX);
+	notice_store_up();
+	asked(MSG_notice_claim); /* what there is without an event */
+	answer_owed(0, clock_ms() + HOUR);
+	event(clock_ms() + 2 * HOUR);
+	assert_null(store.fn);
+	uint64_t when = clock_ms() + 50;
+	event(when);
+	assert_null(store.fn);
+	asked(MSG_notice_claim);
+	assert_true(clock_ms() >= when);
+	event(clock_ms()); /* behind the question: it has to be asked again */
+	answer_owed(0, UINT64_MAX);
+	asked(MSG_notice_claim);
+	owe();
+	answer_owed(1, UINT64_MAX);
+	event(clock_ms());
+	read_asked(1);
 }
 
 static void a_lost_answer_does_no_harm(void **state)
@@ -387,6 +422,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(what_is_owed_is_written),
+	    T(an_event_says_when_something_is_owed),
 	    T(a_lost_answer_does_no_harm),
 	    T(what_cannot_be_told_is_left_to_its_lease),
 	    T(a_store_that_is_busy),

@@ -214,6 +214,25 @@ static void binary_goes_in_a_chunk(void **state)
 	assert_verdict(1, OUT_PERM, 550, "5.0.0");
 }
 
+/* RFC 3030 3: to a server without BINARYMIME, or without CHUNKING. */
+static void binary_that_is_text_goes_as_text(void **state)
+{
+	(void)state;
+	struct out_mail m[] = {MAIL_TO(".x\r\n", RCPT("b@b.test")),
+			       MAIL_TO("\xc3\xa4\r\n", RCPT("b@b.test")),
+			       MAIL_TO("a\nb\r\n", RCPT("b@b.test"))};
+	for (int i = 0; i < 3; i++)
+		m[i].flags = DELIVER_BINARY;
+	PLAY(&PLAIN, m, HELLO("250-BINARYMIME\r\n250-8BITMIME\r\n"),
+	     {C, "MAIL FROM:<a@a.test>\r\n"}, OK, {C, "RCPT TO:<b@b.test>\r\n"}, OK,
+	     {C, "DATA\r\n"}, {S, "354 go\r\n"}, {C, "..x\r\n.\r\n"}, OK,
+	     {C, "MAIL FROM:<a@a.test> BODY=8BITMIME\r\n"}, OK, {C, "RCPT TO:<b@b.test>\r\n"}, OK,
+	     {C, "DATA\r\n"}, {S, "354 go\r\n"}, {C, "\xc3\xa4\r\n.\r\n"}, OK, BYE);
+	assert_verdict(0, OUT_DELIVERED, 250, "2.0.0");
+	assert_verdict(1, OUT_DELIVERED, 250, "2.0.0");
+	assert_verdict(2, OUT_PERM, 0, "5.6.3");
+}
+
 static void helo_when_ehlo_is_not_known(void **state)
 {
 	(void)state;
@@ -307,6 +326,7 @@ int main(void)
 	    cmocka_unit_test(a_server_that_returns_nothing_late),
 	    cmocka_unit_test(what_a_server_cannot_take_is_not_sent),
 	    cmocka_unit_test(binary_goes_in_a_chunk),
+	    cmocka_unit_test(binary_that_is_text_goes_as_text),
 	    cmocka_unit_test(helo_when_ehlo_is_not_known),
 	    cmocka_unit_test(lmtp_answers_for_each),
 	    cmocka_unit_test(a_large_message_arrives_whole),

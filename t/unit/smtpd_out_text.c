@@ -65,12 +65,41 @@ static void binary_stays_as_it_is(void **state)
 	assert_int_equal(out_text_size(in, true), in.len);
 }
 
+static void binary_that_is_text_is_known(void **state)
+{
+	(void)state;
+	static const char *const PLAIN[] = {"", "a: b\r\n\r\nx\r\n",
+					    "Content-Transfer-Encoding: 8bit\r\n\r\n\xc3\xa4\r\n",
+					    "x\r\nContent-Transfer-Encoding:\r\n"};
+	static const char *const NOT[] = {
+	    "x",
+	    "a\nb\r\n",
+	    "a\rb\r\n",
+	    "a\r\r\n",
+	    "Content-Transfer-Encoding: binary\r\n",
+	    "a: b\r\n\r\n--x\r\ncontent-transfer-encoding:\r\n\t BINARY\r\n\r\nx\r\n",
+	    "Content-Transfer-Encoding: (really) binary\r\n"};
+	char line[1001];
+	for (size_t i = 0; i < sizeof(PLAIN) / sizeof(PLAIN[0]); i++)
+		assert_true(out_text_plain(slice_of(PLAIN[i])));
+	for (size_t i = 0; i < sizeof(NOT) / sizeof(NOT[0]); i++)
+		assert_false(out_text_plain(slice_of(NOT[i])));
+	assert_false(out_text_plain(SLICE("a\0b\r\n")));
+	memset(line, 'x', sizeof(line));
+	memcpy(line + 998, "\r\n", 2);
+	assert_true(out_text_plain((struct slice){line, 1000}));
+	line[998] = 'x';
+	memcpy(line + 999, "\r\n", 2);
+	assert_false(out_text_plain((struct slice){line, 1001}));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(lines_end_in_crlf),
 	    cmocka_unit_test(dots_are_doubled),
 	    cmocka_unit_test(binary_stays_as_it_is),
+	    cmocka_unit_test(binary_that_is_text_is_known),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
