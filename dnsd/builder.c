@@ -14,6 +14,7 @@
 #include "libcommon/base/fatal.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/ipc/uplink.h"
 #include "libcommon/net/loop.h"
 
 enum { CHILD_FD = 3, NICE = 5, ERRORS_MAX = 60000 };
@@ -38,7 +39,8 @@ static struct {
 /* --- there -------------------------------------------------------------------------------------
  */
 
-static void work(int fd, int state, struct pool *pool, const struct request *ask)
+static void work(int fd, int state, struct store_link *store, struct pool *pool,
+		 const struct request *ask)
 {
 	static struct reply r;
 	const struct zone_conf *z = conf_zone(ask->zone);
@@ -46,6 +48,7 @@ static void work(int fd, int state, struct pool *pool, const struct request *ask
 			    .image = compile_image_name(pool, ask->zone),
 			    .conf = z,
 			    .file = z->text,
+			    .store = store,
 			    .zone = ask->zone,
 			    .force = ask->force};
 	compile_run(&c);
@@ -82,11 +85,16 @@ static _Noreturn void child_main(int fd, pid_t parent)
 	int state = open(conf.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	conf_sandbox(paths, &sb);
 	sb.threads = false;
+	struct store_link *store = NULL;
+	if (conf_uses_store()) {
+		uplink_store_sandbox(paths, ROLE_DNSD, &sb);
+		store = store_link_new(sb.sockets[0]);
+	}
 	sandbox_enter(&sb);
 	conf_keys_wipe(); /* what reads others' text has no use for them */
 	while ((n = recv(CHILD_FD, &ask, sizeof(ask), 0)) != 0) {
 		if (n == sizeof(ask))
-			work(CHILD_FD, state, pool, &ask);
+			work(CHILD_FD, state, store, pool, &ask);
 		else if (n < 0 && errno != EINTR)
 			break;
 		pool_clear(pool);

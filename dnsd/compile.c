@@ -60,14 +60,15 @@ static struct image *image_before(const struct compile *c)
 	return image;
 }
 
-struct image *compile_fresh(const struct compile *c, struct image **old)
+struct image *compile_fresh(struct compile *c, struct image **old)
 {
 	struct image_origin now;
+	const char *why;
 	struct image *image = image_before(c);
 	if (!image)
 		return NULL;
 	const struct image_origin *made = image_origin(image);
-	if (source_version(c, &now) && now.id == made->id && now.version == made->version)
+	if (source_version(c, &now, &why) && now.id == made->id && now.version == made->version)
 		return image;
 	if (old)
 		*old = image;
@@ -94,18 +95,20 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 {
 	struct image_origin origin = *of;
 	struct image_stats made;
-	struct image_maker *m = image_make(c->state, c->image, c->zone, NULL);
+	const struct image_options options = {.lenient = c->secondary};
+	struct image_maker *m = image_make(c->state, c->image, c->zone, &options);
 	if (!m) {
 		compile_failed(c, c->image, strerror(errno));
 		return false;
 	}
-	if (!source_read(c, m)) {
+	if (!source_read(c, m, &origin)) {
 		image_abort(m);
 		return false;
 	}
 	maker_sort(m);
 	origin.content = maker_content(m);
-	choose_serial(m, before, origin.content);
+	if (!c->secondary)
+		choose_serial(m, before, origin.content);
 	image_set_origin(m, &origin);
 	if (image_finish(m, &made, on_report, c))
 		return true;
@@ -118,8 +121,8 @@ static void build(struct compile *c)
 {
 	struct image_origin origin;
 	const char *why;
-	if (!source_version(c, &origin)) {
-		compile_failed(c, c->file, strerror(errno));
+	if (!source_version(c, &origin, &why)) {
+		compile_failed(c, c->file ? c->file : "store", why);
 		return;
 	}
 	struct image *before = image_before(c);

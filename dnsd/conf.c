@@ -144,7 +144,7 @@ const struct conf_directive conf_table[] = {
      .arg = "name",
      .help =
 	 "A zone that is served.\nIts file can follow in the same line: "
-	 "zone example.org file zones/example.org. One without a file is a zone of the store "
+	 "zone example.org file zones/example.org\nOne without a file is a zone of the store "
 	 "that has settings of its own.\nA secondary likewise: zone example.org from 192.0.2.1"},
     {.name = "key",
      .type = CONF_BLOCK,

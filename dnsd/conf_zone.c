@@ -83,3 +83,8 @@ const struct zone_conf *conf_zone(const uint8_t *wire)
 	const struct zone_conf *z = map_get(by_name, wire, dns_name_len(wire));
 	return z ? z : &without_block;
 }
+
+bool conf_uses_store(void)
+{
+	return conf.store || conf_has_secondaries(false);
+}

@@ -15,6 +15,7 @@
 #include "libcommon/dns/name.h"
 #include "libcommon/net/control.h"
 #include "libcommon/net/daemon.h"
+#include "libcommon/net/loop.h"
 
 /* --- conf.c: dnsd.conf ---------------------------------------------------------------------- */
 
@@ -66,6 +67,8 @@ struct dnsd_conf {
 extern struct dnsd_conf conf;
 extern const struct conf_directive conf_table[];
 void conf_verify(struct conf_errors *e, void *root);
+/* Some zone may be in the store. */
+bool conf_uses_store(void);
 /* conf_zone.c: the zone blocks, and what they must be. */
 extern const struct conf_directive conf_zone_table[];
 /* pool: what lives as long as conf. */
@@ -175,10 +178,18 @@ struct served { /* a zone, by a number that it has until it goes */
 	/* load_*.c only: */
 	struct pool *pool;
 	const char *image_name;
+	uint64_t id;     /* in the store, as it said last; 0: it is not there */
+	uint32_t serial; /* likewise; that of the image may be a later one */
+	bool secondary;  /* likewise: others' zone */
 	uint64_t queries;
 	char why[256]; /* the first mistake of the last try; "": it went well */
 	bool expired;  /* the image is not served */
 	bool gone;     /* it goes as soon as its task is over */
+	/* load_store.c only: */
+	uint64_t round;      /* of the last list of zones that it was in */
+	bool asked, changed; /* the store is asked about it; it has changed meanwhile */
+	uint64_t not_before; /* clock_mono() when it may be compiled again */
+	struct timer later;
 };
 /* Serves each zone's image, also an old one; begins to compile those whose source is newer. state:
  * the fd of the state folder. done: every zone is served, or failed. */
@@ -203,6 +214,8 @@ void load_count(unsigned zone);
 /* load_ctl.c: `zone list`, `zone reload [NAME]`; false: not a command of this file. */
 bool load_command(struct control_call *call);
 void load_stats(struct buf *out); /* the zones' counters */
+/* load_store.c: the connection to the store was made, the first time or again. */
+void load_store_up(void);
 
 /* --- compile.c: a zone's records into an image; what blocks ------------------------------------
  */
@@ -213,9 +226,13 @@ struct compile {
 	const char *image; /* its name there */
 	const uint8_t *zone;
 	const struct zone_conf *conf;
-	const char *file; /* of the text */
-	bool force;       /* also when the source is as it was */
+	const char *file;         /* of the text; NULL: it is in the store */
+	struct store_link *store; /* the builder's; else the version there is known: */
+	uint64_t id;              /* 0: it is not */
+	uint32_t serial;
+	bool force; /* also when the source is as it was */
 	/* Out: */
+	bool secondary;    /* others' zone, transferred */
 	struct image *out; /* NULL: it could not be done; `errors` says why */
 	bool built;        /* it was compiled; else it was there */
 	struct buf errors; /* lines; warnings too */
@@ -228,7 +245,7 @@ const char *compile_image_name(struct pool *pool, const uint8_t *zone);
 void compile_run(struct compile *c);
 /* The image, when it is that of the source as it is now; else NULL. old (may be NULL) gets it when
  * it is of an earlier one. */
-struct image *compile_fresh(const struct compile *c, struct image **old);
+struct image *compile_fresh(struct compile *c, struct image **old);
 /* A mistake, for c->errors. */
 void compile_failed(struct compile *c, const char *what, const char *why);
 
@@ -236,10 +253,17 @@ void compile_failed(struct compile *c, const char *what, const char *why);
  */
 
 struct image_origin;
-/* Which version of the source there is now. False: there is none; errno. */
-bool source_version(const struct compile *c, struct image_origin *out);
-/* Its records. False: with mistakes in c. */
-bool source_read(struct compile *c, struct image_maker *m);
+/* Which version of the source there is now. False: there is none; *why until the next call. */
+bool source_version(struct compile *c, struct image_origin *out, const char **why);
+/* Its records; of the store's origin says which version they are then. False: with mistakes in c.
+ */
+bool source_read(struct compile *c, struct image_maker *m, struct image_origin *origin);
+/* source_store.c: the same of the store, in the builder. */
+struct store_link;
+/* path: of stored's socket, which is connected to when it is needed. */
+struct store_link *store_link_new(const char *path);
+bool store_version(struct compile *c, struct image_origin *out, const char **why);
+bool store_read(struct compile *c, struct image_maker *m, struct image_origin *origin);
 
 /* --- builder.c: the process that compiles -------------------------------------------------------
  */

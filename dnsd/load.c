@@ -29,6 +29,7 @@ static struct {
 	struct list tasks; /* the first is in work when `busy` */
 	bool busy;
 	void (*done)(void); /* NULL: was called */
+	bool waits;         /* for the store, then done is called */
 	served_change_fn *listener[LISTENERS];
 	unsigned listeners;
 } self;
@@ -175,6 +176,7 @@ void load_remove(struct served *s)
 			task_free(t);
 		}
 	}
+	timer_clear(&s->later);
 	zones_remove(self.zones, s->wire);
 	put_away(s->image);
 	s->image = NULL;
@@ -228,6 +230,8 @@ static void task_end(struct task *t)
 	}
 	if (t->reload)
 		load_reloaded(t->reload, s, s->gone ? NULL : c);
+	if (c->built && !s->gone)
+		load_store_built(s, c->ms);
 	if (c->out)
 		tell(s, serve_image(s, c->out));
 	if (s->gone)
@@ -269,8 +273,9 @@ static void begin_next(void)
 	if (self.busy)
 		return;
 	if (list_empty(&self.tasks)) {
-		void (*done)(void) = self.done;
-		self.done = NULL;
+		void (*done)(void) = self.waits ? NULL : self.done;
+		if (done)
+			self.done = NULL;
 		if (done)
 			done();
 		return;
@@ -288,6 +293,8 @@ static struct compile compile_of(const struct served *s, bool force)
 				.zone = s->wire,
 				.conf = s->conf,
 				.file = s->file,
+				.id = s->id,
+				.serial = s->serial,
 				.force = force};
 }
 
@@ -320,6 +327,30 @@ void load_again(unsigned zone, bool force)
 	load_task(s, force, NULL);
 }
 
+bool load_present(struct served *s)
+{
+	struct image *old = NULL;
+	struct compile c = compile_of(s, false);
+	struct image *image = compile_fresh(&c, &old);
+	/* That of a text which is the zone's no longer tells nothing of what the store has. */
+	if (old && !s->file && !image_origin(old)->id)
+		image_close(&old);
+	serve_image(s, image ? image : old);
+	return image != NULL;
+}
+
+void load_withdraw(struct served *s)
+{
+	serve_image(s, NULL);
+}
+
+void load_wait(bool on)
+{
+	self.waits = on;
+	if (!on)
+		begin_next();
+}
+
 void load_start(int state, void (*done)(void))
 {
 	self.zones = zones_new();
@@ -330,15 +361,11 @@ void load_start(int state, void (*done)(void))
 	builder_watch(on_built);
 	for (unsigned i = 0; i < conf.zones.n; i++) {
 		const struct zone_conf *z = conf.zones.item[i];
-		struct image *old = NULL;
-		if (!z->text && !z->primaries_n)
-			continue;
 		struct served *s = load_add(z->wire, z->text);
-		struct compile c = compile_of(s, false);
-		struct image *image = compile_fresh(&c, &old);
-		serve_image(s, image ? image : old);
-		if (!image)
+		if (!load_present(s) && s->file)
 			queue(s, false, NULL);
 	}
+	if (conf_uses_store())
+		load_store_start(state);
 	begin_next();
 }

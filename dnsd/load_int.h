@@ -16,6 +16,17 @@ struct reload {
 struct served *load_add(const uint8_t *wire, const char *file);
 /* It is served no longer. */
 void load_remove(struct served *s);
+/* Serves the image that there is. True: it is that of the source as it is. Of a zone of the store
+ * whose version is not known yet it is served whatever version it has. */
+bool load_present(struct served *s);
+/* Serves no image: SERVFAIL. */
+void load_withdraw(struct served *s);
+/* The start is not over while it waits for the store. */
+void load_wait(bool on);
+/* load_store.c: the zones of the store whose images are there. */
+void load_store_start(int state);
+/* load_store.c: the zone's image was made in so many ms. */
+void load_store_built(struct served *s, uint64_t ms);
 /* r may be NULL. */
 void load_task(struct served *s, bool force, struct reload *r);
 /* load_ctl.c: a zone's task is over. c NULL: the zone has gone. */

@@ -78,8 +78,8 @@ static void start(void)
 		fatal(EX_CANTCREAT, "state-dir %s: %s", conf.state_dir, strerror(err));
 	builder_start();
 	xfr_in_init();
-	if (conf_has_secondaries(false))
-		uplink_store_start(ROLE_DNSD, NULL);
+	if (conf_uses_store())
+		uplink_store_start(ROLE_DNSD, load_store_up);
 	self.keys = conf.content_tls.n == 0;
 	if (self.keys)
 		return;
@@ -90,7 +90,7 @@ static void start(void)
 static void sandbox(struct pool *pool, struct sandbox *out)
 {
 	conf_sandbox(pool, out);
-	bool store = conf_has_secondaries(false);
+	bool store = conf_uses_store();
 	out->connect_inet = true; /* notifies secondaries, asks primaries */
 	if (store && conf.content_tls.n)
 		uplink_sandbox(pool, ROLE_DNSD, out);

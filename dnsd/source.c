@@ -1,4 +1,5 @@
 /* Where a zone's records come from. */
+#include <errno.h>
 #include <sys/stat.h>
 #include "dnsd/dnsd.h"
 #include "dnsd/image.h"
@@ -29,18 +30,29 @@ static void on_error(void *arg, const char *line)
 	buf_printf(&r->c->errors, "%s\n", line);
 }
 
-bool source_version(const struct compile *c, struct image_origin *out)
+bool source_version(struct compile *c, struct image_origin *out, const char **why)
 {
 	struct stat text;
-	if (stat(c->file, &text) != 0)
+	if (!c->file && c->store)
+		return store_version(c, out, why);
+	if (!c->file) {
+		*out = (struct image_origin){.id = c->id, .version = c->serial};
+		*why = "no such zone";
+		return c->id != 0;
+	}
+	if (stat(c->file, &text) != 0) {
+		*why = strerror(errno);
 		return false;
+	}
 	*out = (struct image_origin){.version = (uint64_t)text.st_mtim.tv_sec * 1000000000u +
 						(uint64_t)text.st_mtim.tv_nsec};
 	return true;
 }
 
-bool source_read(struct compile *c, struct image_maker *m)
+bool source_read(struct compile *c, struct image_maker *m, struct image_origin *origin)
 {
+	if (!c->file)
+		return store_read(c, m, origin);
 	struct reading r = {c, m};
 	const struct zonetext z = {
 	    .origin = c->zone, .on_rr = on_rr, .on_error = on_error, .arg = &r};
