@@ -28,6 +28,8 @@ static struct {
 	struct secondary *zone;
 	size_t n;
 	unsigned busy;
+	bool kicked;  /* those that waited for their turn are looked at soon */
+	size_t first; /* whose turn it is then */
 	int state;
 	struct timer tick;
 	struct refresh_limits limits;
@@ -116,13 +118,18 @@ static void answer_waiters(struct secondary *s, const char *said)
 	}
 }
 
+static void kick(void *arg);
+
 static void release(struct secondary *s)
 {
 	close(s->lock);
 	s->lock = -1;
 	s->busy = false;
 	s->ended_ms = clock_mono();
-	self.busy--;
+	if (self.busy-- == conf.transfer.parallel && !self.kicked) {
+		self.kicked = true;
+		loop_defer(kick, NULL);
+	}
 }
 
 static void good(struct secondary *s, const struct zone_soa *soa, const char *said)
@@ -201,6 +208,7 @@ static void older(struct secondary *s, uint32_t serial)
 static void on_done(void *arg, const struct xfr_done *d)
 {
 	struct secondary *s = arg;
+	refresh_dead_set(refresh_server(s), d->end == XFR_NOT && d->unreached);
 	if (d->end == XFR_NEW)
 		transferred(s, d);
 	else if (d->end == XFR_CURRENT)
@@ -240,6 +248,10 @@ static void on_soa(void *arg, enum soa_verdict v, const struct zone_soa *soa, co
 /* By UDP where nobody wants the way to be secret; a zone that is not here is fetched at once. */
 static void ask_server(struct secondary *s)
 {
+	if (!s->asked && refresh_dead(refresh_server(s))) {
+		server_bad(s, "it was not reached a moment ago");
+		return;
+	}
 	bool fetch = !s->have || s->whole_now;
 	if (fetch || refresh_server(s)->tls)
 		transfer(s, !fetch);
@@ -320,6 +332,7 @@ static void start(struct secondary *s)
 	}
 	s->busy = true;
 	s->whole_now = s->whole;
+	s->asked = s->wanted;
 	s->wanted = s->whole = false;
 	s->tried = 0;
 	while ((at = list_pop(&s->waiters)))
@@ -342,17 +355,32 @@ static bool is_due(const struct secondary *s, uint64_t now)
 	return now >= s->due_ms || s->due_ms - now > most;
 }
 
-static void on_tick(struct timer *t)
+static void start_some(void)
 {
 	uint64_t now = clock_ms();
 	bool leads = leader();
-	timer_set(t, TICK_MS, on_tick);
-	for (size_t i = 0; i < self.n; i++) {
-		struct secondary *s = &self.zone[i];
-		look_expired(s, now);
+	for (size_t i = 0; i < self.n && self.busy < conf.transfer.parallel; i++) {
+		struct secondary *s = &self.zone[(self.first + i) % self.n];
 		if (may_start(s) && (s->wanted || (leads && is_due(s, now))))
 			start(s);
 	}
+}
+
+static void kick(void *arg)
+{
+	(void)arg;
+	self.kicked = false;
+	self.first = (self.first + conf.transfer.parallel) % self.n;
+	start_some();
+}
+
+static void on_tick(struct timer *t)
+{
+	uint64_t now = clock_ms();
+	timer_set(t, TICK_MS, on_tick);
+	for (size_t i = 0; i < self.n; i++)
+		look_expired(&self.zone[i], now);
+	start_some();
 }
 
 /* --- from outside ----------------------------------------------------------------------------- */

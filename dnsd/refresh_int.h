@@ -26,6 +26,7 @@ struct secondary {
 	/* While it is asked for: those who wait for this time, not for the next. */
 	struct list present;
 	bool busy, whole_now;
+	bool asked; /* for a reason, which is no time: NOTIFY or a command */
 	int lock;
 	size_t server, tried;
 	uint32_t serial; /* that the store has */
@@ -45,4 +46,8 @@ uint64_t refresh_file_time(const struct secondary *s); /* when it was last good;
 uint64_t refresh_expires(const struct secondary *s);   /* ms since 1970 */
 const struct dns_server *refresh_server(const struct secondary *s); /* that is asked next */
 struct refresh_counts refresh_count(void);
+
+/* refresh_dead.c: the server was not reached a moment ago; that it was not, or was, now. */
+bool refresh_dead(const struct dns_server *v);
+void refresh_dead_set(const struct dns_server *v, bool is_dead);
 #endif

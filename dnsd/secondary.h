@@ -94,6 +94,7 @@ struct xfr_done {
 	enum xfr_end end;
 	const char *why, *how; /* how: "AXFR", "IXFR" */
 	struct zone_soa soa;   /* of the server, unless XFR_NOT */
+	bool unreached;        /* XFR_NOT: there was no connection */
 	uint64_t records, octets, messages, foreign, ms;
 };
 typedef void xfr_done_fn(void *arg, const struct xfr_done *d);

@@ -253,12 +253,20 @@ static void on_data(struct stream *s, void *arg)
 	}
 }
 
+static bool connected(const struct stream *s)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	return getpeername(stream_fd(s), (struct sockaddr *)&sa, &len) == 0;
+}
+
 static void on_end(struct stream *s, void *arg, enum stream_end why)
 {
 	struct link *l = arg;
 	char text[300];
 	if (!l->x)
 		return;
+	l->x->done.unreached = (why == STREAM_ERROR || why == STREAM_TIMEOUT) && !connected(s);
 	if (why == STREAM_EOF)
 		str_fmt(text, sizeof(text), "the primary closed the connection");
 	else
