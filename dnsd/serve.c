@@ -1,5 +1,4 @@
 /* A query in, a response out: who may ask, what is answered, how much of it. */
-#include <netdb.h>
 #include "dnsd/serve.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
@@ -128,13 +127,11 @@ static void refuse(struct query *q, uint16_t rcode)
 /* With -v, what helps to find out whose key or clock is wrong. */
 static void note_bad_signature(const struct query_from *from, const struct tsig *t)
 {
-	char ip[INET6_ADDRSTRLEN] = "", key[DNS_NAME_TEXT];
-	socklen_t len = from->client->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-							    : sizeof(struct sockaddr_in);
+	char ip[INET6_ADDRSTRLEN], key[DNS_NAME_TEXT];
 	stats.tsig_failed++;
 	if (!log_wants(LOG_LV_DEBUG))
 		return;
-	getnameinfo(from->client, len, ip, sizeof(ip), NULL, 0, NI_NUMERICHOST);
+	conf_xfr_address(ip, from->client);
 	dns_name_text(key, t->key ? t->key->name : t->owner);
 	log_event(LOG_LV_DEBUG, NULL, "signature-refused", LS("peer", ip), LS("key", key),
 		  LS("why", t->error == TSIG_BADKEY    ? "no such key"

@@ -31,6 +31,7 @@ static const struct {
 static const char CONF[] =
     "version 1\ncontent 127.0.0.1:53\nstate-dir state\nversion \"1\"\nnsid x\n"
     "key key.one file one.key\nrefuse 192.0.2.9\n"
+    "allow-transfer key key.one\nallow-transfer 192.0.2.1\n"
     "zone b.test file b.test\nzone child.b.test file child.b.test\n"
     "zone c.test file c.test\nzone s.test file s.test\n";
 
@@ -92,6 +93,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	builder_start();
 	int state = openat(folder, "state", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	serve_start(state);
+	transfer_start(state);
 	load_start(state, on_zones);
 	for (int i = 0; i < TURNS && !zones_are_there; i++) {
 		turn();
