@@ -153,7 +153,7 @@ void conf_xfr_address(char *out, const struct sockaddr *sa)
 	const struct sockaddr_in *v4 = (const void *)sa;
 	const struct sockaddr_in6 *v6 = (const void *)sa;
 	const uint8_t *a = v6->sin6_addr.s6_addr;
-	strcpy(out, "local");
+	memcpy(out, "local", sizeof("local"));
 	if (sa->sa_family == AF_INET)
 		inet_ntop(AF_INET, &v4->sin_addr, out, INET6_ADDRSTRLEN);
 	else if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))

@@ -146,13 +146,18 @@ static void pace(struct timer *t)
 
 static bool same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
-	const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
-	const struct sockaddr_in6 *a6 = (const void *)a, *b6 = (const void *)b;
+	struct sockaddr_in a4, b4;
+	struct sockaddr_in6 a6, b6;
 	if (a->ss_family != b->ss_family)
 		return false;
-	if (a->ss_family == AF_INET)
-		return a4->sin_addr.s_addr == b4->sin_addr.s_addr && a4->sin_port == b4->sin_port;
-	return IN6_ARE_ADDR_EQUAL(&a6->sin6_addr, &b6->sin6_addr) && a6->sin6_port == b6->sin6_port;
+	memcpy(&a4, a, sizeof(a4));
+	memcpy(&b4, b, sizeof(b4));
+	memcpy(&a6, a, sizeof(a6));
+	memcpy(&b6, b, sizeof(b6));
+	return a->ss_family == AF_INET
+		   ? a4.sin_addr.s_addr == b4.sin_addr.s_addr && a4.sin_port == b4.sin_port
+		   : IN6_ARE_ADDR_EQUAL(&a6.sin6_addr, &b6.sin6_addr) &&
+			 a6.sin6_port == b6.sin6_port;
 }
 
 static void take(const struct sockaddr_storage *from, const uint8_t *pkt, size_t len)
@@ -227,7 +232,7 @@ static void bind_to_content(int fd, int family)
 			((struct sockaddr_in *)&sa)->sin_port = 0;
 		else
 			((struct sockaddr_in6 *)&sa)->sin6_port = 0;
-		bind(fd, (const struct sockaddr *)&sa, a->len);
+		(void)!bind(fd, (const struct sockaddr *)&sa, a->len);
 		return;
 	}
 }

@@ -186,6 +186,14 @@ static struct transfer *begin(const struct asked *a, const struct zone *z)
 	return t;
 }
 
+/* It is this one message, of n octets. */
+static size_t at_once(struct transfer *t, size_t n)
+{
+	t->octets = n;
+	ended(t);
+	return n;
+}
+
 /* By UDP: all of it, or the SOA alone (RFC 1995 2). */
 static size_t datagram(struct transfer *t, uint8_t *out, size_t cap)
 {
@@ -196,7 +204,7 @@ static size_t datagram(struct transfer *t, uint8_t *out, size_t cap)
 		xfr_source_begin(&t->source);
 		n = message(t, out, cap);
 	}
-	return n;
+	return at_once(t, n);
 }
 
 static size_t refused(const struct asked *a, uint16_t rcode, const char *why, uint8_t *out,
@@ -214,25 +222,23 @@ static size_t refused(const struct asked *a, uint16_t rcode, const char *why, ui
 }
 
 /* What fits in one message is sent at once; else it goes on as the client takes it. */
-static size_t stream(struct transfer **t, const struct asked *a, uint8_t *out, size_t cap)
+static size_t stream(struct transfer *t, const struct asked *a, uint8_t *out, size_t cap)
 {
-	struct journal_steps steps = (*t)->source.steps;
-	size_t n = message(*t, out, cap);
-	if (is_over(*t))
-		return n;
+	struct journal_steps steps = t->source.steps;
+	size_t n = message(t, out, cap);
+	if (is_over(t))
+		return at_once(t, n);
 	struct later *l = stats.transfers < conf.transfers ? later_keep(a->from) : NULL;
 	if (!l) {
-		transfer_free(*t);
-		*t = NULL;
+		transfer_free(t);
 		return refused(a, DNS_SERVFAIL, "too many transfers at a time", out, cap);
 	}
-	(*t)->messages = 0;
-	(*t)->source.steps = steps;
-	(*t)->counted = true;
+	t->messages = 0;
+	t->source.steps = steps;
+	t->counted = true;
 	stats.transfers++;
-	xfr_source_begin(&(*t)->source);
-	later_go_on(&l, go_on, ended, *t);
-	*t = NULL;
+	xfr_source_begin(&t->source);
+	later_go_on(&l, go_on, ended, t);
 	return 0;
 }
 
@@ -256,11 +262,5 @@ size_t transfer_serve(const struct asked *a, uint8_t *out, size_t cap)
 		transfer_free(t);
 		return serve_rcode(a, DNS_SERVFAIL, out, cap);
 	}
-	size_t n = udp ? datagram(t, out, cap) : stream(&t, a, out, cap);
-	if (t) {
-		t->octets = n;
-		log_end(t);
-		transfer_free(t);
-	}
-	return n;
+	return udp ? datagram(t, out, cap) : stream(t, a, out, cap);
 }
