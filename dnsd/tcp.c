@@ -15,7 +15,7 @@ enum {
 	FINISH_MS = 5000,
 	LEAVE_MS = 2000,
 	DRAIN_MS = 10000,
-	MESSAGES = 4, /* of a response of many, before the others of the loop get their turn */
+	MESSAGES = 4, /* of responses of many, before the others of the loop get their turn */
 	LATER = 100,  /* responses that a connection waits for at a time */
 };
 
@@ -26,8 +26,7 @@ struct conn {
 	bool tls, eof, closing;
 	struct list later; /* of struct tcp_later: responses that are not there yet */
 	unsigned kept;     /* how many there have been */
-	bool due;          /* go_on() is called in the next turn */
-	bool closed;       /* it waits for that call, to be freed */
+	struct list turn;  /* in `turns`: go_on() is going to be called */
 };
 struct tcp_later {
 	struct later base;
@@ -54,11 +53,10 @@ static void on_close(void *arg)
 	struct conn *c = arg;
 	listen_done(c->spec, daemon_limits(), stream_peer(c->stream));
 	list_del(&c->link);
+	list_del(&c->turn);
 	later_gone(&c->later);
 	stats.connections--;
-	c->closed = true;
-	if (!c->due)
-		free(c);
+	free(c);
 	over_if_last();
 }
 
@@ -100,21 +98,31 @@ static unsigned waiting(const struct conn *c)
 	return n;
 }
 
-static void go_on_deferred(void *arg)
+/* Those whose responses of many go on, one connection in each turn of the loop: however many there
+ * are, a question waits for one of them only. */
+static struct list turns = {&turns, &turns};
+static bool turn_due;
+
+static void take_turn(void *arg)
 {
-	struct conn *c = arg;
-	c->due = false;
-	if (c->closed)
-		free(c);
-	else if (!c->closing)
-		go_on(c);
+	(void)arg;
+	struct list *first = list_pop(&turns);
+	turn_due = false;
+	if (first)
+		go_on(list_entry(first, struct conn, turn));
+	if (!list_empty(&turns) && !turn_due) {
+		turn_due = true;
+		loop_defer(take_turn, NULL);
+	}
 }
 
 static void go_on_soon(struct conn *c)
 {
-	if (!c->due)
-		loop_defer(go_on_deferred, c);
-	c->due = true;
+	if (list_empty(&c->turn))
+		list_add_tail(&turns, &c->turn);
+	if (!turn_due)
+		loop_defer(take_turn, NULL);
+	turn_due = true;
 }
 
 static struct later *first_of_many(const struct conn *c)
@@ -132,7 +140,7 @@ static struct later *first_of_many(const struct conn *c)
 static void go_on(struct conn *c)
 {
 	struct later *l = first_of_many(c);
-	if (!l || c->closing || c->due)
+	if (!l || c->closing)
 		return;
 	for (unsigned i = 0; l && i < MESSAGES; i++) {
 		size_t n = l->next(l->arg, out + PREFIX, DNS_MSG_MAX);
@@ -227,7 +235,8 @@ static void on_data(struct stream *s, void *arg)
 static void on_drain(struct stream *s, void *arg)
 {
 	stream_resume(s);
-	go_on(arg);
+	if (first_of_many(arg))
+		go_on_soon(arg);
 }
 
 static void on_end(struct stream *s, void *arg, enum stream_end why)
@@ -284,6 +293,7 @@ static void on_accept(int fd, const struct sockaddr *peer, const struct sockaddr
 	c->spec = spec;
 	c->tls = spec->arg != NULL;
 	list_init(&c->later);
+	list_init(&c->turn);
 	c->stream = stream_new(fd, &sc, &stream_ops, c);
 	if (!c->stream) {
 		listen_done(spec, daemon_limits(), peer);
