@@ -33,15 +33,19 @@ void load_reloaded(struct reload *r, const struct served *s, const struct compil
 		reload_end(r);
 }
 
+static const struct served *find(const char *text)
+{
+	uint8_t name[DNS_NAME_MAX];
+	if (!dns_name_from_text(slice_of(text), name))
+		return NULL;
+	dns_name_lower(name);
+	return load_find(name);
+}
+
 /* A named zone is compiled in any case: the text may include files that have changed. */
 static void reload_one(struct control_call *call, const char *text, bool force)
 {
-	uint8_t name[DNS_NAME_MAX];
-	const struct served *s = NULL;
-	if (dns_name_from_text(slice_of(text), name)) {
-		dns_name_lower(name);
-		s = load_find(name);
-	}
+	const struct served *s = find(text);
 	if (!s) {
 		control_done(call, "no such zone");
 		return;
@@ -91,27 +95,35 @@ static void put(struct buf *out, const char *key, const char *value)
 	buf_addc(out, '"');
 }
 
-static void list_zones(struct buf *out)
+static void list_zone(struct buf *out, const struct served *s)
 {
-	for (unsigned i = 0; i < load_end(); i++) {
-		const struct served *s = load_zone(i);
-		struct image_stats n = {0};
-		if (!s)
-			continue;
-		if (s->image)
-			image_numbers(s->image, &n);
-		buf_printf(out, "\"zone=%s\" serial=%u names=%llu records=%llu state=%s", s->name,
-			   s->image ? image_serial(s->image) : 0, (unsigned long long)n.names,
-			   (unsigned long long)n.records,
-			   s->expired  ? "expired"
-			   : !s->image ? "failed"
-			   : s->why[0] ? "old"
-				       : "served");
-		put(out, "from", s->file ? s->file : "store");
-		refresh_list(s, out);
-		put(out, "error", s->why);
-		buf_addc(out, '\n');
+	struct image_stats n = {0};
+	if (s->image)
+		image_numbers(s->image, &n);
+	buf_printf(out, "\"zone=%s\" serial=%u names=%llu records=%llu state=%s", s->name,
+		   s->image ? image_serial(s->image) : 0, (unsigned long long)n.names,
+		   (unsigned long long)n.records,
+		   s->expired  ? "expired"
+		   : !s->image ? "failed"
+		   : s->why[0] ? "old"
+			       : "served");
+	put(out, "from", s->file ? s->file : s->secondary ? "secondary" : "store");
+	refresh_list(s, out);
+	put(out, "error", s->why);
+	buf_addc(out, '\n');
+}
+
+static void list_zones(struct control_call *call)
+{
+	const struct served *s = NULL;
+	if (call->words.n > 2 && !(s = find(call->words.w[2]))) {
+		control_done(call, "no such zone");
+		return;
 	}
+	for (unsigned i = 0; i < load_end(); i++)
+		if (load_zone(i) && (!s || s == load_zone(i)))
+			list_zone(&call->out, load_zone(i));
+	control_done(call, NULL);
 }
 
 bool load_command(struct control_call *call)
@@ -122,8 +134,7 @@ bool load_command(struct control_call *call)
 	if (strcmp(w[1], "reload") == 0 || strcmp(w[1], "refresh") == 0) {
 		reload(call, strcmp(w[1], "reload") == 0);
 	} else if (strcmp(w[1], "list") == 0) {
-		list_zones(&call->out);
-		control_done(call, NULL);
+		list_zones(call);
 	} else {
 		return false;
 	}

@@ -72,7 +72,8 @@ const struct cmd cmd_table[] = {
     STORED("backup", "restore-message", "NAME ACCOUNT UID", 3, 3, SHAPE_RECORD, 0,
 	   "puts back one message"),
     /* zones */
-    LOCAL("zone", "list", "", 0, 0, SHAPE_TABLE, run_zone_list, "lists the zones that dnsd serves"),
+    LOCAL("zone", "list", "[NAME]", 0, 1, SHAPE_TABLE, run_zone_list,
+	  "lists the zones that dnsd serves"),
     LOCAL("zone", "reload", "[NAME]", 0, 1, SHAPE_RAW, run_zone_reload,
 	  "serves the zone files as they are now"),
     LOCAL("zone", "refresh", "NAME [--force]", 1, 2, SHAPE_RAW, run_zone_refresh,

@@ -1,7 +1,7 @@
 /* Commands over the zones of dnsd. Each of its processes serves them for itself: all are asked. */
 #include <string.h>
 #include <sysexits.h>
-#include "hamletctl/hamletctl.h"
+#include "hamletctl/zone.h"
 
 static struct slice value(const struct row_cell *cells, size_t n, const char *name)
 {
@@ -11,18 +11,15 @@ static struct slice value(const struct row_cell *cells, size_t n, const char *na
 	return (struct slice){"", 0};
 }
 
-/* The control sockets of the processes that serve; their number, or -1 after a line on stderr. */
-static int sockets(struct pool *pool, const char *paths[], int max)
+/* The control sockets of the processes that serve; their number, 0 with *why when there is none. */
+static int find_sockets(struct pool *pool, const char *paths[], int max, const char **why)
 {
 	static const char *const words[] = {"status"};
 	struct buf out = {0};
 	struct row_cell *cells;
-	const char *why;
 	int n = 0;
-	if (!line_call(pool, line_hamletd(pool), words, 1, &out, &why)) {
-		complain(EX_UNAVAILABLE, "%s", why);
-		return -1;
-	}
+	if (!line_call(pool, line_hamletd(pool), words, 1, &out, why))
+		return 0;
 	size_t count = cells_of_lines(pool, buf_slice(&out), &cells);
 	buf_free(&out);
 	for (size_t i = 0, end; i < count && n < max; i = end) {
@@ -38,29 +35,34 @@ static int sockets(struct pool *pool, const char *paths[], int max)
 		    slice_eqs(value(cells + i, end - i, "state"), "ready"))
 			paths[n++] = pool_strndup(pool, ctl.p, ctl.len);
 	}
-	if (n == 0) {
-		complain(EX_UNAVAILABLE, "dnsd does not run");
-		return -1;
-	}
+	*why = "dnsd does not run";
 	return n;
+}
+
+/* Likewise; -1 after a line on stderr. */
+static int sockets(struct pool *pool, const char *paths[], int max)
+{
+	const char *why;
+	int n = find_sockets(pool, paths, max, &why);
+	if (n == 0)
+		complain(EX_UNAVAILABLE, "%s", why);
+	return n ? n : -1;
 }
 
 enum { PROCESSES = 64 };
 
 int run_zone_list(const struct cmd *c, int argc, const char *const *argv)
 {
-	static const char *const words[] = {"zone", "list"};
+	const char *words[] = {"zone", "list", argc > 2 ? argv[2] : NULL};
 	struct pool *pool = pool_new(0);
 	struct buf out = {0};
 	const char *paths[PROCESSES], *why;
 	int status = EX_UNAVAILABLE;
-	(void)argc;
-	(void)argv;
 	if (sockets(pool, paths, PROCESSES) < 0) {
 		pool_free(&pool);
 		return status;
 	}
-	if (line_call(pool, paths[0], words, 2, &out, &why)) {
+	if (line_call(pool, paths[0], words, argc > 2 ? 3 : 2, &out, &why)) {
 		struct row_cell *cells;
 		size_t n = cells_of_lines(pool, buf_slice(&out), &cells);
 		print_cells(cells, (uint32_t)n, c->shape);
@@ -71,6 +73,25 @@ int run_zone_list(const struct cmd *c, int argc, const char *const *argv)
 	buf_free(&out);
 	pool_free(&pool);
 	return status;
+}
+
+size_t zone_served(struct pool *pool, const char *zone, struct row_cell **cells)
+{
+	const char *paths[1], *why, *words[] = {"zone", "list", zone};
+	struct buf out = {0};
+	size_t n = 0;
+	if (find_sockets(pool, paths, 1, &why) && line_call(pool, paths[0], words, 3, &out, &why))
+		n = cells_of_lines(pool, buf_slice(&out), cells);
+	buf_free(&out);
+	return n;
+}
+
+const char *zone_file(struct pool *pool, const char *zone)
+{
+	struct row_cell *cells;
+	size_t n = zone_served(pool, zone, &cells);
+	struct slice from = value(cells, n, "from");
+	return from.len && *from.p == '/' ? pool_strndup(pool, from.p, from.len) : NULL;
 }
 
 /* The first process compiles; the others find its work done, and tell nothing new. */

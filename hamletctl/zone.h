@@ -31,6 +31,12 @@ struct zone_text {
 };
 bool zone_fetch(struct zone_talk *t, struct zone_text *out);
 
+/* run_zone.c: what dnsd tells of the zone, in pool; how many cells, 0: it does not serve it, or
+ * does not run. */
+size_t zone_served(struct pool *pool, const char *zone, struct row_cell **cells);
+/* The file that it serves the zone from, in pool; NULL: none. */
+const char *zone_file(struct pool *pool, const char *zone);
+
 /* zone_show.c: each record of a name, until fn gives false. False after a line on stderr. */
 bool zone_each_of(struct zone_talk *t, const uint8_t *owner, zone_rr_fn *fn, void *arg);
 /* zone_edit.c: a type that zones have; 0 after a line on stderr. */

@@ -141,9 +141,25 @@ static struct row_zone_op op(const struct edit *e, enum zone_change_kind kind)
 		      kind == ZONE_ADD || kind == ZONE_DELETE_RR ? e->rdlen : 0}};
 }
 
+/* One truth for each zone: who edited the store's would see nothing of it. */
+static bool comes_from_file(struct edit *e)
+{
+	char name[DNS_NAME_TEXT];
+	dns_name_text(name, (const uint8_t *)e->t.name.p);
+	const char *file = zone_file(e->t.pool, name);
+	if (file)
+		e->t.status = complain(EX_DATAERR,
+				       "%s is served from its file: edit %s, then "
+				       "hamletctl zone reload %s",
+				       name, file, name);
+	return file != NULL;
+}
+
 static void change(struct edit *e, const struct cmd *c, struct row_zone_op *ops, uint32_t n)
 {
 	struct msg_zone_edit m = {e->t.name, UINT64_MAX, ops, n};
+	if (comes_from_file(e))
+		return;
 	const struct msg_zone_changed *r =
 	    zone_ask(&e->t, e->t.pool, MSG_zone_edit, &m, MSG_zone_changed);
 	if (!r)

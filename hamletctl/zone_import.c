@@ -154,6 +154,10 @@ int run_zone_import(const struct cmd *c, int argc, const char *const *argv)
 		struct zone_cells out = {.pool = t.pool};
 		zone_told(&out, &t, m);
 		print_cells(out.cell, (uint32_t)out.n, c->shape);
+		const char *file = zone_file(t.pool, argv[2]);
+		if (file)
+			complain(0, "%s is served from %s as long as dnsd.conf names that file",
+				 argv[2], file);
 	}
 	zone_sort_free(&r.sort);
 	return zone_talk_end(&t);

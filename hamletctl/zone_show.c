@@ -144,10 +144,16 @@ static void show_owner(struct zone_talk *t, const struct cmd *c, const char *nam
 	buf_free(&s.data);
 }
 
-static void show_zone(struct zone_talk *t)
+static void show_zone(struct zone_talk *t, const char *name)
 {
 	struct msg_zone_read m = {t->name, SLICE(""), 0};
 	struct zone_cells out = {.pool = t->pool};
+	struct row_cell *served;
+	if (zone_file(t->pool, name)) {
+		size_t n = zone_served(t->pool, name, &served);
+		print_cells(served, (uint32_t)n, SHAPE_RECORD);
+		return;
+	}
 	const struct msg_zone_chunks *r = zone_ask(t, t->pool, MSG_zone_read, &m, MSG_zone_chunks);
 	if (!r || r->zone_n != 1)
 		return;
@@ -161,7 +167,7 @@ int run_zone_show(const struct cmd *c, int argc, const char *const *argv)
 	if (!zone_talk(&t, argv[2], true))
 		return zone_talk_end(&t);
 	if (argc == 3)
-		show_zone(&t);
+		show_zone(&t, argv[2]);
 	else
 		show_owner(&t, c, argv[3], argc > 4 ? argv[4] : NULL);
 	return zone_talk_end(&t);

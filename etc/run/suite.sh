@@ -99,10 +99,8 @@ suite_write_dnsd() {
 	say "content 127.0.0.1:$(port 5300)"
 	say "nsid demo"
 	mkdir -p "$etc/zones"
-	for domain in a.test b.test; do
-		suite_zone $domain >"$etc/zones/$domain"
-		say "zone $domain file zones/$domain"
-	done
+	for domain in a.test b.test; do suite_zone $domain >"$etc/zones/$domain"; done
+	say "zone a.test file zones/a.test"
 }
 
 # What was started and is still there goes with us.
@@ -159,13 +157,15 @@ suite_start() {
 	mv "$run/ca.pem.new" "$run/ca.pem"
 }
 
-# The demo domains and accounts, unless an earlier run made them.
+# The demo domains, accounts and the zone in the store, unless an earlier run made them.
 suite_accounts() {
 	for a in alice@a.test bob@b.test; do
 		ctl domain show "${a#*@}" >/dev/null 2>&1 || ctl domain add "${a#*@}" >/dev/null
 		ctl account show "$a" >/dev/null 2>&1 ||
 			say "$password" | ctl --password-stdin account add "$a" >/dev/null
 	done
+	has dnsd || return 0
+	ctl zone show b.test >/dev/null 2>&1 || ctl zone import b.test "$etc/zones/b.test" >/dev/null
 }
 
 row() { printf '  %-13s %-17s %s\n' "$@"; }
@@ -184,7 +184,7 @@ suite_table() {
 		row pop3s "127.0.0.1:$(port 2995)" "reading mail (TLS)"
 	fi
 	if has dnsd; then
-		row "dns content" "127.0.0.1:$(port 5300)" "zones a.test and b.test, in $etc/zones"
+		row "dns content" "127.0.0.1:$(port 5300)" "zones a.test ($etc/zones) and b.test (hamletctl zone)"
 	fi
 	say
 	row accounts alice@a.test "password $password"

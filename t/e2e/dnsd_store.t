@@ -152,6 +152,15 @@ def the_file_wins(s):
     while "zone-twice" not in s.log("hamletd") and time.monotonic() < end:
         time.sleep(0.05)
     bad += [] if "zone-twice" in s.log("hamletd") else ["nobody says that the zone is there twice"]
+    for words in (("add", "file.test", "www", "A", "192.0.2.1"),
+                  ("set", "file.test", "www", "A", "192.0.2.1"),
+                  ("delete", "file.test", "ns1")):
+        said = s.ctl("zone", *words, ok=False)
+        if f"{s.zones}/file.test" not in said:
+            bad.append(f"{words}: {said}")
+    listed = s.ctl("zone", "show", "file.test") + s.ctl("zone", "list", "file.test")
+    bad += [] if listed.count(f"{s.zones}/file.test") == 2 else [listed]
+    s.ctl("zone", "list", "nothing.test", ok=False)
     s.text("file.test", 9, "file")
     bad += become("still", "file", marker, s, "file.test")
     s.ctl("zone", "delete", "file.test", "--yes")
