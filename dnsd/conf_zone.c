@@ -13,10 +13,11 @@ const struct conf_directive conf_zone_table[] = {
      .offset = offsetof(struct zone_conf, primary),
      .flags = CONF_MULTI,
      .arg = "ADDRESS [port N] [key NAME] [tls NAME]",
-     .help = "The zone is a secondary: it is transferred from this server, or from the next one "
-	     "where that is of no use.\nkey: requests are signed, and responses have to be (TSIG). "
-	     "tls: by TLS (RFC 9103, port 853) from a server that has a certificate for the name. "
-	     "What is transferred is kept in the store."},
+     .help =
+	 "The zone is a secondary: it is transferred from this server, or from the next one "
+	 "where that is of no use.\nkey: requests are signed, and responses have to be (TSIG).\n"
+	 "tls: by TLS (RFC 9103, port 853) from a server that has a certificate for the name.\n"
+	 "What is transferred is kept in the store."},
     {0}};
 
 static const struct zone_conf without_block;
