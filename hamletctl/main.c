@@ -18,6 +18,7 @@ enum {
 	OPT_TTL,
 	OPT_ALGORITHM,
 	OPT_YES,
+	OPT_FORCE,
 	WORDS_MAX = 8,
 };
 
@@ -60,6 +61,7 @@ static int read_options(int argc, char **argv, const char **conf_dir)
 					      {"ttl", required_argument, NULL, OPT_TTL},
 					      {"algorithm", required_argument, NULL, OPT_ALGORITHM},
 					      {"yes", no_argument, NULL, OPT_YES},
+					      {"force", no_argument, NULL, OPT_FORCE},
 					      {"help", no_argument, NULL, 'h'},
 					      {"version", no_argument, NULL, 'V'},
 					      {NULL, 0, NULL, 0}};
@@ -95,6 +97,9 @@ static int read_options(int argc, char **argv, const char **conf_dir)
 			break;
 		case OPT_YES:
 			add("--yes", NULL);
+			break;
+		case OPT_FORCE:
+			add("--force", NULL);
 			break;
 		case 'h':
 			cmd_help(stdout, NULL);
