@@ -84,6 +84,7 @@ static _Noreturn void child_main(int fd, pid_t parent)
 	struct pool *pool = pool_new(0), *paths = pool_new(0);
 	int state = open(conf.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	conf_sandbox(paths, &sb);
+	sb.connect_inet = false;
 	sb.threads = false;
 	struct store_link *store = NULL;
 	if (conf_uses_store()) {

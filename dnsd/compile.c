@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <sys/file.h>
 #include <unistd.h>
+#include "dnsd/alias.h"
 #include "dnsd/dnsd.h"
 #include "dnsd/image_maker.h"
 #include "dnsd/journal.h"
@@ -68,7 +69,8 @@ struct image *compile_fresh(struct compile *c, struct image **old)
 	if (!image)
 		return NULL;
 	const struct image_origin *made = image_origin(image);
-	if (source_version(c, &now, &why) && now.id == made->id && now.version == made->version)
+	if (source_version(c, &now, &why) && now.id == made->id && now.version == made->version &&
+	    alias_version(c->state, c->image) == made->addresses)
 		return image;
 	if (old)
 		*old = image;
@@ -95,7 +97,9 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 {
 	struct image_origin origin = *of;
 	struct image_stats made;
-	const struct image_options options = {.lenient = c->secondary};
+	struct alias_book book = {0};
+	const struct image_options options = {
+	    .lenient = c->secondary, .alias = alias_book_find, .alias_arg = &book};
 	struct image_maker *m = image_make(c->state, c->image, c->zone, &options);
 	if (!m) {
 		compile_failed(c, c->image, strerror(errno));
@@ -105,7 +109,11 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 		image_abort(m);
 		return false;
 	}
-	maker_sort(m);
+	origin.addresses = alias_version(c->state, c->image);
+	alias_book_open(&book, c->state, c->image);
+	maker_ready(m);
+	if (!alias_book_close(&book))
+		compile_failed(c, c->image, "the targets of ALIAS records cannot be written");
 	origin.content = maker_content(m);
 	if (!c->secondary)
 		choose_serial(m, before, origin.content);

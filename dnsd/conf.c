@@ -74,7 +74,7 @@ static const struct conf_directive TRANSFER[] = {
      .def = "1d",
      .min = SECOND,
      .max = 4 * WEEK,
-     .help = "And not less often."},
+     .help = "They are asked at least as often as that."},
     {.name = "retry-least",
      .type = CONF_DURATION,
      .offset = offsetof(struct transfer_conf, retry_least),
@@ -156,6 +156,12 @@ const struct conf_directive conf_table[] = {
      .help = "A key that others sign requests with and we our responses (TSIG, RFC 8945); both "
 	     "sides call it by the same name.\nIts file can follow in the same line: key "
 	     "ns1-ns2.example.org file keys/ns2"},
+    {.name = "resolver",
+     .type = CONF_ADDR,
+     .offset = F(resolvers),
+     .flags = CONF_MULTI,
+     .help = "A recursive server that is asked what the names of ALIAS records lead to, and what "
+	     "the parents of signed zones have; unless given, those of /etc/resolv.conf."},
     {.name = "store",
      .type = CONF_BOOL,
      .offset = F(store),
@@ -281,6 +287,7 @@ void conf_verify(struct conf_errors *e, void *root)
 		conf_error(e, NULL, "nothing to listen on: give one of content, content-tls");
 	no_unix(e, &conf.content, "content");
 	no_unix(e, &conf.content_tls, "content-tls");
+	no_unix(e, &conf.resolvers, "resolver");
 	if (conf.nsid && strlen(conf.nsid) > 128)
 		conf_error(e, NULL, "nsid: has more than 128 octets");
 	conf_xfr_verify(e, pool, &conf.xfr);
@@ -336,4 +343,5 @@ void conf_sandbox(struct pool *p, struct sandbox *out)
 	}
 	out->paths = paths;
 	out->threads = true;
+	out->connect_inet = true; /* resolvers, other servers of our zones */
 }

@@ -53,6 +53,7 @@ struct dnsd_conf {
 	struct conf_list content, content_tls; /* of struct conf_addr */
 	struct conf_list zones;                /* of struct zone_conf */
 	struct conf_list keys;                 /* of struct key_conf */
+	struct conf_list resolvers;            /* of struct conf_addr */
 	const char *state_dir, *nsid, *identity, *version;
 	uint64_t udp_size;
 	bool store, minimal_any, additional, cookies, bad_cookie;
@@ -175,9 +176,9 @@ struct served { /* a zone, by a number that it has until it goes */
 	const struct zone_conf *conf;
 	const char *file;          /* its text; NULL: it is in the store */
 	const struct image *image; /* that is served; NULL: none, queries get SERVFAIL */
+	const char *image_name;    /* in the state folder */
 	/* load_*.c only: */
 	struct pool *pool;
-	const char *image_name;
 	uint64_t id;     /* in the store, as it said last; 0: it is not there */
 	uint32_t serial; /* likewise; that of the image may be a later one */
 	bool secondary;  /* likewise: others' zone */

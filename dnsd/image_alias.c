@@ -14,7 +14,8 @@ void maker_alias_add(struct image_maker *m, uint32_t name, uint32_t ttl, const u
 		m->aliases_cap = m->aliases_cap ? m->aliases_cap * 2 : 16;
 		m->alias = mem_realloc(m->alias, m->aliases_cap * sizeof(*m->alias));
 	}
-	m->alias[m->aliases++] = (struct made_alias){maker_keep(m, lower, len), name, ttl};
+	m->alias[m->aliases++] =
+	    (struct made_alias){.target = maker_keep(m, lower, len), .name = name, .ttl = ttl};
 }
 
 static int by_name(const void *a, const void *b)
@@ -49,21 +50,26 @@ static void add_addresses(struct image_maker *m, const struct made_alias *a,
 		maker_record(m, a->name, DNS_AAAA, ttl, maker_keep(m, found->aaaa[i], 16), 16);
 }
 
-bool maker_alias(struct image_maker *m)
+void maker_alias(struct image_maker *m)
 {
-	uint32_t before = m->records;
-	if (m->aliases)
-		qsort(m->alias, m->aliases, sizeof(*m->alias), by_name);
+	if (m->aliased || !m->aliases)
+		return;
+	m->aliased = true;
+	qsort(m->alias, m->aliases, sizeof(*m->alias), by_name);
 	for (uint32_t i = 0; i < m->aliases; i++) {
-		const struct made_alias *a = &m->alias[i];
-		const struct made_name *n = &m->name[a->name];
+		struct made_alias *a = &m->alias[i];
 		struct image_addresses found = {0};
-		const char *why = mistake(m, i);
-		if (why)
-			maker_report(m, true, n, "%s", why);
-		else if (m->o.alias)
-			m->o.alias(m->o.alias_arg, n->wire, a->target, &found);
+		a->mistake = mistake(m, i);
+		if (!a->mistake && m->o.alias)
+			m->o.alias(m->o.alias_arg, m->name[a->name].wire, a->target, &found);
 		add_addresses(m, a, &found);
 	}
-	return m->records > before;
+}
+
+void maker_alias_check(struct image_maker *m)
+{
+	for (uint32_t i = 0; i < m->aliases; i++)
+		if (m->alias[i].mistake)
+			maker_report(m, true, &m->name[m->alias[i].name], "%s",
+				     m->alias[i].mistake);
 }

@@ -287,17 +287,22 @@ static bool write_file(struct image_maker *m)
 	return false;
 }
 
+void maker_ready(struct image_maker *m)
+{
+	maker_sort(m);
+	maker_mark(m);
+	maker_alias(m);
+	maker_sort(m);
+	maker_mark(m);
+}
+
 bool image_finish(struct image_maker *m, struct image_stats *out, image_report_fn *report,
 		  void *arg)
 {
 	m->report = report;
 	m->report_arg = arg;
-	maker_sort(m);
-	maker_mark(m);
-	if (maker_alias(m)) {
-		maker_sort(m);
-		maker_mark(m);
-	}
+	maker_ready(m);
+	maker_alias_check(m);
 	maker_check(m);
 	if (m->left_out)
 		maker_report(m, false, NULL, "%u records of DNSSEC are left out: it is signed here",

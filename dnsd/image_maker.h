@@ -33,6 +33,7 @@ enum { HAS_SOA = 1, HAS_DS = 2, HAS_NSEC = 4, HAS_NSEC3 = 8, HAS_TARGETS = 16 /*
 struct made_alias {
 	const uint8_t *target; /* lower case */
 	uint32_t name, ttl;
+	const char *mistake; /* NULL: none */
 };
 
 struct chunk;
@@ -49,6 +50,7 @@ struct image_maker {
 	uint32_t records, records_cap;
 	struct made_alias *alias;
 	uint32_t aliases, aliases_cap;
+	bool aliased;           /* their addresses were added */
 	struct made_name *name; /* the zone's own is the first */
 	uint32_t names, names_cap;
 	uint32_t *table; /* of names, by their hash; its size is a power of two */
@@ -82,6 +84,8 @@ uint32_t maker_name(struct image_maker *m, const uint8_t *lower, size_t len);
  * sorted is not any more. */
 uint32_t maker_record(struct image_maker *m, uint32_t name, uint16_t type, uint32_t ttl,
 		      const uint8_t *kept, size_t len);
+/* All that comes from the source is there: sorted, marked, with addresses for each ALIAS. */
+void maker_ready(struct image_maker *m);
 uint32_t maker_find(const struct image_maker *m, const uint8_t *lower, size_t len);
 /* The next rrset of the name; *at is 0 to begin. */
 bool maker_next(const struct image_maker *m, const struct made_name *n, uint32_t *at,
@@ -94,10 +98,12 @@ void maker_report(struct image_maker *m, bool error, const struct made_name *n, 
 /* image_sort.c: names in canonical order, each one's records by type and data, without repeats;
  * again when something was added */
 void maker_sort(struct image_maker *m);
-/* image_alias.c: addresses in place of each ALIAS. Called when flags are known. True: there are
- * some, sort and mark anew. */
+/* image_alias.c */
 void maker_alias_add(struct image_maker *m, uint32_t name, uint32_t ttl, const uint8_t *target);
-bool maker_alias(struct image_maker *m);
+/* Adds the addresses that stand for each ALIAS, once; names are marked. */
+void maker_alias(struct image_maker *m);
+/* Tells what is wrong with them. */
+void maker_alias_check(struct image_maker *m);
 
 /* image_serial.c, once sorted */
 /* image_origin's content. */

@@ -55,5 +55,13 @@ uint64_t maker_content(const struct image_maker *m)
 			sum += sip24(key, part, sizeof(part));
 		}
 	}
+	for (uint32_t i = 0; i < m->aliases; i++) {
+		const struct made_alias *a = &m->alias[i];
+		const struct made_name *n = &m->name[a->name];
+		const uint64_t part[] = {sip24(key, n->wire, n->len),
+					 (uint64_t)DNS_ALIAS << 32 | a->ttl,
+					 sip24(key, a->target, dns_name_len(a->target)), 0};
+		sum += sip24(key, part, sizeof(part));
+	}
 	return sum;
 }

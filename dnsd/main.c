@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sysexits.h>
+#include "dnsd/alias.h"
 #include "dnsd/dnsd.h"
+#include "dnsd/resolver.h"
 #include "dnsd/leader.h"
 #include "dnsd/secondary.h"
 #include "libcommon/base/fatal.h"
@@ -80,6 +82,7 @@ static void start(void)
 	xfr_in_init();
 	if (conf_uses_store())
 		uplink_store_start(ROLE_DNSD, load_store_up);
+	resolver_start();
 	self.keys = conf.content_tls.n == 0;
 	if (self.keys)
 		return;
@@ -124,6 +127,7 @@ static void run(void)
 	notify_out_start();
 	leader_start(state);
 	refresh_start(state);
+	alias_start(state);
 }
 
 static void write_stats(struct buf *out)
