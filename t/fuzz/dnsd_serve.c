@@ -29,7 +29,7 @@ static const struct {
 	     {"one.key", "key.one:bm9ib2R5IGtub3dz"}};
 
 static const char CONF[] =
-    "version 1\ncontent 127.0.0.1:53\nstate-dir state\nversion \"1\"\nnsid x\n"
+    "version 1\ncontent 127.0.0.1:53\nstate-dir state\nstore off\nversion \"1\"\nnsid x\n"
     "key key.one file one.key\nrefuse 192.0.2.9\n"
     "allow-transfer key key.one\nallow-transfer 192.0.2.1\n"
     "zone b.test file b.test\nzone child.b.test file child.b.test\n"
