@@ -2,7 +2,9 @@
 """Mail leaves: one suite, and mail servers that follow a script. What is delivered, what is tried
 again and when, what the queue shows, and that no crash, restart or drain loses a message or, where
 it need not, delivers one twice."""
+import os
 import pathlib
+import re
 import signal
 import smtplib
 import sys
@@ -17,6 +19,7 @@ from suite import Suite, Supervised  # noqa: E402
 from tap import Tap  # noqa: E402
 
 PASSWORD = "secret-alice"
+STEPS = ["banner", "EHLO", "MAIL", "RCPT", "DATA", "content"]
 peers = {}
 
 
@@ -27,9 +30,11 @@ def route(domain, more=""):
 
 
 def conf():
+    steps = "".join(route(f"{step}.test".lower()) for step in STEPS)
+    peers["data.test"].extensions.remove("CHUNKING")  # else there is no DATA
     return ("relay {\n\tlease 10s\n}\ndns {\n\tserver 127.0.0.1:9\n\tdeadline 1s\n}\n"
             + route("b.test") + route("one.test", "\tconnections 1\n")
-            + route("dead.test"))
+            + route("dead.test") + steps)
 
 
 # --- tests of one suite; each has its own messages
@@ -150,6 +155,27 @@ def killed(suite, sender):
     return problems
 
 
+def killed_at_each_step(suite, sender):
+    """Every peer keeps us waiting at another step when we die."""
+    held, mids = [], []
+    for step in STEPS:
+        held.append(peers[f"{step}.test".lower()].hold(step, then=DROP))
+        mids.append(sender.submit(text_of(step), f"x@{step}.test"))
+    problems = [f"{step} was not reached" for step, h in zip(STEPS, held)
+                if not h.reached.wait(WAIT)]
+    suite.stop("smtpd", signal.SIGKILL)
+    suite.start("smtpd")
+    for h in held:
+        h.set()
+    suite.move_clock(11)
+    for mid in mids:
+        settled(suite, mid)
+    for step in STEPS:
+        n = len(peers[f"{step}.test".lower()].messages)
+        problems += [] if n == 1 else [f"killed at {step}: {n} messages"]
+    return problems
+
+
 def store_away(suite, sender):
     """What was delivered while the store was away is not delivered again."""
     peer = peers["b.test"]
@@ -210,6 +236,45 @@ def logged(suite, sender):
 
 
 # --- replaced again and again while mail is submitted
+def holder(suite, port):
+    """The smtpd that has a connection to the port."""
+    for pid in suite.pids("smtpd"):
+        table = [line.split() for line in
+                 pathlib.Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+        ours = {f"socket:[{row[9]}]" for row in table if row[2].endswith(f":{port:04X}")}
+        if ours & {os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()}:
+            return pid
+    raise RuntimeError(f"no connection to port {port}")
+
+
+def lost_leases(suite):
+    return sum(map(int, re.findall(r"leases_lost_total\s+(\d+)",
+                                   suite.ctl("daemon", "stats", "smtpd"))))
+
+
+def lease_lost(suite):
+    """A process that stood still until another one had its letter breaks off its transaction."""
+    peer, sender = peers["data.test"], Sender(suite)
+    before = len(peer.messages)
+    held = peer.hold("DATA")
+    mid = sender.submit(text_of("lost"), "x@data.test")
+    if not held.reached.wait(WAIT):
+        return ["it was not sent"]
+    slow = holder(suite, peer.port)
+    os.kill(slow, signal.SIGSTOP)
+    try:
+        suite.move_clock(11)
+        peer.wait(before + 1)
+    finally:
+        os.kill(slow, signal.SIGCONT)
+    until("the lease is lost", lambda: lost_leases(suite) == 1)
+    held.set()
+    settled(suite, mid)
+    time.sleep(1)
+    n = len(peer.messages) - before
+    return [] if n == 1 else [f"delivered {n} times"]
+
+
 def replaced(suite, tap):
     peer = peers["b.test"]
     before = len(peer.messages)
@@ -265,10 +330,11 @@ def main():
              ("held, released, flushed", held_and_flushed),
              ("flushed though the destination was dead", flushed_though_it_was_dead),
              ("killed while a peer has the message", killed),
+             ("killed at each step of a delivery", killed_at_each_step),
              ("the store is away when the reply comes", store_away),
              ("a drain gives back what waits", drained),
              ("what became of each is logged", logged)]
-    tap = Tap(len(tests) + 3)
+    tap = Tap(len(tests) + 4)
     suite = Suite(["smtpd"], conf={"smtpd": conf()})
     try:
         suite.account("alice@a.test", PASSWORD)
@@ -281,6 +347,7 @@ def main():
                        processes={"smtpd": 2})
     try:
         suite.account("alice@a.test", PASSWORD)
+        tap.test("a letter whose lease was lost is withdrawn", lease_lost, suite)
         tap.test("jailed, and replaced while mail leaves", replaced, suite, tap)
     finally:
         end(tap, suite, "the supervised suite ends cleanly")
