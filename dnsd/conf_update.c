@@ -15,7 +15,7 @@ const struct conf_directive conf_update_table[] = {
      .type = CONF_NET,
      .offset = F(clients),
      .flags = CONF_MULTI,
-     .help = "Updates from these networks.\nWith a key, both must hold. Without one, whoever can "
+     .help = "Updates from these networks.\nWith a key, both must hold.\nWithout one, whoever can "
 	     "send packets that bear such an address can change the zone."},
     {.name = "names",
      .type = CONF_WORDS,
@@ -30,7 +30,7 @@ const struct conf_directive conf_update_table[] = {
      .flags = CONF_MULTI,
      .help = "The types that may be changed; ANY: all.\nUnless ANY stands here or nothing, all "
 	     "records of a name cannot be "
-	     "deleted at once. Unless given, all but those of the zone itself: SOA, NS, DNSKEY, "
+	     "deleted at once.\nUnless given, all but those of the zone itself: SOA, NS, DNSKEY, "
 	     "CDS, CDNSKEY, NSEC3PARAM and ZONEMD at its own name."},
     {0}};
 

@@ -1,5 +1,6 @@
 /* The zone blocks of dnsd.conf. */
 #include "dnsd/secondary.h"
+#include "dnsd/update.h"
 #include "libcommon/base/map.h"
 
 const struct conf_directive conf_zone_table[] = {
@@ -18,6 +19,14 @@ const struct conf_directive conf_zone_table[] = {
 	 "where that is of no use.\nkey: requests are signed, and responses have to be (TSIG).\n"
 	 "tls: by TLS (RFC 9103, port 853) from a server that has a certificate for the name.\n"
 	 "What is transferred is kept in the store."},
+    {.name = "update",
+     .type = CONF_BLOCK,
+     .offset = offsetof(struct zone_conf, updates),
+     .flags = CONF_MULTI,
+     .block = conf_update_table,
+     .block_size = sizeof(struct update_conf),
+     .help = "Dynamic updates (RFC 2136) of a zone in the store that are allowed; several blocks "
+	     "allow together.\nNone is, unless given."},
     {0}};
 
 static const struct zone_conf without_block;
@@ -64,6 +73,12 @@ static void zone_verify(struct conf_errors *e, struct pool *pool, struct zone_co
 		conf_error(e, at, "zone %s: %s: give the path without `..`", z->name, z->text);
 	else if (!z->text && !from && !z->primary.n && !conf.store)
 		conf_error(e, at, "zone %s: where is it from? Give its file", z->name);
+	if (z->text && z->updates.n)
+		conf_error(e, at, "zone %s: its file says what it is: no update can change it",
+			   z->name);
+	if (z->primaries_n && z->updates.n)
+		conf_error(e, at, "zone %s: a secondary is updated at its primary", z->name);
+	conf_update_verify(e, pool, &z->updates, z->wire);
 }
 
 void conf_zones_verify(struct conf_errors *e, struct pool *pool)

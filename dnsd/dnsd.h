@@ -25,6 +25,7 @@ struct zone_conf {
 	const char *file;
 	struct xfr_conf xfr;
 	struct conf_list primary; /* of struct conf_words */
+	struct conf_list updates; /* of struct update_conf */
 	/* conf_verify() sets these. */
 	const char *name; /* as written */
 	const char *text; /* its file, wherever that is named; NULL: it is in the store */
@@ -158,7 +159,6 @@ void udp_stop(void);
 /* --- tcp.c: connections, with and without TLS
  * ------------------------------------------------------ */
 
-enum { TCP_QUERY_MAX = 16382 /* octets; a longer one ends the connection */ };
 extern const struct listen_ops tcp_listen_ops;
 void tcp_start(serve_fn *fn);
 /* Lets the connections go; `over` is called when there is none left. */
@@ -304,6 +304,7 @@ struct stats {
 	uint64_t transfers;                                                   /* that go on */
 	uint64_t xfr_out[3], xfr_out_octets, xfr_out_refused, xfr_out_failed; /* by enum xfr_kind */
 	uint64_t notify_sent, notify_failed;
+	uint64_t updates, updates_refused; /* done: also those that changed nothing */
 };
 extern struct stats stats;
 void stats_write(struct buf *out);

@@ -22,6 +22,8 @@ void stats_write(struct buf *out)
 	put(out, "queries_dropped_total", stats.dropped);
 	put(out, "queries_refused_total", stats.refused);
 	put(out, "tsig_failed_total", stats.tsig_failed);
+	put(out, "updates_total", stats.updates);
+	put(out, "updates_refused_total", stats.updates_refused);
 	put(out, "responses_truncated_total", stats.truncated);
 	put(out, "queries_with_cookie_total", stats.cookies);
 	put(out, "rrl_dropped_total", stats.rrl_dropped);

@@ -201,7 +201,7 @@ static bool step(struct conn *c)
 	if (c->closing || in.len < PREFIX)
 		return false;
 	size_t len = dns_u16(p);
-	if (len < DNS_HEADER || len > TCP_QUERY_MAX) {
+	if (len < DNS_HEADER) {
 		stats.malformed++;
 		finish(c);
 		return false;
@@ -286,7 +286,7 @@ static void make_room(void)
 static void on_accept(int fd, const struct sockaddr *peer, const struct sockaddr *local,
 		      const struct listen_spec *spec)
 {
-	const struct stream_conf sc = {.read_max = PREFIX + TCP_QUERY_MAX,
+	const struct stream_conf sc = {.read_max = PREFIX + DNS_MSG_MAX, /* of an update */
 				       .timeout_ms = conf.tcp.idle_timeout};
 	make_room();
 	struct conn *c = mem_alloc(sizeof(*c));

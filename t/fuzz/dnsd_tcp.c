@@ -187,7 +187,7 @@ static unsigned expected(const uint8_t *p, size_t len, bool *good)
 	*good = true;
 	while (*good && len >= 2) {
 		size_t one = dns_u16(p);
-		*good = one >= DNS_HEADER && one <= TCP_QUERY_MAX;
+		*good = one >= DNS_HEADER;
 		if (!*good || len - 2 < one)
 			break;
 		*good = p[2 + 4] % KINDS != SILENT;
