@@ -6,7 +6,8 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-#include "dnsd/answer.h"
+#include "dnsd/image_int.h"
+#include "t/unit/dnsd_zone.h"
 
 enum {
 	CUTS = 1000,    /* delegations, beside the names */
@@ -18,7 +19,7 @@ enum {
 	BATCH = 64, /* queries that come together */
 };
 
-static const char zone[] = "bench.test";
+static const char zone[] = "bench.test", hard_zone[] = "h.test";
 static struct {
 	uint8_t pkt[SLOT];
 	size_t len;
@@ -177,6 +178,86 @@ static void bench(int folder, uint32_t names)
 	image_close(&i);
 }
 
+/* --- the dearest queries that could be thought of ----------------------------------------------
+ */
+
+/* Every name that is not there is proved by NSEC3 with as many iterations as are taken. */
+static void hard_text(struct buf *out)
+{
+	uint8_t apex[DNS_NAME_MAX], hash[NSEC3_HASH];
+	size_t len = dns_name_from_text(slice_of(hard_zone), apex);
+	char text[64];
+	nsec3_hash(apex, len, (const uint8_t *)"", 0, IMAGE_ITERATIONS, hash);
+	static const char digit[] = "0123456789abcdefghijklmnopqrstuv";
+	size_t n = 0;
+	uint32_t bits = 0;
+	for (unsigned i = 0, have = 0; i < NSEC3_HASH; i++) {
+		bits = bits << 8 | hash[i];
+		for (have += 8; have >= 5; have -= 5)
+			text[n++] = digit[bits >> (have - 5) & 31];
+	}
+	text[n] = '\0';
+	buf_printf(out, "@ 60 SOA ns root 7 1 2 3 300\n@ 60 NS ns\nns 60 A 192.0.2.1\n");
+	buf_printf(out, "@ 60 NSEC3PARAM 1 0 %d -\n", IMAGE_ITERATIONS);
+	buf_printf(out, "%s 60 NSEC3 1 1 %d - %s SOA NS\n", text, IMAGE_ITERATIONS, text);
+	for (int i = 0; i < 40; i++)
+		buf_printf(out, "c%d 60 CNAME c%d\n", i, i + 1);
+	for (int i = 0; i < 300; i++)
+		buf_printf(out, "mx 60 MX %d m%d\nm%d 60 A 192.0.2.%d\nm%d 60 AAAA 2001:db8::%x\n",
+			   i, i, i, i % 256, i, i);
+	for (int i = 0; i < 250; i++)
+		buf_printf(out, "big 60 TXT %d%0240d\n", i, 0);
+	buf_printf(out, "*.w 60 CNAME c0\nd 60 DNAME w\n");
+}
+
+static void hard(const char *what, const struct zones *z, const char *name, uint16_t type)
+{
+	static const struct answer_conf conf = {.udp_size = 1232, .additional = true};
+	static const struct answer_way way = {.now = 1, .stream = true};
+	static uint8_t out[DNS_MSG_MAX];
+	struct answer_info info;
+	struct query q;
+	uint8_t pkt[DNS_QUERY_MAX], wire[DNS_NAME_MAX];
+	const struct dns_query ask = {.type = type, .edns_size = 1232, .dnssec_ok = true};
+	must(dns_name_from_text(slice_of(name), wire) > 0, name);
+	size_t len = dns_query(pkt, wire, &ask);
+	double best = 1e12;
+	for (int round = 0; round < 100; round++) {
+		double start = used_ns();
+		query_read(&q, pkt, len);
+		must(answer_query(z, &conf, &q, &way, out, sizeof(out), &info) > 0, what);
+		double ns = used_ns() - start;
+		if (ns < best)
+			best = ns;
+	}
+	printf("%s\t%.1f\tus\n", what, best / 1e3);
+}
+
+static void bench_hard(int folder)
+{
+	char deep[DNS_NAME_TEXT] = "";
+	struct buf text;
+	buf_init(&text, 0);
+	hard_text(&text);
+	zone_folder = folder;
+	struct image *i = zone_image(hard_zone, buf_cstr(&text));
+	struct zones *z = zones_new();
+	zones_set(z, image_zone(i), i, 0);
+	for (int k = 0; k < 120; k++)
+		strcat(deep, "a.");
+	strcat(deep, hard_zone);
+	hard("hard-denial-of-120-labels", z, deep, DNS_A);
+	hard("hard-16-aliases", z, "c0.h.test", DNS_A);
+	hard("hard-dname-and-aliases", z, "x.d.h.test", DNS_A);
+	hard("hard-300-mx-with-addresses", z, "mx.h.test", DNS_MX);
+	hard("hard-250-txt-of-240-octets", z, "big.h.test", DNS_TXT);
+	hard("hard-any", z, "mx.h.test", DNS_ANY);
+	zones_free(&z);
+	image_close(&i);
+	unlinkat(folder, "image", 0);
+	buf_free(&text);
+}
+
 int main(int argc, char **argv)
 {
 	const char *path = argc > 2 ? argv[2] : "/tmp";
@@ -187,6 +268,7 @@ int main(int argc, char **argv)
 	} else {
 		bench(folder, FEW);
 		bench(folder, MANY);
+		bench_hard(folder);
 	}
 	close(folder);
 	return 0;
