@@ -237,13 +237,13 @@ static void take_rrset(struct lookup *l, const struct image *i, const struct ima
 			take(&l->next, type, rdata, rr.ttl);
 }
 
-/* Goes along aliases in our own zones, as far as these go. True: the end is there, and so are the
- * addresses; false: name is where others must be asked. */
+/* Goes along aliases in our own zones (outside the views), as far as these go. True: the end is
+ * there, and so are the addresses; false: name is where others must be asked. */
 static bool own(struct lookup *l, uint8_t name[DNS_NAME_MAX])
 {
 	for (unsigned hop = 0; hop < HOPS; hop++) {
 		size_t len = dns_name_len(name);
-		const struct zone *z = zones_find(load_zones(), name, len);
+		const struct zone *z = zones_find(load_zones(0), name, len);
 		struct image_match m;
 		if (!z)
 			return false;

@@ -135,7 +135,8 @@ void answer_prepare(const struct zones *z, struct query *q, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		q[i].prepared = q[i].kind == QUERY_ASK;
-		q[i].zone = q[i].prepared ? zones_find(z, q[i].name, q[i].name_len) : NULL;
+		const struct zones *in = q[i].zones ? q[i].zones : z;
+		q[i].zone = q[i].prepared ? zones_find(in, q[i].name, q[i].name_len) : NULL;
 		if (q[i].zone && q[i].zone->image)
 			q[i].hint = image_hint(q[i].zone->image, q[i].name, q[i].name_len);
 	}

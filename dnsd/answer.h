@@ -14,6 +14,8 @@ struct zone {
 	bool expired;              /* that is why there is no image */
 };
 struct zones *zones_new(void);
+/* Zones in front of others, which must outlive them: of two with the same name these count. */
+struct zones *zones_over(const struct zones *under);
 /* A zone with this name, or another image for it; the old one is the caller's again (NULL: there
  * was none). */
 const struct image *zones_set(struct zones *z, const uint8_t *name, const struct image *image,
@@ -48,7 +50,8 @@ struct query {
 	uint16_t udp_size;   /* what the client takes; 512 without EDNS */
 	struct slice cookie; /* option data: 8, or 16 to 40 octets; empty: none */
 	struct slice subnet;
-	size_t tsig; /* where the TSIG record begins; 0: none */
+	size_t tsig;               /* where the TSIG record begins; 0: none */
+	const struct zones *zones; /* the client's, for answer_prepare(); NULL: those of the call */
 	/* Of answer_prepare(). */
 	bool prepared;
 	const struct zone *zone;

@@ -20,6 +20,7 @@
 enum { CHILD_FD = 3, NICE = 5, ERRORS_MAX = 60000 };
 
 struct request {
+	unsigned view;
 	uint8_t zone[DNS_NAME_MAX];
 	bool force;
 };
@@ -43,9 +44,9 @@ static void work(int fd, int state, struct store_link *store, struct pool *pool,
 		 const struct request *ask)
 {
 	static struct reply r;
-	const struct zone_conf *z = conf_zone(ask->zone);
+	const struct zone_conf *z = conf_zone_in(ask->view, ask->zone);
 	struct compile c = {.state = state,
-			    .image = compile_image_name(pool, ask->zone),
+			    .image = compile_image_name_in(pool, ask->view, ask->zone),
 			    .conf = z,
 			    .file = z->text,
 			    .store = store,
@@ -165,9 +166,9 @@ void builder_watch(builder_done *done)
 	uv_poll_start(&self.poll, UV_READABLE, on_reply);
 }
 
-bool builder_ask(const uint8_t *zone, bool force)
+bool builder_ask(unsigned view, const uint8_t *zone, bool force)
 {
-	struct request ask = {.force = force};
+	struct request ask = {.view = view, .force = force};
 	memcpy(ask.zone, zone, dns_name_len(zone));
 	return self.fd >= 0 && send(self.fd, &ask, sizeof(ask), MSG_NOSIGNAL) == sizeof(ask);
 }

@@ -13,11 +13,18 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/dns/serial.h"
 
-enum { LINES_BYTES = 65536, NAME_BYTES = 240 };
+enum { LINES_BYTES = 65536, NAME_BYTES = 239 };
 
-/* Its own name, what is no letter, digit, - or _ in hex. */
 const char *compile_image_name(struct pool *pool, const uint8_t *zone)
 {
+	return compile_image_name_in(pool, 0, zone);
+}
+
+/* Its own name, what is no letter, digit, - or _ in hex, and its view's. */
+const char *compile_image_name_in(struct pool *pool, unsigned view, const uint8_t *zone)
+{
+	const char *of = conf_view_name(view);
+	size_t most = NAME_BYTES - strlen(of);
 	struct buf b;
 	char text[DNS_NAME_TEXT];
 	dns_name_text(text, zone);
@@ -30,9 +37,10 @@ const char *compile_image_name(struct pool *pool, const uint8_t *zone)
 		else
 			buf_printf(&b, "%%%02x", (unsigned char)*p);
 	}
-	if (b.len > NAME_BYTES) /* no zone of this world; two such would share their image */
-		b.len = NAME_BYTES;
-	const char *name = pool_printf(pool, "%.*s.image", SLICE_FMT(buf_slice(&b)));
+	if (b.len > most) /* no zone of this world; two such would share their image */
+		b.len = most;
+	const char *name =
+	    pool_printf(pool, "%.*s%s%s.image", SLICE_FMT(buf_slice(&b)), view ? "@" : "", of);
 	buf_free(&b);
 	return name;
 }

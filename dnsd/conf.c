@@ -146,6 +146,17 @@ const struct conf_directive conf_table[] = {
 	 "A zone that is served.\nIts file can follow in the same line: "
 	 "zone example.org file zones/example.org\nOne without a file is a zone of the store "
 	 "that has settings of its own.\nA secondary likewise: zone example.org from 192.0.2.1"},
+    {.name = "view",
+     .type = CONF_BLOCK,
+     .offset = F(views),
+     .flags = CONF_MULTI | CONF_ARGS,
+     .block = conf_view_table,
+     .block_size = sizeof(struct view_conf),
+     .arg = "name",
+     .help =
+	 "What clients of some networks see: the zones in it, in place of those outside that "
+	 "have the same name, and all others.\nOf several views the first that has the client's "
+	 "address counts."},
     {.name = "key",
      .type = CONF_BLOCK,
      .offset = F(keys),
@@ -291,6 +302,7 @@ void conf_verify(struct conf_errors *e, void *root)
 	if (conf.nsid && strlen(conf.nsid) > 128)
 		conf_error(e, NULL, "nsid: has more than 128 octets");
 	conf_xfr_verify(e, pool, &conf.xfr);
+	conf_views_verify(e);
 	conf_zones_verify(e, pool);
 }
 
@@ -327,11 +339,14 @@ static const char *folder_of(struct pool *p, const char *file)
 
 void conf_sandbox(struct pool *p, struct sandbox *out)
 {
-	struct sandbox_path *paths = pool_alloc(p, (conf.zones.n + 2) * sizeof(*paths));
+	const struct zone_conf *z;
 	size_t n = 0;
+	while (conf_zone_at(n))
+		n++;
+	struct sandbox_path *paths = pool_alloc(p, (n + 2) * sizeof(*paths));
+	n = 0;
 	paths[n++] = (struct sandbox_path){conf.state_dir, true};
-	for (size_t i = 0; i < conf.zones.n; i++) {
-		const struct zone_conf *z = conf.zones.item[i];
+	for (size_t i = 0; (z = conf_zone_at(i)); i++) {
 		if (!z->text)
 			continue;
 		const char *folder = folder_of(p, z->text);

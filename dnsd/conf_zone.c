@@ -30,7 +30,10 @@ const struct conf_directive conf_zone_table[] = {
     {0}};
 
 static const struct zone_conf without_block;
-static struct map *by_name;
+static struct map **by_name; /* by view */
+static size_t maps;
+static struct zone_conf **all;
+static size_t all_n;
 
 static bool wire_of(struct pool *pool, struct zone_conf *z)
 {
@@ -71,6 +74,8 @@ static void zone_verify(struct conf_errors *e, struct pool *pool, struct zone_co
 		conf_error(e, at, "zone %s: it has a file and a primary", z->name);
 	else if (z->text && strstr(z->text, "/../"))
 		conf_error(e, at, "zone %s: %s: give the path without `..`", z->name, z->text);
+	else if (!z->text && z->view)
+		conf_error(e, at, "zone %s: a zone of a view is from a file: give it", z->name);
 	else if (!z->text && !from && !z->primary.n && !conf.store)
 		conf_error(e, at, "zone %s: where is it from? Give its file", z->name);
 	if (z->text && z->updates.n)
@@ -81,23 +86,69 @@ static void zone_verify(struct conf_errors *e, struct pool *pool, struct zone_co
 	conf_update_verify(e, pool, &z->updates, z->wire);
 }
 
-void conf_zones_verify(struct conf_errors *e, struct pool *pool)
+/* A secondary gets the zone as it sees it. */
+static void see_it(struct conf_errors *e, const struct zone_conf *z)
 {
-	map_free(&by_name);
-	by_name = map_new();
-	for (size_t i = 0; i < conf.zones.n; i++) {
-		struct zone_conf *z = conf.zones.item[i];
+	char text[INET6_ADDRSTRLEN];
+	for (size_t i = 0; z->view && i < z->xfr.told.n; i++) {
+		const struct sockaddr *to = (const struct sockaddr *)&z->xfr.told.peer[i].net.sa;
+		if (conf_view_of(to) == z->view)
+			continue;
+		conf_xfr_address(text, to);
+		conf_error(e, &z->block.where, "zone %s: %s is no client of view %s", z->name, text,
+			   conf_view_name(z->view));
+	}
+}
+
+static void zones_verify(struct conf_errors *e, struct pool *pool, unsigned view,
+			 const struct conf_list *zones)
+{
+	for (size_t i = 0; i < zones->n; i++) {
+		struct zone_conf *z = zones->item[i];
+		z->view = view;
 		zone_verify(e, pool, z);
 		conf_xfr_verify(e, pool, &z->xfr);
-		if (z->wire && map_set(by_name, z->wire, dns_name_len(z->wire), z))
+		see_it(e, z);
+		all[all_n++] = z;
+		if (z->wire && map_set(by_name[view], z->wire, dns_name_len(z->wire), z))
 			conf_error(e, &z->block.where, "zone %s: is there twice", z->name);
 	}
 }
 
+void conf_zones_verify(struct conf_errors *e, struct pool *pool)
+{
+	size_t n = conf.zones.n;
+	for (size_t i = 0; i < maps; i++)
+		map_free(&by_name[i]);
+	maps = conf.views.n + 1;
+	by_name = pool_alloc(pool, maps * sizeof(struct map *));
+	for (size_t i = 0; i < maps; i++)
+		by_name[i] = map_new();
+	for (size_t i = 0; i < conf.views.n; i++)
+		n += ((const struct view_conf *)conf.views.item[i])->zones.n;
+	all = pool_alloc(pool, (n + 1) * sizeof(struct zone_conf *));
+	all_n = 0;
+	zones_verify(e, pool, 0, &conf.zones);
+	for (unsigned i = 0; i < conf.views.n; i++)
+		zones_verify(e, pool, i + 1,
+			     &((const struct view_conf *)conf.views.item[i])->zones);
+}
+
+const struct zone_conf *conf_zone_in(unsigned view, const uint8_t *wire)
+{
+	const struct zone_conf *z =
+	    view < maps ? map_get(by_name[view], wire, dns_name_len(wire)) : NULL;
+	return z ? z : &without_block;
+}
+
 const struct zone_conf *conf_zone(const uint8_t *wire)
 {
-	const struct zone_conf *z = map_get(by_name, wire, dns_name_len(wire));
-	return z ? z : &without_block;
+	return conf_zone_in(0, wire);
+}
+
+const struct zone_conf *conf_zone_at(size_t i)
+{
+	return i < all_n ? all[i] : NULL;
 }
 
 bool conf_uses_store(void)

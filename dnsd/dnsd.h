@@ -27,11 +27,20 @@ struct zone_conf {
 	struct conf_list primary; /* of struct conf_words */
 	struct conf_list updates; /* of struct update_conf */
 	/* conf_verify() sets these. */
+	unsigned view;    /* 0: of none, all clients see it */
 	const char *name; /* as written */
 	const char *text; /* its file, wherever that is named; NULL: it is in the store */
 	uint8_t *wire;    /* lower case */
 	struct dns_server *primaries; /* that it is transferred from (secondary.h) */
 	size_t primaries_n;
+};
+/* What clients of some networks see: zones of their own, and the others behind these. */
+struct view_conf {
+	struct conf_block block;
+	struct conf_list clients; /* of struct conf_net */
+	struct conf_list zones;   /* of struct zone_conf */
+	/* conf_verify() sets it. */
+	const char *name;
 };
 struct tcp_conf {
 	struct conf_block block;
@@ -53,6 +62,8 @@ struct transfer_conf { /* of zones to here; times in ms */
 struct dnsd_conf {
 	struct conf_list content, content_tls; /* of struct conf_addr */
 	struct conf_list zones;                /* of struct zone_conf */
+	struct conf_list views;                /* of struct view_conf; a view's number is 1 more
+						* than its place here */
 	struct conf_list keys;                 /* of struct key_conf */
 	struct conf_list resolvers;            /* of struct conf_addr */
 	const char *state_dir, *nsid, *identity, *version;
@@ -77,6 +88,19 @@ extern const struct conf_directive conf_zone_table[];
 void conf_zones_verify(struct conf_errors *e, struct pool *pool);
 /* The zone's block; for a zone that has none (of the store) one with nothing set, its name NULL. */
 const struct zone_conf *conf_zone(const uint8_t *wire);
+/* The same of a view (0: of none). */
+const struct zone_conf *conf_zone_in(unsigned view, const uint8_t *wire);
+/* All blocks, those in views too; NULL: there are not so many. */
+const struct zone_conf *conf_zone_at(size_t i);
+/* conf_view.c */
+extern const struct conf_directive conf_view_table[];
+void conf_views_verify(struct conf_errors *e);
+/* The number of the client's view: the first that has its address; 0: none has. */
+unsigned conf_view_of(const struct sockaddr *client);
+/* Of the view with that name; 0: there is none. */
+unsigned conf_view(struct slice name);
+/* Its name; "": view 0. */
+const char *conf_view_name(unsigned view);
 /* For each address of `content` a listener of datagrams and one of connections. */
 size_t conf_listeners(struct pool *pool, struct listen_spec **out);
 /* The folders of the zones' files, and that of the images. */
@@ -140,7 +164,8 @@ typedef size_t serve_fn(const struct query_from *from, const uint8_t *pkt, size_
 			size_t cap);
 /* Queries that came together: the next calls of the serve_fn are for these, one for each, in that
  * order; a chance to get ready for all of them at once. */
-typedef void serve_ahead_fn(const struct slice *pkt, unsigned n);
+typedef void serve_ahead_fn(const struct slice *pkt, const struct sockaddr *const *client,
+			    unsigned n);
 /* state: the fd of the state folder. */
 void serve_start(int state);
 serve_fn serve;
@@ -170,9 +195,9 @@ void tcp_drain(void (*over)(void));
 struct zones;
 struct image;
 struct served { /* a zone, by a number that it has until it goes */
-	unsigned number;
+	unsigned number, view;
 	uint8_t wire[DNS_NAME_MAX]; /* lower case */
-	const char *name;           /* as text */
+	const char *name;           /* as text; with @VIEW behind it in a view */
 	const struct zone_conf *conf;
 	const char *file;          /* its text; NULL: it is in the store */
 	const struct image *image; /* that is served; NULL: none, queries get SERVFAIL */
@@ -195,12 +220,16 @@ struct served { /* a zone, by a number that it has until it goes */
 /* Serves each zone's image, also an old one; begins to compile those whose source is newer. state:
  * the fd of the state folder. done: every zone is served, or failed. */
 void load_start(int state, void (*done)(void));
-const struct zones *load_zones(void);
+/* What the clients of the view see. */
+const struct zones *load_zones(unsigned view);
 /* Numbers are below load_end(); NULL: no zone has it now. */
 unsigned load_end(void);
 const struct served *load_zone(unsigned number);
 /* NULL: no such zone. wire: lower case. */
 const struct served *load_find(const uint8_t *wire);
+const struct served *load_find_in(unsigned view, const uint8_t *wire);
+/* The one with that name that the client sees. */
+const struct served *load_seen(const struct sockaddr *client, const uint8_t *wire);
 /* Compiles the zone (again), when its turn comes; force: also when its source is as it was. Further
  * calls until then are one. */
 void load_again(unsigned zone, bool force);
@@ -242,6 +271,7 @@ struct compile {
 };
 /* The name of the zone's image in the state folder, in pool. */
 const char *compile_image_name(struct pool *pool, const uint8_t *zone);
+const char *compile_image_name_in(struct pool *pool, unsigned view, const uint8_t *zone);
 /* Processes that want the same image build it once: the others wait, and map it. */
 void compile_run(struct compile *c);
 /* The image, when it is that of the source as it is now; else NULL. old (may be NULL) gets it when
@@ -280,7 +310,7 @@ typedef void builder_done(const struct built *b, struct slice errors);
 void builder_start(void);
 void builder_watch(builder_done *done);
 /* One request at a time. */
-bool builder_ask(const uint8_t *zone, bool force);
+bool builder_ask(unsigned view, const uint8_t *zone, bool force);
 
 /* --- xfr_out.c: transfers to secondaries; notify_out.c: tells them of changes -------------------
  */

@@ -21,10 +21,10 @@ struct task {
 };
 
 static struct {
-	struct zones *zones;
+	struct zones **zones;   /* by view */
 	struct served **served; /* by number; NULL: free */
 	unsigned n, used;       /* all below `used` are taken */
-	struct map *by_name;
+	struct map *by_name; /* of none of the views: its name alone, else and the view's number */
 	int state;
 	struct list tasks; /* the first is in work when `busy` */
 	bool busy;
@@ -34,9 +34,9 @@ static struct {
 	unsigned listeners;
 } self;
 
-const struct zones *load_zones(void)
+const struct zones *load_zones(unsigned view)
 {
-	return self.zones;
+	return self.zones[view];
 }
 
 unsigned load_end(void)
@@ -49,9 +49,38 @@ const struct served *load_zone(unsigned number)
 	return number < self.n ? self.served[number] : NULL;
 }
 
+struct key {
+	uint8_t name[DNS_NAME_MAX + sizeof(unsigned)];
+	size_t len;
+};
+
+static struct key key_of(unsigned view, const uint8_t *wire)
+{
+	struct key k = {.len = dns_name_len(wire)};
+	memcpy(k.name, wire, k.len);
+	if (view) {
+		memcpy(k.name + k.len, &view, sizeof(view));
+		k.len += sizeof(view);
+	}
+	return k;
+}
+
+const struct served *load_find_in(unsigned view, const uint8_t *wire)
+{
+	const struct key k = key_of(view, wire);
+	return map_get(self.by_name, k.name, k.len);
+}
+
 const struct served *load_find(const uint8_t *wire)
 {
-	return map_get(self.by_name, wire, dns_name_len(wire));
+	return load_find_in(0, wire);
+}
+
+const struct served *load_seen(const struct sockaddr *client, const uint8_t *wire)
+{
+	unsigned view = conf.views.n ? conf_view_of(client) : 0;
+	const struct served *s = load_find_in(view, wire);
+	return s || !view ? s : load_find(wire);
 }
 
 void load_count(unsigned zone)
@@ -91,7 +120,7 @@ static uint32_t serve_image(struct served *s, const struct image *image)
 {
 	const struct image *old = s->image;
 	uint32_t before = old ? image_serial(old) : 0;
-	zones_set(self.zones, s->wire, s->expired ? NULL : image, s->number);
+	zones_set(self.zones[s->view], s->wire, s->expired ? NULL : image, s->number);
 	s->image = image;
 	put_away(old);
 	return before;
@@ -101,8 +130,8 @@ void load_expire(unsigned zone, bool expired)
 {
 	struct served *s = self.served[zone];
 	s->expired = expired;
-	zones_set(self.zones, s->wire, expired ? NULL : s->image, s->number);
-	zones_expire(self.zones, s->wire, expired);
+	zones_set(self.zones[s->view], s->wire, expired ? NULL : s->image, s->number);
+	zones_expire(self.zones[s->view], s->wire, expired);
 }
 
 static void tell(const struct served *s, uint32_t before)
@@ -130,21 +159,36 @@ static unsigned free_number(void)
 
 struct served *load_add(const uint8_t *wire, const char *file)
 {
+	return load_add_in(0, wire, file);
+}
+
+static const char *name_of(const struct served *s)
+{
+	char text[DNS_NAME_TEXT];
+	const char *name = s->conf->name;
+	if (!name) {
+		dns_name_text(text, s->wire);
+		name = text;
+	}
+	return pool_printf(s->pool, "%s%s%s", name, s->view ? "@" : "", conf_view_name(s->view));
+}
+
+struct served *load_add_in(unsigned view, const uint8_t *wire, const char *file)
+{
 	struct pool *pool = pool_new(0);
 	struct served *s = pool_alloc(pool, sizeof(*s));
-	char text[DNS_NAME_TEXT];
-	size_t len = dns_name_len(wire);
-	memcpy(s->wire, wire, len);
-	dns_name_text(text, wire);
+	const struct key k = key_of(view, wire);
+	memcpy(s->wire, wire, dns_name_len(wire));
 	s->pool = pool;
 	s->number = free_number();
-	s->conf = conf_zone(wire);
-	s->name = s->conf->name ? s->conf->name : pool_strdup(pool, text);
+	s->view = view;
+	s->conf = conf_zone_in(view, wire);
+	s->name = name_of(s);
 	s->file = file;
-	s->image_name = compile_image_name(pool, wire);
+	s->image_name = compile_image_name_in(pool, view, wire);
 	self.served[s->number] = s;
-	map_set(self.by_name, s->wire, len, s);
-	zones_set(self.zones, s->wire, NULL, s->number);
+	map_set(self.by_name, k.name, k.len, s);
+	zones_set(self.zones[view], s->wire, NULL, s->number);
 	return s;
 }
 
@@ -176,11 +220,12 @@ void load_remove(struct served *s)
 			task_free(t);
 		}
 	}
+	const struct key k = key_of(s->view, s->wire);
 	timer_clear(&s->later);
-	zones_remove(self.zones, s->wire);
+	zones_remove(self.zones[s->view], s->wire);
 	put_away(s->image);
 	s->image = NULL;
-	map_del(self.by_name, s->wire, dns_name_len(s->wire));
+	map_del(self.by_name, k.name, k.len);
 	self.served[s->number] = NULL;
 	if (s->number < self.used)
 		self.used = s->number;
@@ -282,7 +327,7 @@ static void begin_next(void)
 	}
 	const struct task *t = list_entry(self.tasks.next, struct task, link);
 	self.busy = true;
-	if (!builder_ask(t->zone->wire, t->work.force))
+	if (!builder_ask(t->zone->view, t->zone->wire, t->work.force))
 		first_end(NULL, slice_of(gone));
 }
 
@@ -353,15 +398,18 @@ void load_wait(bool on)
 
 void load_start(int state, void (*done)(void))
 {
-	self.zones = zones_new();
+	self.zones = mem_alloc((conf.views.n + 1) * sizeof(struct zones *));
+	self.zones[0] = zones_new();
+	for (size_t i = 1; i <= conf.views.n; i++)
+		self.zones[i] = zones_over(self.zones[0]);
 	self.by_name = map_new();
 	self.state = state;
 	self.done = done;
 	list_init(&self.tasks);
 	builder_watch(on_built);
-	for (unsigned i = 0; i < conf.zones.n; i++) {
-		const struct zone_conf *z = conf.zones.item[i];
-		struct served *s = load_add(z->wire, z->text);
+	const struct zone_conf *z;
+	for (size_t i = 0; (z = conf_zone_at(i)); i++) {
+		struct served *s = load_add_in(z->view, z->wire, z->text);
 		if (!load_present(s) && s->file)
 			queue(s, false, NULL);
 	}

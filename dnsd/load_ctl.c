@@ -33,13 +33,17 @@ void load_reloaded(struct reload *r, const struct served *s, const struct compil
 		reload_end(r);
 }
 
+/* NAME, or NAME@VIEW; NULL: there is no such zone. */
 static const struct served *find(const char *text)
 {
 	uint8_t name[DNS_NAME_MAX];
-	if (!dns_name_from_text(slice_of(text), name))
+	const char *at = strrchr(text, '@');
+	unsigned view = at ? conf_view(slice_of(at + 1)) : 0;
+	if (!dns_name_from_text(view ? (struct slice){text, (size_t)(at - text)} : slice_of(text),
+				name))
 		return NULL;
 	dns_name_lower(name);
-	return load_find(name);
+	return load_find_in(view, name);
 }
 
 /* A named zone is compiled in any case: the text may include files that have changed. */

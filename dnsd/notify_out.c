@@ -107,7 +107,7 @@ static void new_id(struct notice *n)
 static void try(struct timer *t)
 {
 	struct notice *n = list_entry(t, struct notice, timer);
-	const struct served *zone = load_find(zone_of(n));
+	const struct served *zone = load_seen((const struct sockaddr *)&n->to->net.sa, zone_of(n));
 	uint8_t out[MESSAGE];
 	if (!leader() || !zone || !zone->image) {
 		notice_free(n);
@@ -271,8 +271,11 @@ static void tell(const struct served *zone, const struct xfr_peer *to)
 static void tell_all(const struct served *zone)
 {
 	struct xfr_peers told = conf_xfr_told(&zone->conf->xfr, &conf.xfr);
-	for (size_t i = 0; i < told.n; i++)
-		tell(zone, &told.peer[i]);
+	for (size_t i = 0; i < told.n; i++) { /* of what it would transfer */
+		const struct sockaddr *to = (const struct sockaddr *)&told.peer[i].net.sa;
+		if (load_seen(to, zone->wire) == zone)
+			tell(zone, &told.peer[i]);
+	}
 }
 
 static void on_change(unsigned zone, uint32_t before, uint32_t serial)

@@ -75,13 +75,22 @@ static void count(const struct answer_info *info)
 		load_count(info->zone->number);
 }
 
-void serve_ahead(const struct slice *pkt, unsigned n)
+/* The zones as the client sees them. */
+static const struct zones *zones_for(const struct sockaddr *client)
+{
+	return load_zones(conf.views.n ? conf_view_of(client) : 0);
+}
+
+void serve_ahead(const struct slice *pkt, const struct sockaddr *const *client, unsigned n)
 {
 	ahead.next = 0;
 	ahead.n = n < AHEAD ? n : AHEAD;
-	for (unsigned i = 0; i < ahead.n; i++)
+	for (unsigned i = 0; i < ahead.n; i++) {
 		query_read(&ahead.query[i], (const uint8_t *)pkt[i].p, pkt[i].len);
-	answer_prepare(load_zones(), ahead.query, ahead.n);
+		if (conf.views.n)
+			ahead.query[i].zones = zones_for(client[i]);
+	}
+	answer_prepare(load_zones(0), ahead.query, ahead.n);
 }
 
 /* The query as it was read ahead, or else read now, into own. */
@@ -109,12 +118,12 @@ size_t serve_rcode(const struct asked *a, uint16_t rcode, uint8_t *out, size_t c
 	struct query q = *a->q;
 	q.kind = QUERY_BAD;
 	q.rcode = rcode;
-	return answer_query(load_zones(), &about, &q, &way, out, cap, &info);
+	return answer_query(load_zones(0), &about, &q, &way, out, cap, &info);
 }
 
 const struct zone *serve_zone(const struct asked *a)
 {
-	const struct zone *z = zones_find(load_zones(), a->q->name, a->q->name_len);
+	const struct zone *z = zones_find(zones_for(a->from->client), a->q->name, a->q->name_len);
 	return z && z->name_len == a->q->name_len ? z : NULL;
 }
 
@@ -186,7 +195,8 @@ static size_t serve_question(const struct query_from *from, const struct query *
 	/* Only for keys of ours: the names of others may leave too little for the response. */
 	if (t->key)
 		way.reserve = (uint16_t)tsig_room(t);
-	size_t n = answer_query(load_zones(), &about, q, &way, out, cap, &info);
+	const struct zones *z = q->zones ? q->zones : zones_for(from->client);
+	size_t n = answer_query(z, &about, q, &way, out, cap, &info);
 	count(&info);
 	return n && to_limit(from, t) ? limited(from, &info, out, n) : n;
 }

@@ -127,13 +127,16 @@ static int receive(const struct udp *u)
 static void announce(const struct udp *u, int n)
 {
 	struct slice whole[BATCH];
+	const struct sockaddr *client[BATCH];
 	unsigned k = 0;
-	for (int i = 0; i < n; i++)
-		if (!(batch.in[i].msg_hdr.msg_flags & MSG_TRUNC))
-			whole[k++] =
-			    (struct slice){(const char *)batch.query[i], batch.in[i].msg_len};
+	for (int i = 0; i < n; i++) {
+		if (batch.in[i].msg_hdr.msg_flags & MSG_TRUNC)
+			continue;
+		client[k] = batch.in[i].msg_hdr.msg_name;
+		whole[k++] = (struct slice){(const char *)batch.query[i], batch.in[i].msg_len};
+	}
 	if (k > 0)
-		u->ahead(whole, k);
+		u->ahead(whole, client, k);
 }
 
 /* Returns how many responses there are. */

@@ -7,16 +7,23 @@
 enum { LABELS = 128 };
 
 struct zones {
+	const struct zones *under; /* NULL: none */
 	struct map *by_name;
 	unsigned with[LABELS]; /* zones whose names have so many labels */
 	unsigned most;         /* the most labels that one has */
 };
 
-struct zones *zones_new(void)
+struct zones *zones_over(const struct zones *under)
 {
 	struct zones *z = mem_alloc(sizeof(*z));
+	z->under = under;
 	z->by_name = map_new();
 	return z;
+}
+
+struct zones *zones_new(void)
+{
+	return zones_over(NULL);
 }
 
 static size_t key_of(const uint8_t *name, uint8_t out[DNS_NAME_MAX])
@@ -81,16 +88,26 @@ const struct image *zones_remove(struct zones *z, const uint8_t *name)
 	return image;
 }
 
+static const struct zone *of_name(const struct zones *z, const uint8_t *name, size_t len,
+				  unsigned labels)
+{
+	for (; z; z = z->under) {
+		const struct zone *zone =
+		    labels <= z->most && z->with[labels] ? map_get(z->by_name, name, len) : NULL;
+		if (zone)
+			return zone;
+	}
+	return NULL;
+}
+
 const struct zone *zones_find(const struct zones *z, const uint8_t *name, size_t len)
 {
 	unsigned labels = dns_name_labels(name);
 	size_t at = 0;
 	for (;; labels--) {
-		if (labels <= z->most && z->with[labels]) {
-			const struct zone *zone = map_get(z->by_name, name + at, len - at);
-			if (zone)
-				return zone;
-		}
+		const struct zone *zone = of_name(z, name + at, len - at, labels);
+		if (zone)
+			return zone;
 		if (!name[at])
 			return NULL;
 		at += 1u + name[at];

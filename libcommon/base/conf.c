@@ -81,6 +81,19 @@ static void block_apply(struct apply *a, const struct conf_directive *d, const s
 	block_read(a, d->block, n->child, &n->where, d->name, field);
 }
 
+/* Several networks in one line are as many lines. */
+static void nets_apply(struct apply *a, const struct conf_directive *d, const struct conf_node *n,
+		       void *field)
+{
+	for (size_t i = 1; i < n->n; i++) {
+		const char *word[] = {n->word[0], n->word[i]};
+		unsigned col[] = {n->col[0], n->col[i]};
+		const struct conf_node one = {.where = n->where, .word = word, .col = col, .n = 2};
+		conf_value_read(a->pool, a->e, d, &one,
+				list_add_item(a, field, conf_value_size(d->type)));
+	}
+}
+
 static void node_apply(struct apply *a, const struct conf_directive *d, const struct conf_node *n,
 		       void *field)
 {
@@ -90,6 +103,8 @@ static void node_apply(struct apply *a, const struct conf_directive *d, const st
 	}
 	if (n->block)
 		conf_error(a->e, &n->where, "%s: takes no block", d->name);
+	else if ((d->flags & CONF_MULTI) && d->type == CONF_NET && n->n > 2)
+		nets_apply(a, d, n, field);
 	else if (d->flags & CONF_MULTI)
 		conf_value_read(a->pool, a->e, d, n,
 				list_add_item(a, field, conf_value_size(d->type)));

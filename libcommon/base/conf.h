@@ -23,7 +23,8 @@ enum conf_type {
 	CONF_ENUM,     /* int: index in names[] */
 	CONF_WORDS,    /* struct conf_words: one or more words */
 	CONF_ADDR,     /* struct conf_addr: 127.0.0.1:25 [::1]:25 unix:/path *:25 */
-	CONF_NET,      /* struct conf_net: 192.0.2.0/24, 2001:db8::/32 or a single address */
+	CONF_NET,      /* struct conf_net: 192.0.2.0/24, 2001:db8::/32 or a single address; with
+			* MULTI several in a line */
 	CONF_PATH,  /* const char *: absolute, or relative to the config file's folder (resolved) */
 	CONF_BLOCK, /* a block with its own schema; see struct conf_directive.block */
 };

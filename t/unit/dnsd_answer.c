@@ -712,6 +712,39 @@ static void zones_come_and_go(void **state)
 	check("www.late.b.test A", "NXDOMAIN aa\n" NEG);
 }
 
+static void views_stand_before_what_all_see(void **state)
+{
+	(void)state;
+	struct zones *view = zones_over(zones);
+	const uint8_t *b = wire_name("b.test");
+	const struct zone *all = zones_find(zones, b, 8);
+	assert_ptr_equal(zones_find(view, b, 8), all);
+	assert_null(zones_set(view, b, image[2], 20));
+	const struct zone *own = zones_find(view, b, 8);
+	assert_ptr_equal(own->image, image[2]);
+	assert_ptr_equal(zones_find(zones, b, 8), all);
+	/* The closest counts, whichever of the two has it. */
+	b = wire_name("x.child.b.test");
+	assert_ptr_equal(zones_find(view, b, 16), zones_find(zones, b, 16));
+	b = wire_name("x.b.test");
+	assert_ptr_equal(zones_find(view, b, 10), own);
+	/* Queries that came together may be of clients that see different things. */
+	static uint8_t pkt[] = "\0\1\0\0\0\1\0\0\0\0\0\0\1b\4test\0\0\6\0\1";
+	struct query q[2];
+	for (int i = 0; i < 2; i++)
+		query_read(&q[i], pkt, sizeof(pkt) - 1);
+	q[1].zones = view;
+	answer_prepare(zones, q, 2);
+	assert_ptr_equal(q[0].zone, all);
+	assert_ptr_equal(q[1].zone, own);
+	/* One that is not loaded hides the other. */
+	assert_ptr_equal(zones_set(view, wire_name("b.test"), NULL, 20), image[2]);
+	assert_null(zones_find(view, wire_name("b.test"), 8)->image);
+	assert_null(zones_remove(view, wire_name("b.test")));
+	assert_ptr_equal(zones_find(view, wire_name("b.test"), 8), all);
+	zones_free(&view);
+}
+
 static int begin(void **state)
 {
 	(void)state;
@@ -755,6 +788,7 @@ int main(void)
 	    cmocka_unit_test(cookies),
 	    cmocka_unit_test(queries_are_read_strictly),
 	    cmocka_unit_test(zones_come_and_go),
+	    cmocka_unit_test(views_stand_before_what_all_see),
 	};
 	return cmocka_run_group_tests_name("dnsd answer", tests, begin, end);
 }

@@ -106,6 +106,54 @@ static void secondaries_have_primaries(void **state)
 	pool_free(&pool);
 }
 
+static unsigned view_of(const char *address)
+{
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+	struct sockaddr_in four = {.sin_family = AF_INET};
+	if (inet_pton(AF_INET, address, &four.sin_addr) == 1)
+		return conf_view_of((struct sockaddr *)&four);
+	assert_int_equal(inet_pton(AF_INET6, address, &six.sin6_addr), 1);
+	return conf_view_of((struct sockaddr *)&six);
+}
+
+static void views_have_clients_and_zones(void **state)
+{
+	(void)state;
+	struct pool *pool = pool_new(0);
+	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\nzone a.test file z/a\n"
+				    "view lab {\n\tclients 10.9.0.0/16\n}\n"
+				    "view inside {\n\tclients 10.0.0.0/8 fd00::/8\n"
+				    "\tzone A.test file in/a\n\tzone c.test file in/c\n}\n"),
+			 0);
+	assert_int_equal(view_of("10.9.1.2"), 1);
+	assert_int_equal(view_of("10.8.1.2"), 2);
+	assert_int_equal(view_of("fd00::1"), 2);
+	assert_int_equal(view_of("::ffff:10.8.1.2"), 2);
+	assert_int_equal(view_of("192.0.2.1"), 0);
+	assert_int_equal(view_of("2001:db8::1"), 0);
+	assert_int_equal(conf_view(SLICE("inside")), 2);
+	assert_int_equal(conf_view(SLICE("")), 0);
+	assert_string_equal(conf_view_name(2), "inside");
+	assert_string_equal(conf_view_name(0), "");
+	const uint8_t *a = (const uint8_t *)"\1a\4test", *c = (const uint8_t *)"\1c\4test";
+	assert_string_equal(conf_zone(a)->text, "/etc/z/a");
+	assert_string_equal(conf_zone_in(2, a)->text, "/etc/in/a");
+	assert_null(conf_zone_in(1, a)->name);
+	assert_null(conf_zone(c)->name);
+	assert_int_equal(conf_zone_in(2, c)->view, 2);
+	assert_ptr_equal(conf_zone_at(2), conf_zone_in(2, c));
+	assert_null(conf_zone_at(3));
+	assert_string_equal(compile_image_name(pool, a), "a.test.image");
+	assert_string_equal(compile_image_name_in(pool, 2, a), "a.test@inside.image");
+	struct sandbox sb = {0};
+	conf_sandbox(pool, &sb);
+	assert_string_equal(sb.paths[1].path, "/etc/z");
+	assert_string_equal(sb.paths[2].path, "/etc/in");
+	assert_null(sb.paths[3].path);
+	memset(&conf, 0, sizeof(conf));
+	pool_free(&pool);
+}
+
 static char key_path[64];
 
 static void key_file(const char *text, mode_t mode)
@@ -354,6 +402,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(zones_have_a_file),
 	    cmocka_unit_test(secondaries_have_primaries),
+	    cmocka_unit_test(views_have_clients_and_zones),
 	    cmocka_unit_test_setup_teardown(keys_have_a_file, make_key_file, remove_key_file),
 	    cmocka_unit_test_setup_teardown(who_gets_the_zones, make_key_file, remove_key_file),
 	    cmocka_unit_test_setup_teardown(mistakes_in_keys, make_key_file, remove_key_file),

@@ -27,11 +27,14 @@ static unsigned asked;
 static const char *next[64];
 static unsigned ahead, served;
 
-static void announced(const struct slice *pkt, unsigned n)
+static void announced(const struct slice *pkt, const struct sockaddr *const *client, unsigned n)
 {
 	assert_true(n >= 1 && n <= 64 && ahead == served);
-	for (ahead = 0, served = 0; ahead < n; ahead++)
+	for (ahead = 0, served = 0; ahead < n; ahead++) {
+		assert_true(client[ahead]->sa_family == AF_INET ||
+			    client[ahead]->sa_family == AF_INET6);
 		next[ahead] = pkt[ahead].p;
+	}
 }
 
 /* Queries that are answered later, in the order in which they came. */
