@@ -1,6 +1,6 @@
 /* NOTIFY from a primary (RFC 1996). It only makes us ask the primaries, so that its address or a
  * key of theirs is enough; when many come, we still ask one after the other. */
-#include "dnsd/secondary.h"
+#include "dnsd/refresh_int.h"
 #include "dnsd/serve.h"
 #include "libcommon/base/log.h"
 
@@ -24,10 +24,10 @@ static bool same_ip(const struct sockaddr *a, const struct sockaddr *b)
 	return an == bn && memcmp(x, y, an) == 0;
 }
 
-static const struct dns_server *sender(const struct asked *a, const struct zone_conf *z)
+static const struct dns_server *sender(const struct asked *a, const struct secondary *z)
 {
-	for (size_t i = 0; i < z->primaries_n; i++) {
-		const struct dns_server *s = &z->primaries[i];
+	for (size_t i = 0; i < z->servers_n; i++) {
+		const struct dns_server *s = &z->server[i];
 		if ((s->key && s->key == a->key) ||
 		    same_ip((const struct sockaddr *)&s->sa, a->from->client))
 			return s;
@@ -54,11 +54,11 @@ static bool is_known(const struct asked *a, const struct zone *z)
 
 size_t notify_serve(const struct asked *a, uint8_t *out, size_t cap)
 {
-	const struct zone_conf *own = conf_zone(a->q->name);
+	struct secondary *own = refresh_find(a->q->name);
 	const struct zone *z = serve_zone(a);
 	if (!z)
 		return serve_rcode(a, DNS_NOTAUTH, out, cap);
-	const struct dns_server *from = sender(a, own);
+	const struct dns_server *from = own ? sender(a, own) : NULL;
 	if (!from)
 		return serve_rcode(a, DNS_REFUSED, out, cap);
 	if (a->q->type != DNS_SOA)

@@ -15,6 +15,7 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/id.h"
 #include "libcommon/base/log.h"
+#include "libcommon/base/map.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/dns/serial.h"
 #include "libcommon/dns/zonechunk.h"
@@ -25,11 +26,11 @@ enum { TICK_MS = 1000, BUSY_MS = 5000, IMAGE_SUFFIX = 6 };
 
 static struct {
 	struct pool *pool;
-	struct secondary *zone;
+	struct list zones; /* those whose turn it was last are the last */
+	struct map *by_name;
 	size_t n;
 	unsigned busy;
-	bool kicked;  /* those that waited for their turn are looked at soon */
-	size_t first; /* whose turn it is then */
+	bool kicked; /* those that waited for their turn are looked at soon */
 	int state;
 	struct timer tick;
 	struct refresh_limits limits;
@@ -38,7 +39,7 @@ static struct {
 
 const struct dns_server *refresh_server(const struct secondary *s)
 {
-	return &s->conf->primaries[s->server];
+	return &s->server[s->at];
 }
 
 static uint32_t random32(void)
@@ -65,7 +66,7 @@ static void note_time(struct secondary *s, uint64_t now)
 	int fd =
 	    openat(self.state, s->refresh_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || futimens(fd, times) != 0)
-		log_event(LOG_LV_ERROR, NULL, "refresh-file", LS("zone", s->conf->name),
+		log_event(LOG_LV_ERROR, NULL, "refresh-file", LS("zone", s->name),
 			  LS("reason", strerror(errno)));
 	if (fd >= 0)
 		close(fd);
@@ -80,16 +81,16 @@ uint64_t refresh_expires(const struct secondary *s)
 
 static void set_expired(struct secondary *s, bool expired)
 {
-	const struct served *z = load_find(s->conf->wire);
+	const struct served *z = load_find(s->wire);
 	if (s->expired == expired || !z)
 		return;
 	s->expired = expired;
 	load_expire(z->number, expired);
 	if (expired)
-		log_event(LOG_LV_ERROR, NULL, "zone-expired", LS("zone", s->conf->name),
+		log_event(LOG_LV_ERROR, NULL, "zone-expired", LS("zone", s->name),
 			  LU("serial", s->soa.serial), LS("last", s->why));
 	else
-		log_event(LOG_LV_INFO, NULL, "zone-revived", LS("zone", s->conf->name),
+		log_event(LOG_LV_INFO, NULL, "zone-revived", LS("zone", s->name),
 			  LU("serial", s->soa.serial));
 }
 
@@ -112,7 +113,7 @@ static void answer_waiters(struct secondary *s, const char *said)
 	while ((at = list_pop(&s->present))) {
 		struct waiter *w = list_entry(at, struct waiter, link);
 		if (said)
-			buf_printf(&w->call->out, "%s: %s\n", s->conf->name, said);
+			buf_printf(&w->call->out, "%s: %s\n", s->name, said);
 		control_done(w->call, said ? NULL : s->why);
 		free(w);
 	}
@@ -162,10 +163,10 @@ static void ask_server(struct secondary *s);
 static void server_bad(struct secondary *s, const char *why)
 {
 	str_fmt(s->why, sizeof(s->why), "%s: %s", refresh_server(s)->text, why);
-	log_event(LOG_LV_WARN, NULL, "refresh-failed", LS("zone", s->conf->name),
+	log_event(LOG_LV_WARN, NULL, "refresh-failed", LS("zone", s->name),
 		  LS("from", refresh_server(s)->text), LS("reason", why));
-	s->server = (s->server + 1) % s->conf->primaries_n;
-	if (++s->tried < s->conf->primaries_n)
+	s->at = (s->at + 1) % s->servers_n;
+	if (++s->tried < s->servers_n)
 		ask_server(s);
 	else
 		bad(s);
@@ -177,7 +178,7 @@ static void transferred(struct secondary *s, const struct xfr_done *d)
 {
 	char said[200];
 	self.transfers++;
-	log_event(LOG_LV_INFO, NULL, "zone-transferred", LS("zone", s->conf->name),
+	log_event(LOG_LV_INFO, NULL, "zone-transferred", LS("zone", s->name),
 		  LS("from", refresh_server(s)->text), LS("by", d->how),
 		  LU("serial", d->soa.serial), LU("before", s->have ? s->serial : 0),
 		  LU("records", d->records), LU("octets", d->octets), LU("messages", d->messages),
@@ -190,7 +191,7 @@ static void transferred(struct secondary *s, const struct xfr_done *d)
 static void current(struct secondary *s, const struct zone_soa *soa)
 {
 	char said[200];
-	log_event(LOG_LV_DEBUG, NULL, "zone-current", LS("zone", s->conf->name),
+	log_event(LOG_LV_DEBUG, NULL, "zone-current", LS("zone", s->name),
 		  LS("from", refresh_server(s)->text), LU("serial", soa->serial));
 	str_fmt(said, sizeof(said), "serial %u, as %s has it", soa->serial,
 		refresh_server(s)->text);
@@ -221,7 +222,7 @@ static void on_done(void *arg, const struct xfr_done *d)
 
 static void transfer(struct secondary *s, bool poll)
 {
-	const struct xfr_ask ask = {.zone = s->conf->wire,
+	const struct xfr_ask ask = {.zone = s->wire,
 				    .server = refresh_server(s),
 				    .have = s->have,
 				    .serial = s->serial,
@@ -256,7 +257,7 @@ static void ask_server(struct secondary *s)
 	if (fetch || refresh_server(s)->tls)
 		transfer(s, !fetch);
 	else
-		soa_poll(s->conf->wire, refresh_server(s), on_soa, s);
+		soa_poll(s->wire, refresh_server(s), on_soa, s);
 }
 
 static bool soa_in(struct slice chunk, struct zone_soa *out)
@@ -275,8 +276,8 @@ static bool soa_in(struct slice chunk, struct zone_soa *out)
 static void store_bad(struct secondary *s, const char *why)
 {
 	str_fmt(s->why, sizeof(s->why), "%s", why);
-	log_event(LOG_LV_WARN, NULL, "refresh-failed", LS("zone", s->conf->name),
-		  LS("from", "store"), LS("reason", why));
+	log_event(LOG_LV_WARN, NULL, "refresh-failed", LS("zone", s->name), LS("from", "store"),
+		  LS("reason", why));
 	bad(s);
 }
 
@@ -316,8 +317,8 @@ static bool take_lock(struct secondary *s)
 
 static void start(struct secondary *s)
 {
-	const struct msg_zone_read m = {
-	    .zone = {(const char *)s->conf->wire, dns_name_len(s->conf->wire)}, .max = 1};
+	const struct msg_zone_read m = {.zone = {(const char *)s->wire, dns_name_len(s->wire)},
+					.max = 1};
 	struct list *at;
 	if (!take_lock(s)) {
 		s->due_ms = clock_ms() + BUSY_MS;
@@ -359,10 +360,15 @@ static void start_some(void)
 {
 	uint64_t now = clock_ms();
 	bool leads = leader();
-	for (size_t i = 0; i < self.n && self.busy < conf.transfer.parallel; i++) {
-		struct secondary *s = &self.zone[(self.first + i) % self.n];
-		if (may_start(s) && (s->wanted || (leads && is_due(s, now))))
-			start(s);
+	size_t n = self.n;
+	for (struct list *at = self.zones.next, *next; n; at = next, n--) {
+		struct secondary *s = list_entry(at, struct secondary, link);
+		next = at->next;
+		if (!may_start(s) || !(s->wanted || (leads && is_due(s, now))))
+			continue;
+		list_del(at);
+		list_add_tail(&self.zones, at);
+		start(s);
 	}
 }
 
@@ -370,7 +376,6 @@ static void kick(void *arg)
 {
 	(void)arg;
 	self.kicked = false;
-	self.first = (self.first + conf.transfer.parallel) % self.n;
 	start_some();
 }
 
@@ -378,8 +383,7 @@ static void on_tick(struct timer *t)
 {
 	uint64_t now = clock_ms();
 	timer_set(t, TICK_MS, on_tick);
-	for (size_t i = 0; i < self.n; i++)
-		look_expired(&self.zone[i], now);
+	list_each(at, &self.zones) look_expired(list_entry(at, struct secondary, link), now);
 	start_some();
 }
 
@@ -387,10 +391,7 @@ static void on_tick(struct timer *t)
 
 struct secondary *refresh_find(const uint8_t *wire)
 {
-	for (size_t i = 0; i < self.n; i++)
-		if (dns_name_eq(self.zone[i].conf->wire, wire))
-			return &self.zone[i];
-	return NULL;
+	return self.by_name ? map_get(self.by_name, wire, dns_name_len(wire)) : NULL;
 }
 
 void refresh_want(struct secondary *s)
@@ -400,13 +401,10 @@ void refresh_want(struct secondary *s)
 		start(s);
 }
 
-void refresh_notified(const struct zone_conf *z, const struct dns_server *server)
+void refresh_notified(struct secondary *s, const struct dns_server *from)
 {
-	struct secondary *s = refresh_find(z->wire);
-	if (!s)
-		return;
 	if (!s->busy)
-		s->server = (size_t)(server - z->primaries);
+		s->at = (size_t)(from - s->server);
 	refresh_want(s);
 }
 
@@ -430,29 +428,39 @@ static void on_changed(unsigned zone, uint32_t before, uint32_t serial)
 		look_image(s, z->image);
 }
 
-static const char *file_name(const struct zone_conf *z, const char *suffix)
+static const char *file_name(const uint8_t *wire, const char *suffix)
 {
-	const char *image = compile_image_name(self.pool, z->wire);
+	const char *image = compile_image_name(self.pool, wire);
 	return pool_printf(self.pool, "%.*s%s", (int)(strlen(image) - IMAGE_SUFFIX), image, suffix);
 }
 
-static void zone_init(struct secondary *s, const struct zone_conf *z)
+static void add(const struct zone_conf *z)
 {
 	const struct served *served = load_find(z->wire);
-	*s = (struct secondary){.conf = z, .lock = -1};
+	struct secondary *s = pool_alloc(self.pool, sizeof(*s));
+	*s = (struct secondary){.wire = z->wire,
+				.name = z->name,
+				.server = z->primaries,
+				.servers_n = z->primaries_n,
+				.refresh_file = file_name(z->wire, ".refresh"),
+				.lock_file = file_name(z->wire, ".xfr"),
+				.lock = -1};
 	list_init(&s->waiters);
 	list_init(&s->present);
-	s->refresh_file = file_name(z, ".refresh");
-	s->lock_file = file_name(z, ".xfr");
 	s->fresh_ms = refresh_file_time(s);
 	look_image(s, served ? served->image : NULL);
 	if (s->have && s->fresh_ms)
 		s->due_ms = s->fresh_ms + refresh_next(&s->soa, &self.limits, random32());
+	list_add_tail(&self.zones, &s->link);
+	map_set(self.by_name, s->wire, dns_name_len(s->wire), s);
+	self.n++;
 }
 
 void refresh_start(int state)
 {
 	self.pool = pool_new(0);
+	self.by_name = map_new();
+	list_init(&self.zones);
 	self.state = state;
 	self.began = clock_ms();
 	self.limits = (struct refresh_limits){
@@ -461,10 +469,11 @@ void refresh_start(int state)
 	    .retry_least = conf.transfer.retry_least,
 	    .retry_most = conf.transfer.retry_most,
 	};
-	self.zone = pool_alloc(self.pool, (conf.zones.n + 1) * sizeof(*self.zone));
-	for (size_t i = 0; i < conf.zones.n; i++)
-		if (((struct zone_conf *)conf.zones.item[i])->primaries_n)
-			zone_init(&self.zone[self.n++], conf.zones.item[i]);
+	for (size_t i = 0; i < conf.zones.n; i++) {
+		const struct zone_conf *z = conf.zones.item[i];
+		if (z->primaries_n)
+			add(z);
+	}
 	if (!self.n)
 		return;
 	load_changed(on_changed);
@@ -475,7 +484,8 @@ struct refresh_counts refresh_count(void)
 {
 	struct refresh_counts c = {
 	    .zones = self.n, .transfers = self.transfers, .failures = self.failures};
-	for (size_t i = 0; i < self.n; i++)
-		c.expired += self.zone[i].expired;
+	if (self.n)
+		list_each(at, &self.zones) c.expired +=
+		    list_entry(at, struct secondary, link)->expired;
 	return c;
 }

@@ -16,8 +16,10 @@ bool refresh_command(struct control_call *call)
 		return true;
 	}
 	struct secondary *s = NULL;
-	if (dns_name_from_text(slice_of(w[2]), wire))
+	if (dns_name_from_text(slice_of(w[2]), wire)) {
+		dns_name_lower(wire);
 		s = refresh_find(wire);
+	}
 	if (!s) {
 		control_done(call, "no such zone, or it has no primary");
 		return true;
@@ -40,8 +42,10 @@ static void put_time(struct buf *out, const char *key, uint64_t ms)
 
 void refresh_list(const struct served *z, struct buf *out)
 {
-	const struct secondary *s = refresh_find(z->wire);
+	struct secondary *s = refresh_find(z->wire);
 	uint64_t fresh = s ? refresh_file_time(s) : 0;
+	if (fresh > (s ? s->fresh_ms : 0)) /* by another process */
+		s->fresh_ms = fresh;
 	buf_printf(out, " \"primary=%s\"", s ? refresh_server(s)->text : "");
 	put_time(out, "refreshed", fresh);
 	put_time(out, "expires", s && s->have ? refresh_expires(s) : 0);

@@ -10,7 +10,11 @@ struct waiter { /* a `zone transfer` */
 };
 
 struct secondary {
-	const struct zone_conf *conf;
+	struct list link;
+	const uint8_t *wire;
+	const char *name;
+	const struct dns_server *server; /* its primaries */
+	size_t servers_n, at;            /* at: the one that is asked next */
 	const char *refresh_file, *lock_file;
 	/* What is known of the zone. */
 	bool have;
@@ -28,7 +32,7 @@ struct secondary {
 	bool busy, whole_now;
 	bool asked; /* for a reason, which is no time: NOTIFY or a command */
 	int lock;
-	size_t server, tried;
+	size_t tried;    /* servers */
 	uint32_t serial; /* that the store has */
 };
 struct refresh_counts {
@@ -44,6 +48,8 @@ struct secondary *refresh_find(const uint8_t *wire);
 void refresh_want(struct secondary *s);
 uint64_t refresh_file_time(const struct secondary *s); /* when it was last good; 0: never */
 uint64_t refresh_expires(const struct secondary *s);   /* ms since 1970 */
+/* A NOTIFY came from this one of its servers. */
+void refresh_notified(struct secondary *s, const struct dns_server *from);
 const struct dns_server *refresh_server(const struct secondary *s); /* that is asked next */
 struct refresh_counts refresh_count(void);
 

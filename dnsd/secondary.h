@@ -108,8 +108,6 @@ void xfr_in_init(void);
 
 /* After load_start(). state: the fd of the state folder. */
 void refresh_start(int state);
-/* A NOTIFY came from this primary of the zone, which is one of conf; soon it is asked. */
-void refresh_notified(const struct zone_conf *z, const struct dns_server *server);
 /* refresh_ctl.c: `zone transfer NAME [force]`; false: not a command of this file. */
 bool refresh_command(struct control_call *call);
 /* Columns of `zone list`: primary=, refreshed=, expires=; they are empty where it is none. */
