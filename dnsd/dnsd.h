@@ -204,9 +204,9 @@ struct served { /* a zone, by a number that it has until it goes */
 	const char *image_name;    /* in the state folder */
 	/* load_*.c only: */
 	struct pool *pool;
-	uint64_t id;     /* in the store, as it said last; 0: it is not there */
-	uint32_t serial; /* likewise; that of the image may be a later one */
-	bool secondary;  /* likewise: others' zone */
+	uint64_t id;      /* in the store, as it said last; 0: it is not there */
+	uint64_t version; /* likewise: store_version_of() */
+	bool secondary;   /* likewise: others' zone */
 	uint64_t queries;
 	char why[256]; /* the first mistake of the last try; "": it went well */
 	bool expired;  /* the image is not served */
@@ -259,7 +259,7 @@ struct compile {
 	const char *file;         /* of the text; NULL: it is in the store */
 	struct store_link *store; /* the builder's; else the version there is known: */
 	uint64_t id;              /* 0: it is not */
-	uint32_t serial;
+	uint64_t version;
 	bool force; /* also when the source is as it was */
 	/* Out: */
 	bool secondary;    /* others' zone, transferred */
@@ -293,6 +293,9 @@ bool source_read(struct compile *c, struct image_maker *m, struct image_origin *
 struct store_link;
 /* path: of stored's socket, which is connected to when it is needed. */
 struct store_link *store_link_new(const char *path);
+struct row_zone;
+/* The serial is not all: a secondary may be fetched again with the one that it had. */
+uint64_t store_version_of(const struct row_zone *z);
 bool store_version(struct compile *c, struct image_origin *out, const char **why);
 bool store_read(struct compile *c, struct image_maker *m, struct image_origin *origin);
 

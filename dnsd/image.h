@@ -50,7 +50,7 @@ struct image_stats {
 /* What an image is of. */
 struct image_origin {
 	uint64_t id;        /* of the zone in the store; 0: it is a text */
-	uint64_t version;   /* the text's time (ns since 1970), the store's serial */
+	uint64_t version;   /* the text's time (ns since 1970), store_version_of() */
 	uint64_t content;   /* of the source's records, but for the SOA's serial: two images with
 			     * different ones are of different records */
 	uint64_t addresses; /* those of its ALIAS records: alias_version() */

@@ -339,7 +339,7 @@ static struct compile compile_of(const struct served *s, bool force)
 				.conf = s->conf,
 				.file = s->file,
 				.id = s->id,
-				.serial = s->serial,
+				.version = s->version,
 				.force = force};
 }
 

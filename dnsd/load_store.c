@@ -85,7 +85,7 @@ static void call(enum msg_type t, const void *msg, peer_reply_fn *fn, struct que
 static void compile(struct served *s)
 {
 	const struct image_origin *o = s->image ? image_origin(s->image) : NULL;
-	if (!o || o->id != s->id || o->version != s->serial)
+	if (!o || o->id != s->id || o->version != s->version)
 		load_again(s->number, false);
 }
 
@@ -159,7 +159,7 @@ static void zone_is(const struct row_zone *row)
 		s->id = row->id;
 		map_set(self.by_id, &s->id, sizeof(s->id), s);
 	}
-	s->serial = row->serial;
+	s->version = store_version_of(row);
 	s->secondary = row->source == ZONE_SECONDARY;
 	s->round = self.round;
 	if (s->file || (!s->image && load_present(s)))

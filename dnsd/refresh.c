@@ -210,6 +210,8 @@ static void on_done(void *arg, const struct xfr_done *d)
 {
 	struct secondary *s = arg;
 	refresh_dead_set(refresh_server(s), d->end == XFR_NOT && d->unreached);
+	if (d->misfit) /* until it is there whole */
+		s->whole = s->whole_now = d->end != XFR_NEW;
 	if (d->end == XFR_NEW)
 		transferred(s, d);
 	else if (d->end == XFR_CURRENT)
@@ -226,6 +228,7 @@ static void transfer(struct secondary *s, bool poll)
 				    .server = refresh_server(s),
 				    .have = s->have,
 				    .serial = s->serial,
+				    .records = s->records,
 				    .whole = s->whole_now,
 				    .poll = poll};
 	xfr_in(&ask, on_done, s);
@@ -294,6 +297,7 @@ static void on_read(void *arg, enum msg_type type, const void *msg)
 		}
 		s->have = soa_in(m->chunks->data, &s->soa);
 		s->serial = m->zone->serial;
+		s->records = m->zone->records;
 	} else if (peer_error(type, msg, &text) == ERR_NOTFOUND) {
 		s->have = false;
 	} else {

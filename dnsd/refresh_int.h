@@ -34,6 +34,7 @@ struct secondary {
 	int lock;
 	size_t tried;    /* servers */
 	uint32_t serial; /* that the store has */
+	uint64_t records;
 };
 struct refresh_counts {
 	size_t zones;

@@ -36,7 +36,7 @@ bool source_version(struct compile *c, struct image_origin *out, const char **wh
 	if (!c->file && c->store)
 		return store_version(c, out, why);
 	if (!c->file) {
-		*out = (struct image_origin){.id = c->id, .version = c->serial};
+		*out = (struct image_origin){.id = c->id, .version = c->version};
 		*why = "no such zone";
 		return c->id != 0;
 	}

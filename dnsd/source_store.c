@@ -58,6 +58,11 @@ static struct slice name_of(const struct compile *c)
 	return (struct slice){(const char *)c->zone, dns_name_len(c->zone)};
 }
 
+uint64_t store_version_of(const struct row_zone *z)
+{
+	return z->changed_ms << 16 | (z->serial & 0xffff);
+}
+
 bool store_version(struct compile *c, struct image_origin *out, const char **why)
 {
 	struct pool *pool = pool_new(0);
@@ -66,7 +71,8 @@ bool store_version(struct compile *c, struct image_origin *out, const char **why
 	bool ok = r && r->zone_n == 1;
 	*why = r ? "an answer that is none" : c->store->why;
 	if (ok) {
-		*out = (struct image_origin){.id = r->zone->id, .version = r->zone->serial};
+		*out =
+		    (struct image_origin){.id = r->zone->id, .version = store_version_of(r->zone)};
 		c->secondary = r->zone->source == ZONE_SECONDARY;
 	}
 	pool_free(&pool);
@@ -107,10 +113,10 @@ static bool fetch(struct compile *c, struct list *portions, struct image_origin 
 			compile_failed(c, "store", r ? "an answer that is none" : c->store->why);
 			return false;
 		}
-		*moved =
-		    m.from.len && (r->zone->id != origin->id || r->zone->serial != origin->version);
+		uint64_t version = store_version_of(r->zone);
+		*moved = m.from.len && (r->zone->id != origin->id || version != origin->version);
 		origin->id = r->zone->id;
-		origin->version = r->zone->serial;
+		origin->version = version;
 		m.from = r->next;
 	} while (r->more && !*moved);
 	return true;

@@ -97,7 +97,8 @@ static void failed(struct xfr_in *x, const char *why)
 static void on_stored(void *arg, const struct msg_zone_changed *changed, const char *why)
 {
 	struct xfr_in *x = arg;
-	if (changed)
+	x->done.misfit |= changed && why;
+	if (changed && !why)
 		finish(x, XFR_NEW);
 	else
 		failed(x, why);
@@ -144,7 +145,7 @@ static void ask(struct xfr_in *x)
 			? tsig_ask(&x->tsig, x->ask.server->key, p, o.len, QUERY_MAX, clock_sec())
 			: o.len;
 		xfr_put_free(x->put);
-		x->put = xfr_put_new(x->ask.zone, x->ask.serial);
+		x->put = xfr_put_new(x->ask.zone, x->ask.serial, x->ask.records);
 		x->read = (struct xfr_read){.zone = x->ask.zone,
 					    .id = x->id,
 					    .type = x->type,

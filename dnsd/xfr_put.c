@@ -29,14 +29,15 @@ struct xfr_put {
 	struct pool *pool;
 	struct row_zone_op *op;
 	size_t ops, ops_cap, octets;
+	uint64_t records; /* that the zone has, and will have */
 	xfr_put_fn *fn;
 	void *arg;
 };
 
-struct xfr_put *xfr_put_new(const uint8_t *zone, uint32_t serial)
+struct xfr_put *xfr_put_new(const uint8_t *zone, uint32_t serial, uint64_t records)
 {
 	struct xfr_put *p = mem_alloc(sizeof(*p));
-	*p = (struct xfr_put){.serial = serial};
+	*p = (struct xfr_put){.serial = serial, .records = records};
 	p->zone_len = dns_name_len(zone);
 	memcpy(p->zone, zone, p->zone_len);
 	return p;
@@ -66,6 +67,8 @@ static bool add_op(struct xfr_put *p, bool add, const struct zone_rr *rr)
 		p->pool = pool_new(64 << 10);
 	if (p->ops == OPS_MAX || p->octets > OPS_OCTETS)
 		return false;
+	if (rr->type != DNS_SOA) /* that takes the other's place */
+		p->records += add ? 1 : (uint64_t)-1;
 	p->op = pool_grow(p->pool, p->op, p->ops, &p->ops_cap, sizeof(*p->op));
 	p->op[p->ops++] = (struct row_zone_op){.kind = add ? ZONE_ADD : ZONE_DELETE_RR,
 					       .owner = copy(p, rr->owner, dns_name_len(rr->owner)),
@@ -139,6 +142,17 @@ static void on_changed(void *arg, enum msg_type type, const void *msg)
 	struct xfr_put *p = arg;
 	if (good(p, MSG_zone_changed, type, msg))
 		finish(p, msg, NULL);
+}
+
+/* A record that went was there, one that came was not, so that the number is known. */
+static void on_edited(void *arg, enum msg_type type, const void *msg)
+{
+	struct xfr_put *p = arg;
+	const struct msg_zone_changed *c = msg;
+	if (good(p, MSG_zone_changed, type, msg))
+		finish(p, c,
+		       c->records == p->records ? NULL
+						: "the changes do not fit the zone that is here");
 }
 
 static void on_put(void *arg, enum msg_type type, const void *msg);
@@ -244,6 +258,6 @@ void xfr_put_commit(struct xfr_put *p, xfr_put_fn *fn, void *arg)
 	}
 	struct msg_zone_edit m = {
 	    .zone = zone_name(p), .serial = p->serial, .ops = p->op, .ops_n = (uint32_t)p->ops};
-	if (!uplink_call(MSG_zone_edit, &m, on_changed, p))
+	if (!uplink_call(MSG_zone_edit, &m, on_edited, p))
 		loop_defer(on_no_edit, p);
 }

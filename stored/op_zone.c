@@ -403,7 +403,8 @@ static void answer_result(struct task *task)
 				     .deleted = r->deleted,
 				     .added = r->added,
 				     .records = r->records};
-	if (r->fresh || r->serial != r->before)
+	/* A secondary may be fetched again with the serial that it had. */
+	if (r->fresh || r->serial != r->before || r->deleted || r->added)
 		zone_changed(task->rq->pool, task->name, r);
 	request_reply(task->rq, MSG_zone_changed, &m);
 }

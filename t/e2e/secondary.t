@@ -231,6 +231,13 @@ def by_command(s, nsd):
         problems.append(said)
     s.ctl("zone", "refresh", "n.test", "--force")
     problems += has_serial(s, "n.test", 3) + same_records(s, "n.test", nsd)
+    # Another zone with the same serial, likewise.
+    nsd.stop()
+    nsd.write_zone("n.test", text("n.test", 3, "again 60 A 192.0.2.99\n"))
+    nsd.start()
+    s.ctl("zone", "refresh", "n.test", "--force")
+    problems += wait(lambda: {dig(s, "+short", "again.n.test") for _ in range(8)},
+                     {"192.0.2.99\n"})
     said = s.ctl("zone", "refresh", "nothing.test", ok=False)
     if "no such zone" not in said:
         problems.append(said)

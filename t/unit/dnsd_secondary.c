@@ -196,6 +196,7 @@ static void peer_end(void)
 static struct {
 	struct buf told; /* what it was asked */
 	enum msg_type fails;
+	uint64_t records; /* that it says the zone has */
 	struct reply {
 		peer_reply_fn *fn;
 		void *arg;
@@ -207,7 +208,7 @@ static void reply_now(void *arg)
 {
 	struct reply r = *(struct reply *)arg;
 	struct msg_ok ok = {DRAFT};
-	struct msg_zone_changed changed = {.serial = 7};
+	struct msg_zone_changed changed = {.serial = 7, .records = the_store.records};
 	struct msg_error error = {.code = ERR_BAD, .text = SLICE("no good")};
 	if (r.asked == the_store.fails)
 		r.fn(r.arg, MSG_error, &error);
@@ -273,7 +274,7 @@ static uint32_t store_call(struct peer *p, enum msg_type t, const void *msg, pee
  */
 
 static struct {
-	bool over;
+	bool over, misfit;
 	enum xfr_end end;
 	char why[200], how[10];
 	uint32_t serial;
@@ -284,6 +285,7 @@ static void on_done(void *arg, const struct xfr_done *d)
 	(void)arg;
 	done.over = true;
 	done.end = d->end;
+	done.misfit = d->misfit;
 	done.serial = d->soa.serial;
 	str_fmt(done.why, sizeof(done.why), "%s", d->why);
 	str_fmt(done.how, sizeof(done.how), "%s", d->how ? d->how : "");
@@ -320,7 +322,7 @@ static void is_new(const char *how, uint32_t serial)
 	assert_int_equal(done.serial, serial);
 }
 
-static const struct xfr_ask FIVE = {.have = true, .serial = 5}, NOTHING = {0};
+static const struct xfr_ask FIVE = {.have = true, .serial = 5, .records = 10}, NOTHING = {0};
 
 static void a_whole_zone(void **state)
 {
@@ -365,6 +367,8 @@ static void axfr_instead(void **state)
 	static const struct turn wrong[] = {TURN(XFR_IXFR, SOA(7) SOA(5) SOA(6) SOA(7)), WHOLE,
 					    END};
 	static const struct turn cut[] = {CUT(XFR_IXFR, SOA(7) SOA(5), ""), WHOLE, END};
+	static const struct turn not_there[] = {
+	    TURN(XFR_IXFR, SOA(7) SOA(5) "a.b.test. A 192.0.2.1\n" SOA(7) SOA(7)), WHOLE, END};
 	static const struct turn fits_not[] = {TURN(XFR_IXFR, SOA(7) SOA(5) SOA(7) SOA(7)), WHOLE,
 					       END};
 	(void)state;
@@ -374,6 +378,9 @@ static void axfr_instead(void **state)
 	is_new("AXFR", 7);
 	run(cut, FIVE);
 	is_new("AXFR", 7);
+	run(not_there, FIVE);
+	is_new("AXFR", 7);
+	assert_true(done.misfit);
 	the_store.fails = MSG_zone_edit;
 	run(fits_not, FIVE);
 	is_new("AXFR", 7);
@@ -594,6 +601,7 @@ int main(void)
 	tsig_key_make(&key);
 	other_key = key;
 	tsig_key_make(&other_key);
+	the_store.records = FIVE.records;
 	uplink_use(store_call);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
