@@ -70,7 +70,10 @@ $(foreach p,$(PROGS),$(eval $(call PROGRAM,$(p))))
 UNIT_SRC  := $(sort $(wildcard t/unit/*.c))
 UNIT      := $(UNIT_SRC:t/unit/%.c=$(O)/t/unit/%)
 WIRE      := $(sort $(wildcard t/wire/*.t))
-E2E       := $(sort $(wildcard t/e2e/*.t))
+# Those that take long come first, so that none of them is left alone at the end.
+E2E_LONG  := $(patsubst %,t/e2e/%.t,durability dns_peers companies flood vanish peers \
+             secondary replace hamletd relay_kill)
+E2E       := $(E2E_LONG) $(filter-out $(E2E_LONG),$(sort $(wildcard t/e2e/*.t)))
 TOOL_SRC  := $(sort $(wildcard t/tool/*.c))
 TOOLS     := $(TOOL_SRC:t/tool/%.c=$(O)/t/tool/%)
 progof     = $(firstword $(subst _, ,$(1)))
@@ -123,7 +126,7 @@ wire: all $(TOOLS)
 
 ## e2e            the real programs, driven by real clients (t/e2e)
 e2e: all $(TOOLS)
-	@$(if $(E2E),HAMLET_BUILD=$(O) prove -j2 $(E2E))
+	@$(if $(E2E),HAMLET_BUILD=$(O) prove -j3 $(E2E))
 
 # Fuzz targets t/fuzz/NAME_what.c are named and linked as unit tests are, by clang.
 FUZZ_SRC  := $(sort $(wildcard t/fuzz/*.c))
