@@ -15,8 +15,9 @@ enum {
 	FINISH_MS = 5000,
 	LEAVE_MS = 2000,
 	DRAIN_MS = 10000,
-	MESSAGES = 4, /* of responses of many, before the others of the loop get their turn */
-	LATER = 100,  /* responses that a connection waits for at a time */
+	MESSAGES = 4,     /* of responses of many, before the others of the loop get their turn */
+	LATER = 100,      /* responses that a connection waits for at a time */
+	GO_ON_MS = 60000, /* at least, for a client that takes one of many: it has other work too */
 };
 
 struct conn {
@@ -154,11 +155,16 @@ static void go_on(struct conn *c)
 	finish_if_done(c);
 	if (l)
 		go_on_soon(c);
+	else if (!c->closing && !when_over)
+		stream_timeout(c->stream, conf.tcp.idle_timeout);
 }
 
 static void later_go(struct later *l)
 {
-	go_on_soon(((struct tcp_later *)l)->conn);
+	struct conn *c = ((struct tcp_later *)l)->conn;
+	if (!when_over && conf.tcp.idle_timeout < GO_ON_MS)
+		stream_timeout(c->stream, GO_ON_MS);
+	go_on_soon(c);
 }
 
 static void later_send(struct later *l, const uint8_t *p, size_t len)

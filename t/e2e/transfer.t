@@ -34,6 +34,7 @@ ns.sub A 192.0.2.53
 odd TYPE65400 \\# 4 c0000201
 """
 BIG = 60000  # hosts of the large zone
+MOST = 6  # transfers of a process at a time
 
 
 def run(*words):
@@ -76,6 +77,10 @@ class Primary(Supervised):
             self.zone("big.test", 1)
             self.extra["dnsd"] = f"""store off
 key xfr file xfr.key
+transfers {MOST}
+tcp {{
+	idle-timeout 600s
+}}
 {self.told}
 zone a.test file zones/a.test
 zone big.test file zones/big.test
@@ -213,9 +218,12 @@ class Reader:
     """A transfer that is read as slowly as one likes."""
 
     def __init__(self, s, name):
-        self.sock = socket.create_connection(("127.0.0.1", s.port), timeout=60,
-                                             source_address=("127.0.0.2", 0))
+        self.sock = socket.socket()
+        # Before it connects: what comes and finds no room has to be sent again, much later.
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        self.sock.settimeout(60)
+        self.sock.bind(("127.0.0.2", 0))
+        self.sock.connect(("127.0.0.1", s.port))
         self.sock.sendall(ask_for(252, name))
         self.answers = 0
         self.all = b""
@@ -247,7 +255,7 @@ def a_reader_that_stops(s):
     reader.message()
     time.sleep(0.3)
     begun = s.stat("transfers_out")
-    bad += s.change("b.test", 3, many(2))
+    bad += s.change("b.test", 3, many(2, "y" * 200))
     for i in range(20):
         out = s.dig("+short", f"host{i}.b.test", "A")
         bad += has(out, f"192.0.2.{i}")
@@ -267,6 +275,27 @@ def who_goes_in_the_middle(s):
         r.sock.close()
     bad = eventually(lambda: [] if s.stat("transfers_out") == 0 else ["they do not end"])
     return bad + ([] if s.events("transfer-out-broken", "b.test") else ["nothing in the log"])
+
+
+def more_than_go_at_a_time(s):
+    """Whoever is too many is told so at once; the others get all of it."""
+    taken, busy, readers = [], 0, []
+    try:
+        for _ in range(2 * MOST + 3):  # two processes
+            readers.append(Reader(s, "b.test"))
+            try:
+                readers[-1].message()
+                taken.append(readers[-1])
+            except ValueError as e:
+                busy += str(e) == "rcode 2"
+        for r in taken:
+            while r.answers < 2 * BIG + 11:
+                r.message()
+    finally:
+        for r in readers:
+            r.sock.close()
+    return [] if busy >= 3 and len(taken) == len(readers) - busy and len(taken) >= MOST else [
+        f"{len(taken)} go on, {busy} are too many"]
 
 
 def two_on_one_connection(s):
@@ -405,6 +434,7 @@ def main():
                 ("IXFR that is too long for UDP", too_long_for_udp),
                 ("one that stops reading, while the zone changes", a_reader_that_stops),
                 ("who goes in the middle", who_goes_in_the_middle),
+                ("more than go on at a time", more_than_go_at_a_time),
                 ("two on one connection, and a question", two_on_one_connection)):
             tap.test(name, test, s)
         if secondaries:
