@@ -2,21 +2,6 @@
  * place, so that all which comes after (signatures, transfers, answers) sees plain A and AAAA. */
 #include <stdlib.h>
 #include "dnsd/image_maker.h"
-#include "libcommon/base/mem.h"
-
-void maker_alias_add(struct image_maker *m, uint32_t name, uint32_t ttl, const uint8_t *target)
-{
-	uint8_t lower[DNS_NAME_MAX];
-	size_t len = dns_name_len(target);
-	memcpy(lower, target, len);
-	dns_name_lower(lower);
-	if (m->aliases == m->aliases_cap) {
-		m->aliases_cap = m->aliases_cap ? m->aliases_cap * 2 : 16;
-		m->alias = mem_realloc(m->alias, m->aliases_cap * sizeof(*m->alias));
-	}
-	m->alias[m->aliases++] =
-	    (struct made_alias){.target = maker_keep(m, lower, len), .name = name, .ttl = ttl};
-}
 
 static int by_name(const void *a, const void *b)
 {

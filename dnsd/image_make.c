@@ -1,10 +1,7 @@
 /* Collects the records of a zone. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include "dnsd/image_maker.h"
 #include "libcommon/base/id.h"
 #include "libcommon/base/mem.h"
@@ -149,6 +146,20 @@ uint32_t maker_record(struct image_maker *m, uint32_t name, uint16_t type, uint3
 	return m->records - 1;
 }
 
+static void add_alias(struct image_maker *m, uint32_t name, uint32_t ttl, const uint8_t *target)
+{
+	uint8_t lower[DNS_NAME_MAX];
+	size_t len = dns_name_len(target);
+	memcpy(lower, target, len);
+	dns_name_lower(lower);
+	if (m->aliases == m->aliases_cap) {
+		m->aliases_cap = m->aliases_cap ? m->aliases_cap * 2 : 16;
+		m->alias = mem_realloc(m->alias, m->aliases_cap * sizeof(*m->alias));
+	}
+	m->alias[m->aliases++] =
+	    (struct made_alias){.target = maker_keep(m, lower, len), .name = name, .ttl = ttl};
+}
+
 /* What the signer makes. */
 static bool signers(uint16_t type)
 {
@@ -185,7 +196,7 @@ bool image_add(struct image_maker *m, const uint8_t *owner, uint16_t type, uint3
 	if (last->len != len || memcmp(last->wire, lower, len) != 0)
 		m->last = maker_name(m, lower, len);
 	if (type == DNS_ALIAS) {
-		maker_alias_add(m, m->last, dns_ttl(ttl), rdata);
+		add_alias(m, m->last, dns_ttl(ttl), rdata);
 		return true;
 	}
 	struct record r = {.type = type, .len = (uint16_t)rdlen, .ttl = dns_ttl(ttl)};
@@ -247,78 +258,6 @@ void maker_report(struct image_maker *m, bool error, const struct made_name *n, 
 	vsnprintf(line + len, sizeof(line) - len, fmt, ap);
 	va_end(ap);
 	m->report(m->report_arg, error, line);
-}
-
-static bool rename_whole(struct image_maker *m, const char *temporary)
-{
-	if (renameat(m->folder, temporary, m->folder, m->path) != 0)
-		return false;
-	/* The new name is durable when its folder is. */
-	int fd = openat(m->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool ok = fd >= 0 && fsync(fd) == 0;
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
-static bool write_file(struct image_maker *m)
-{
-	char temporary[4096];
-	if (!str_fmt(temporary, sizeof(temporary), "%s.new", m->path)) {
-		errno = ENAMETOOLONG;
-		return false;
-	}
-	int fd =
-	    openat(m->folder, temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
-	if (fd < 0)
-		return false;
-	bool ok = maker_write(m, fd) && fsync(fd) == 0;
-	int saved = errno;
-	if (close(fd) != 0 && ok) {
-		ok = false;
-		saved = errno;
-	}
-	errno = saved;
-	if (ok && !m->stats.errors && rename_whole(m, temporary))
-		return true;
-	saved = errno;
-	unlinkat(m->folder, temporary, 0);
-	errno = saved;
-	return false;
-}
-
-void maker_ready(struct image_maker *m)
-{
-	maker_sort(m);
-	maker_mark(m);
-	maker_alias(m);
-	maker_sort(m);
-	maker_mark(m);
-}
-
-bool image_finish(struct image_maker *m, struct image_stats *out, image_report_fn *report,
-		  void *arg)
-{
-	m->report = report;
-	m->report_arg = arg;
-	maker_ready(m);
-	maker_alias_check(m);
-	maker_check(m);
-	if (m->left_out)
-		maker_report(m, false, NULL, "%u records of DNSSEC are left out: it is signed here",
-			     m->left_out);
-	if (m->o.sign && m->stats.errors == 0) {
-		m->o.sign(m->o.sign_arg, m);
-		maker_sort(m);
-		maker_mark(m);
-	}
-	bool ok = m->stats.errors == 0 && write_file(m);
-	if (!ok && !m->stats.errors)
-		maker_report(m, true, NULL, "cannot write %s: %s", m->path, strerror(errno));
-	if (out)
-		*out = m->stats;
-	image_abort(m);
-	return ok;
 }
 
 void image_set_origin(struct image_maker *m, const struct image_origin *o)

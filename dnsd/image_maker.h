@@ -1,6 +1,7 @@
 /* image_maker: what the files of the builder share. Names are interned with all that are between
- * them and the zone; the order of work is: add (image_make.c), sort (image_sort.c), check
- * (image_check.c), lay out (image_layout.c) the pieces that image_press.c compiles. */
+ * them and the zone; the order of work is: add (image_make.c), finish (image_finish.c): sort
+ * (image_sort.c), check (image_check.c), lay out (image_layout.c) the pieces that image_press.c
+ * compiles. */
 #ifndef DNSD_IMAGE_MAKER_H
 #define DNSD_IMAGE_MAKER_H
 #include "dnsd/image_int.h"
@@ -84,8 +85,6 @@ uint32_t maker_name(struct image_maker *m, const uint8_t *lower, size_t len);
  * sorted is not any more. */
 uint32_t maker_record(struct image_maker *m, uint32_t name, uint16_t type, uint32_t ttl,
 		      const uint8_t *kept, size_t len);
-/* All that comes from the source is there: sorted, marked, with addresses for each ALIAS. */
-void maker_ready(struct image_maker *m);
 uint32_t maker_find(const struct image_maker *m, const uint8_t *lower, size_t len);
 /* The next rrset of the name; *at is 0 to begin. */
 bool maker_next(const struct image_maker *m, const struct made_name *n, uint32_t *at,
@@ -98,8 +97,10 @@ void maker_report(struct image_maker *m, bool error, const struct made_name *n, 
 /* image_sort.c: names in canonical order, each one's records by type and data, without repeats;
  * again when something was added */
 void maker_sort(struct image_maker *m);
+/* image_finish.c: all that comes from the source is there: sorted, marked, with addresses for each
+ * ALIAS. */
+void maker_ready(struct image_maker *m);
 /* image_alias.c */
-void maker_alias_add(struct image_maker *m, uint32_t name, uint32_t ttl, const uint8_t *target);
 /* Adds the addresses that stand for each ALIAS, once; names are marked. */
 void maker_alias(struct image_maker *m);
 /* Tells what is wrong with them. */
