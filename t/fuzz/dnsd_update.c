@@ -29,11 +29,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct query q;
 	struct update u;
-	uint8_t *pkt = malloc(len + 1); /* as long as it is, so that nobody reads on */
+	uint8_t *pkt = malloc(len ? len : 1); /* as long as it is, so that nobody reads on */
 	if (!pkt)
 		return 0;
-	memcpy(pkt, data, len);
-	pkt = realloc(pkt, len ? len : 1);
+	if (len)
+		memcpy(pkt, data, len);
 	query_read(&q, pkt, len);
 	struct pool *pool = pool_new(0);
 	if (q.kind == QUERY_UPDATE && update_read(pool, &q, &u) == DNS_NOERROR) {
