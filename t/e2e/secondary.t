@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from nameservers import Knot, Nsd  # noqa: E402
-from suite import BUILD, FIRST_UID, Supervised, free_port  # noqa: E402
+from suite import BUILD, FIRST_UID, Suite, Supervised, free_port  # noqa: E402
 from tap import Tap  # noqa: E402
 
 LONG = bool(os.environ.get("HAMLET_LONG"))
@@ -72,6 +72,7 @@ key other {{
 	algorithm hmac-sha256
 	secret-file other.key
 }}
+secondary 127.0.0.1 port {third}
 transfer-in {{
 	retry-least 1s
 	retry-most 2s
@@ -93,7 +94,8 @@ class Secondary(Supervised):
     def __init__(self, port, nsd, knot):
         self.port, self.certificate = port, nsd.folder / "ns.pem"
         self.keys = {"xfr": SECRET, "other": SECRET.replace("c2", "d2")}
-        conf = CONF.format(nsd=nsd.port, knot=knot.port, tls=nsd.tls)
+        self.third = free_port()
+        conf = CONF.format(third=self.third, nsd=nsd.port, knot=knot.port, tls=nsd.tls)
         super().__init__(["dnsd"], conf={"dnsd": conf}, processes={"dnsd": 2})
 
     def write_conf(self, name):
@@ -111,8 +113,21 @@ class Secondary(Supervised):
         return (self.dir / "hamletd.log").read_text(errors="replace")
 
 
+class Third(Suite):
+    """A secondary of the secondary."""
+
+    def __init__(self, port, primary):
+        self.port = port
+        super().__init__(["dnsd"], conf={"dnsd": f"zone k.test from 127.0.0.1 port {primary}\n"})
+
+    def write_conf(self, name):
+        self.ports["content"] = self.port
+        super().write_conf(name)
+
+
 def dig(s, *words):
-    return subprocess.run(["dig", "@127.0.0.1", "-p", str(s.port), "+tries=3", "+time=5", *words], capture_output=True, text=True, timeout=60,
+    return subprocess.run(["dig", "@127.0.0.1", "-p", str(s.port), "+tries=3", "+time=5",
+                           *words], capture_output=True, text=True, timeout=60,
                           check=False).stdout
 
 
@@ -268,11 +283,29 @@ def expires(s, knot):
     return problems
 
 
+def in_a_row(s, knot):
+    """What Knot changes comes to the third server, by IXFR and told by NOTIFY each."""
+    third = Third(s.third, s.port)
+    try:
+        problems = has_serial(third, "k.test", 2)
+        knot.write_zone("k.test", text("k.test", 4, "newer 60 A 192.0.2.78\n"))
+        knot.process.send_signal(signal.SIGHUP)
+        problems += has_serial(third, "k.test", 4)
+        if lines(s.ctl("zone", "export", "k.test")) != lines(third.ctl("zone", "export", "k.test")):
+            problems.append("the records differ")
+        if not re.search(r"zone-transferred zone=k\.test .*by=IXFR serial=4 before=2",
+                         third.log("dnsd")):
+            problems.append(third.log("dnsd"))
+    finally:
+        problems += third.close()
+    return problems
+
+
 def restarts(s):
     """What was transferred is served at once, without the primaries."""
     s.ctl("daemon", "restart", "dnsd")
     s.wait_ready()
-    return has_serial(s, "k.test", 2) + has_serial(s, "n.test", 3)
+    return has_serial(s, "k.test", 4) + has_serial(s, "n.test", 3)
 
 
 def ours(s):
@@ -298,7 +331,8 @@ def kills(s, nsd):
         whole[number] = theirs
         victim = "dnsd" if i % 2 else "stored"
         with subprocess.Popen(
-                [BUILD / "hamletctl", "-r", s.run, "zone", "refresh", "big.test"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as p:
+                [BUILD / "hamletctl", "-r", s.run, "zone", "refresh", "big.test"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as p:
             time.sleep(took * random.random())
             for pid in s.pids(victim):
                 os.kill(pid, signal.SIGKILL)
@@ -320,7 +354,8 @@ class TlsNsd(Nsd):
     def conf(self, zones, more):
         self.tls = free_port()
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                        "ec_paramgen_curve:P-256", "-nodes", "-days", "3650", "-subj", "/CN=ns.test",
+                        "ec_paramgen_curve:P-256", "-nodes", "-days", "3650", "-subj",
+                        "/CN=ns.test",
                         "-addext", "subjectAltName=DNS:ns.test", "-keyout", self.folder / "ns.key",
                         "-out", self.folder / "ns.pem"], check=True, capture_output=True)
         return super().conf(zones, more).replace("server:\n", f"""server:
@@ -351,7 +386,8 @@ def knot_zones():
 NAMES = ["zones come by AXFR, from nsd and Knot", "primaries are asked in turn",
          "with a key, and with a wrong one", "by TLS",
          "Knot notifies, a change comes by IXFR",
-         "hamletctl zone refresh", "a zone expires, and comes back", "a restart",
+         "hamletctl zone refresh", "a zone expires, and comes back", "a secondary of the secondary",
+         "a restart",
          "kill -9 during a transfer"]
 
 
@@ -371,9 +407,10 @@ def main():
     nsd, knot = peers
     s = Secondary(port, nsd, knot)
     try:
-        for name, test, args in zip(NAMES, (by_axfr, primaries_in_turn, with_a_key, by_tls,
-                                            by_ixfr, by_command, expires, restarts, kills),
-                                    ((nsd, knot), (), (), (), (knot,), (nsd,), (knot,), (), (nsd,))):
+        tests = ((by_axfr, (nsd, knot)), (primaries_in_turn, ()), (with_a_key, ()), (by_tls, ()),
+                 (by_ixfr, (knot,)), (by_command, (nsd,)), (expires, (knot,)),
+                 (in_a_row, (knot,)), (restarts, ()), (kills, (nsd,)))
+        for name, (test, args) in zip(NAMES, tests):
             tap.test(name, test, s, *args)
     finally:
         tap.ends(s)
