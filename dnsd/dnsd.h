@@ -321,7 +321,7 @@ bool builder_ask(unsigned view, const uint8_t *zone, bool force);
 /* state: the fd of the state folder. */
 void transfer_start(int state);
 /* After load_start() and before leader_start(). */
-void notify_out_start(void);
+void notify_out_start(int state);
 
 /* --- stats.c
  * ---------------------------------------------------------------------------------------- */

@@ -124,7 +124,7 @@ static void run(void)
 	timer_set(&self.late, ZONES_MS, on_late);
 	transfer_start(state);
 	load_start(state, on_zones);
-	notify_out_start();
+	notify_out_start(state);
 	leader_start(state);
 	refresh_start(state);
 	alias_start(state);

@@ -1,10 +1,16 @@
 /* Tells secondaries that a zone has changed (RFC 1996): the leader does, when it begins and after
  * each change. One that does not answer is told again, later and later; then its own refresh has to
- * do. */
+ * do.
+ *
+ * Who is told asks for the SOA at once, of any of our processes. So a notice waits a little, until
+ * all of them serve the new image; and one that begins to do so later, when the secondary may have
+ * found the old one, tells them again. */
 #include <arpa/inet.h>
 #include <errno.h>
-
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "dnsd/leader.h"
 #include "dnsd/serve.h"
@@ -19,7 +25,8 @@
 enum {
 	TRIES = 5,
 	FIRST_MS = 3000, /* until the second try; each is twice as long as the one before */
-	PACE_MS = 100,   /* so often no more than PACE are sent for the first time */
+	PACE_MS = 200,   /* so often no more than PACE are sent for the first time */
+	LATE_MS = 100,   /* after the image was made: timers are that exact */
 	PACE = 50,
 	ROUND = 64, /* responses that are read in a turn */
 	OP_NOTIFY = 4 << 11,
@@ -40,6 +47,7 @@ struct notice {
 };
 
 static struct {
+	int state;         /* fd of the state folder */
 	struct map *all;   /* by peer and zone */
 	struct map *by_id; /* those that were sent */
 	struct list fresh;
@@ -109,7 +117,7 @@ static void try(struct timer *t)
 	struct notice *n = list_entry(t, struct notice, timer);
 	const struct served *zone = load_seen((const struct sockaddr *)&n->to->net.sa, zone_of(n));
 	uint8_t out[MESSAGE];
-	if (!leader() || !zone || !zone->image) {
+	if (daemon_draining() || !zone || !zone->image) {
 		notice_free(n);
 		return;
 	}
@@ -278,19 +286,30 @@ static void tell_all(const struct served *zone)
 	}
 }
 
+/* The image was there for a while before this process had it. */
+static bool is_late(const struct served *s)
+{
+	struct stat st;
+	struct timespec now; /* of the machine, as the file's */
+	if (fstatat(self.state, s->image_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return true;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (now.tv_sec - st.st_mtim.tv_sec) * 1000 +
+		   (now.tv_nsec - st.st_mtim.tv_nsec) / 1000000 >=
+	       LATE_MS;
+}
+
 static void on_change(unsigned zone, uint32_t before, uint32_t serial)
 {
 	const struct served *s = load_zone(zone);
 	(void)before;
 	(void)serial;
-	if (s && s->image && leader())
+	if (s && s->image && (leader() || is_late(s)))
 		tell_all(s);
 }
 
 static void on_lead(void)
 {
-	open_socket(&self.v4.fd, &self.v4.poll, AF_INET);
-	open_socket(&self.v6.fd, &self.v6.poll, AF_INET6);
 	for (unsigned i = 0; i < load_end(); i++) {
 		const struct served *s = load_zone(i);
 		if (s && s->image)
@@ -298,10 +317,13 @@ static void on_lead(void)
 	}
 }
 
-void notify_out_start(void)
+void notify_out_start(int state)
 {
+	self.state = state;
 	self.all = map_new();
 	self.by_id = map_new();
+	open_socket(&self.v4.fd, &self.v4.poll, AF_INET);
+	open_socket(&self.v6.fd, &self.v6.poll, AF_INET6);
 	load_changed(on_change);
 	leader_watch(on_lead);
 }
