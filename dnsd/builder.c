@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "dnsd/serve.h"
+#include "dnsd/dnssec.h"
 #include "dnsd/image.h"
 #include "libcommon/base/fatal.h"
 #include "libcommon/base/log.h"
@@ -23,10 +24,11 @@ struct request {
 	unsigned view;
 	uint8_t zone[DNS_NAME_MAX];
 	bool force;
+	uint32_t dnssec, ds_ttl;
 };
 struct reply {
 	uint32_t mistakes, errors_len;
-	bool ok, built;
+	bool ok, built, again;
 	uint64_t ms;
 	char errors[ERRORS_MAX];
 };
@@ -51,12 +53,15 @@ static void work(int fd, int state, struct store_link *store, struct pool *pool,
 			    .file = z->text,
 			    .store = store,
 			    .zone = ask->zone,
-			    .force = ask->force};
+			    .force = ask->force,
+			    .dnssec = ask->dnssec,
+			    .ds_ttl = ask->ds_ttl};
 	compile_run(&c);
 	size_t n = c.errors.len < ERRORS_MAX ? c.errors.len : ERRORS_MAX;
 	r.mistakes = c.mistakes;
 	r.ok = c.out != NULL;
 	r.built = c.built;
+	r.again = c.again;
 	r.ms = c.ms;
 	r.errors_len = (uint32_t)n;
 	if (n)
@@ -89,8 +94,12 @@ static _Noreturn void child_main(int fd, pid_t parent)
 	sb.threads = false;
 	struct store_link *store = NULL;
 	if (conf_uses_store()) {
-		uplink_store_sandbox(paths, ROLE_DNSD, &sb);
+		uplink_sandbox(paths, ROLE_DNSD, &sb);
 		store = store_link_new(sb.sockets[0]);
+		dnssec_start(sb.sockets[1]);
+	} else {
+		uplink_tls_sandbox(paths, ROLE_DNSD, &sb);
+		dnssec_start(sb.sockets[0]);
 	}
 	sandbox_enter(&sb);
 	conf_keys_wipe(); /* what reads others' text has no use for them */
@@ -155,7 +164,8 @@ static void on_reply(uv_poll_t *p, int status, int events)
 		give_up();
 		return;
 	}
-	const struct built b = {.mistakes = r.mistakes, .ok = r.ok, .built = r.built, .ms = r.ms};
+	const struct built b = {
+	    .mistakes = r.mistakes, .ok = r.ok, .built = r.built, .again = r.again, .ms = r.ms};
 	self.done(&b, (struct slice){r.errors, r.errors_len});
 }
 
@@ -166,9 +176,10 @@ void builder_watch(builder_done *done)
 	uv_poll_start(&self.poll, UV_READABLE, on_reply);
 }
 
-bool builder_ask(unsigned view, const uint8_t *zone, bool force)
+bool builder_ask(unsigned view, const struct compile *c)
 {
-	struct request ask = {.view = view, .force = force};
-	memcpy(ask.zone, zone, dns_name_len(zone));
+	struct request ask = {
+	    .view = view, .force = c->force, .dnssec = c->dnssec, .ds_ttl = c->ds_ttl};
+	memcpy(ask.zone, c->zone, dns_name_len(c->zone));
 	return self.fd >= 0 && send(self.fd, &ask, sizeof(ask), MSG_NOSIGNAL) == sizeof(ask);
 }

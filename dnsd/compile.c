@@ -7,7 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 #include "dnsd/alias.h"
-#include "dnsd/dnsd.h"
+#include "dnsd/dnssec.h"
 #include "dnsd/image_maker.h"
 #include "dnsd/journal.h"
 #include "libcommon/base/clock.h"
@@ -78,7 +78,7 @@ struct image *compile_fresh(struct compile *c, struct image **old)
 		return NULL;
 	const struct image_origin *made = image_origin(image);
 	if (source_version(c, &now, &why) && now.id == made->id && now.version == made->version &&
-	    alias_version(c->state, c->image) == made->addresses)
+	    alias_version(c->state, c->image) == made->addresses && !dnssec_is_due(c->conf, image))
 		return image;
 	if (old)
 		*old = image;
@@ -105,32 +105,36 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 {
 	struct image_origin origin = *of;
 	struct image_stats made;
+	struct dnssec *d = c->secondary ? NULL : dnssec_begin(c, before);
 	struct alias_book book = {0};
-	const struct image_options options = {
-	    .lenient = c->secondary, .alias = alias_book_find, .alias_arg = &book};
-	struct image_maker *m = image_make(c->state, c->image, c->zone, &options);
-	if (!m) {
-		compile_failed(c, c->image, strerror(errno));
-		return false;
-	}
-	if (!source_read(c, m, &origin)) {
+	const struct image_options options = {.lenient = c->secondary,
+					      .alias = alias_book_find,
+					      .alias_arg = &book,
+					      .sign = d ? dnssec_sign : NULL,
+					      .sign_arg = d};
+	struct image_maker *m =
+	    c->mistakes ? NULL : image_make(c->state, c->image, c->zone, &options);
+	bool ok = m && source_read(c, m, &origin);
+	if (ok) {
+		origin.addresses = alias_version(c->state, c->image);
+		alias_book_open(&book, c->state, c->image);
+		maker_ready(m);
+		if (!alias_book_close(&book))
+			compile_failed(c, c->image,
+				       "the targets of ALIAS records cannot be written");
+		origin.content = maker_content(m);
+		origin.settings = dnssec_settings(c->conf);
+		if (!c->secondary)
+			choose_serial(m, before, origin.content);
+		image_set_origin(m, &origin);
+		ok = image_finish(m, &made, on_report, c);
+	} else if (m) {
 		image_abort(m);
-		return false;
 	}
-	origin.addresses = alias_version(c->state, c->image);
-	alias_book_open(&book, c->state, c->image);
-	maker_ready(m);
-	if (!alias_book_close(&book))
-		compile_failed(c, c->image, "the targets of ALIAS records cannot be written");
-	origin.content = maker_content(m);
-	if (!c->secondary)
-		choose_serial(m, before, origin.content);
-	image_set_origin(m, &origin);
-	if (image_finish(m, &made, on_report, c))
-		return true;
-	if (!c->mistakes)
-		compile_failed(c, c->image, "cannot be written");
-	return false;
+	if (!ok && !c->mistakes)
+		compile_failed(c, c->image, m ? "cannot be written" : strerror(errno));
+	dnssec_end(&d);
+	return ok;
 }
 
 static void build(struct compile *c)
@@ -153,6 +157,24 @@ static void build(struct compile *c)
 	image_close(&before);
 }
 
+static void tell(struct compile *c)
+{
+	struct image *served = image_before(c);
+	dnssec_tell(c, served);
+	image_close(&served);
+}
+
+/* What another process has made, when there is nothing left to do. */
+static struct image *done_already(struct compile *c)
+{
+	struct image *image = compile_fresh(c, NULL);
+	bool parent = c->dnssec & DNSSEC_PARENT;
+	if (image && (c->dnssec & ~(unsigned)DNSSEC_PARENT ||
+		      (parent && image_origin(image)->dnssec & IMAGE_AWAITS_PARENT)))
+		image_close(&image);
+	return image;
+}
+
 void compile_run(struct compile *c)
 {
 	uint64_t began = clock_mono();
@@ -165,7 +187,9 @@ void compile_run(struct compile *c)
 	int lock = openat(c->state, lock_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (lock < 0 || flock(lock, LOCK_EX) != 0)
 		compile_failed(c, lock_name, strerror(errno));
-	else if (c->force || !(c->out = compile_fresh(c, NULL)))
+	else if (c->dnssec & DNSSEC_TELL)
+		tell(c);
+	else if (c->force || !(c->out = done_already(c)))
 		build(c);
 	if (lock >= 0)
 		close(lock);

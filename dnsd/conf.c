@@ -167,6 +167,15 @@ const struct conf_directive conf_table[] = {
      .help = "A key that others sign requests with and we our responses (TSIG, RFC 8945); both "
 	     "sides call it by the same name.\nIts file can follow in the same line: key "
 	     "ns1-ns2.example.org file keys/ns2"},
+    {.name = "dnssec",
+     .type = CONF_BLOCK,
+     .offset = F(dnssec),
+     .flags = CONF_ARGS | CONF_OPTBLK,
+     .block = conf_dnssec_table,
+     .block_size = sizeof(struct dnssec_conf),
+     .arg = "on|off",
+     .help = "Zones are signed with keys that keyd makes and holds; in a zone's block: that one. "
+	     "What must be done for it elsewhere is told by hamletctl zone dnssec NAME."},
     {.name = "resolver",
      .type = CONF_ADDR,
      .offset = F(resolvers),
@@ -302,6 +311,8 @@ void conf_verify(struct conf_errors *e, void *root)
 	if (conf.nsid && strlen(conf.nsid) > 128)
 		conf_error(e, NULL, "nsid: has more than 128 octets");
 	conf_xfr_verify(e, pool, &conf.xfr);
+	if (conf.dnssec.block.present)
+		conf_dnssec_verify(e, &conf.dnssec, "");
 	conf_views_verify(e);
 	conf_zones_verify(e, pool);
 }

@@ -27,10 +27,18 @@ const struct conf_directive conf_zone_table[] = {
      .block_size = sizeof(struct update_conf),
      .help = "Dynamic updates (RFC 2136) of a zone in the store that are allowed; several blocks "
 	     "allow together.\nNone is, unless given."},
+    {.name = "dnssec",
+     .type = CONF_BLOCK,
+     .offset = offsetof(struct zone_conf, dnssec),
+     .flags = CONF_ARGS | CONF_OPTBLK,
+     .block = conf_dnssec_table,
+     .block_size = sizeof(struct dnssec_conf),
+     .arg = "on|off",
+     .help = "Whether this zone is signed; what is not said here is as in dnssec outside."},
     {0}};
 
-static const struct zone_conf without_block;
-static struct map **by_name; /* by view */
+static struct zone_conf without_block; /* of a zone of the store that has none */
+static struct map **by_name;           /* by view */
 static size_t maps;
 static struct zone_conf **all;
 static size_t all_n;
@@ -100,6 +108,21 @@ static void see_it(struct conf_errors *e, const struct zone_conf *z)
 	}
 }
 
+static void dnssec_verify(struct conf_errors *e, struct zone_conf *z)
+{
+	char what[DNS_NAME_TEXT];
+	str_fmt(what, sizeof(what), "zone %s: ", z->name);
+	bool own = z->dnssec.block.present;
+	conf_dnssec_inherit(&z->dnssec);
+	if (own)
+		conf_dnssec_verify(e, &z->dnssec, what);
+	if (own && z->dnssec.on && z->primaries_n)
+		conf_error(e, &z->dnssec.block.where, "%sa secondary is signed by its primary",
+			   what);
+	if (z->primaries_n)
+		z->dnssec.on = false;
+}
+
 static void zones_verify(struct conf_errors *e, struct pool *pool, unsigned view,
 			 const struct conf_list *zones)
 {
@@ -108,6 +131,7 @@ static void zones_verify(struct conf_errors *e, struct pool *pool, unsigned view
 		z->view = view;
 		zone_verify(e, pool, z);
 		conf_xfr_verify(e, pool, &z->xfr);
+		dnssec_verify(e, z);
 		see_it(e, z);
 		all[all_n++] = z;
 		if (z->wire && map_set(by_name[view], z->wire, dns_name_len(z->wire), z))
@@ -118,6 +142,7 @@ static void zones_verify(struct conf_errors *e, struct pool *pool, unsigned view
 void conf_zones_verify(struct conf_errors *e, struct pool *pool)
 {
 	size_t n = conf.zones.n;
+	without_block = (struct zone_conf){.dnssec = conf.dnssec};
 	for (size_t i = 0; i < maps; i++)
 		map_free(&by_name[i]);
 	maps = conf.views.n + 1;

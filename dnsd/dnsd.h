@@ -20,12 +20,19 @@
 /* --- conf.c: dnsd.conf ---------------------------------------------------------------------- */
 
 struct dns_server;
+struct dnssec_conf {
+	struct conf_block block;
+	bool nsec3, zonemd;
+	uint64_t lifetime, refresh, interval; /* ms; interval: CONF_NEVER */
+	bool on;                              /* conf_verify() sets it */
+};
 struct zone_conf {
 	struct conf_block block;
 	const char *file;
 	struct xfr_conf xfr;
-	struct conf_list primary; /* of struct conf_words */
-	struct conf_list updates; /* of struct update_conf */
+	struct conf_list primary;  /* of struct conf_words */
+	struct conf_list updates;  /* of struct update_conf */
+	struct dnssec_conf dnssec; /* conf_verify() completes it by conf's */
 	/* conf_verify() sets these. */
 	unsigned view;    /* 0: of none, all clients see it */
 	const char *name; /* as written */
@@ -66,6 +73,7 @@ struct dnsd_conf {
 						* than its place here */
 	struct conf_list keys;                 /* of struct key_conf */
 	struct conf_list resolvers;            /* of struct conf_addr */
+	struct dnssec_conf dnssec;
 	const char *state_dir, *nsid, *identity, *version;
 	uint64_t udp_size;
 	bool store, minimal_any, additional, cookies, bad_cookie;
@@ -101,6 +109,11 @@ unsigned conf_view_of(const struct sockaddr *client);
 unsigned conf_view(struct slice name);
 /* Its name; "": view 0. */
 const char *conf_view_name(unsigned view);
+/* conf_dnssec.c: the directive dnssec, for all zones or one. what: "zone NAME: " in messages. */
+extern const struct conf_directive conf_dnssec_table[];
+void conf_dnssec_verify(struct conf_errors *e, struct dnssec_conf *d, const char *what);
+/* A zone has what it does not say from conf.dnssec. */
+void conf_dnssec_inherit(struct dnssec_conf *zone);
 /* For each address of `content` a listener of datagrams and one of connections. */
 size_t conf_listeners(struct pool *pool, struct listen_spec **out);
 /* The folders of the zones' files, and that of the images. */
@@ -209,6 +222,7 @@ struct served { /* a zone, by a number that it has until it goes */
 	bool secondary;   /* likewise: others' zone */
 	uint64_t queries;
 	char why[256]; /* the first mistake of the last try; "": it went well */
+	bool again;    /* it is tried again by itself */
 	bool expired;  /* the image is not served */
 	bool gone;     /* it goes as soon as its task is over */
 	/* load_store.c only: */
@@ -235,6 +249,9 @@ const struct served *load_seen(const struct sockaddr *client, const uint8_t *wir
 void load_again(unsigned zone, bool force);
 /* Expired: queries get SERVFAIL, until it is not any more. */
 void load_expire(unsigned zone, bool expired);
+/* The same with something to do for its keys: DNSSEC_REPLACE ... (dnssec.h); ds_ttl: seconds that
+ * caches keep the parent's DS records, of DNSSEC_PARENT. */
+void load_dnssec(unsigned zone, unsigned what, uint32_t ds_ttl);
 /* Called after each image with another serial than the one before (0: none was), except at the
  * start, when it was there. In every process. */
 typedef void served_change_fn(unsigned zone, uint32_t before, uint32_t serial);
@@ -260,13 +277,16 @@ struct compile {
 	struct store_link *store; /* the builder's; else the version there is known: */
 	uint64_t id;              /* 0: it is not */
 	uint64_t version;
-	bool force; /* also when the source is as it was */
+	bool force;      /* also when the source is as it was */
+	unsigned dnssec; /* DNSSEC_TELL ...: dnssec.h */
+	uint32_t ds_ttl; /* seconds, of DNSSEC_PARENT */
 	/* Out: */
 	bool secondary;    /* others' zone, transferred */
 	struct image *out; /* NULL: it could not be done; `errors` says why */
 	bool built;        /* it was compiled; else it was there */
 	struct buf errors; /* lines; warnings too */
 	unsigned mistakes;
+	bool again; /* what was missing may be there later: keyd */
 	uint64_t ms;
 };
 /* The name of the zone's image in the state folder, in pool. */
@@ -304,7 +324,7 @@ bool store_read(struct compile *c, struct image_maker *m, struct image_origin *o
 
 struct built { /* the image is in the state folder when ok */
 	unsigned mistakes;
-	bool ok, built;
+	bool ok, built, again;
 	uint64_t ms;
 };
 /* errors: lines. b NULL: the process has ended, and builder_ask() fails from now on. */
@@ -312,8 +332,15 @@ typedef void builder_done(const struct built *b, struct slice errors);
 /* Start-up, before the sandbox and any thread: forks it. */
 void builder_start(void);
 void builder_watch(builder_done *done);
-/* One request at a time. */
-bool builder_ask(unsigned view, const uint8_t *zone, bool force);
+/* One request at a time: what compile_run() is to do for c. */
+bool builder_ask(unsigned view, const struct compile *c);
+
+/* --- parent.c: whether parents have the DS records that they should -----------------------------
+ */
+
+void parent_start(void);
+/* Somebody wants to know: soon. */
+void parent_look(void);
 
 /* --- xfr_out.c: transfers to secondaries; notify_out.c: tells them of changes -------------------
  */

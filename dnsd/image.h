@@ -47,6 +47,10 @@ struct image_stats {
 	uint32_t serial;
 	unsigned errors, warnings;
 };
+enum {
+	IMAGE_SIGNED = 1,        /* by us */
+	IMAGE_AWAITS_PARENT = 2, /* its DS records are not yet what CDS asks for */
+};
 /* What an image is of. */
 struct image_origin {
 	uint64_t id;        /* of the zone in the store; 0: it is a text */
@@ -55,6 +59,8 @@ struct image_origin {
 			     * different ones are of different records */
 	uint64_t addresses; /* those of its ALIAS records: alias_version() */
 	uint64_t due; /* seconds since 1970 when it must be compiled again in any case; 0: never */
+	uint64_t settings; /* those of its signing: dnssec_settings() */
+	uint64_t dnssec;   /* IMAGE_SIGNED ... */
 };
 /* "www.b.test: CNAME and other data". */
 typedef void image_report_fn(void *arg, bool error, const char *line);

@@ -3,6 +3,7 @@
  * leaves what is served as it is. */
 #include <stdlib.h>
 #include "dnsd/answer.h"
+#include "dnsd/dnssec.h"
 #include "dnsd/load_int.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
@@ -11,7 +12,7 @@
 #include "libcommon/net/job.h"
 #include "libcommon/net/loop.h"
 
-enum { LOGGED_LINES = 20, LISTENERS = 8 };
+enum { LOGGED_LINES = 20, LISTENERS = 8, DUE_MS = 30000 };
 
 struct task {
 	struct list link;
@@ -32,6 +33,7 @@ static struct {
 	bool waits;         /* for the store, then done is called */
 	served_change_fn *listener[LISTENERS];
 	unsigned listeners;
+	struct timer due;
 } self;
 
 const struct zones *load_zones(unsigned view)
@@ -269,8 +271,9 @@ static void task_end(struct task *t)
 	first = slice_cut(&first, '\n');
 	if (s->gone) {
 		image_close(&c->out);
-	} else {
+	} else if (!(c->dnssec & DNSSEC_TELL)) {
 		log_task(s, c);
+		s->again = !c->out && c->again;
 		str_fmt(s->why, sizeof(s->why), "%.*s", c->out ? 0 : (int)first.len, first.p);
 	}
 	if (t->reload)
@@ -293,6 +296,7 @@ static void first_end(const struct built *b, struct slice errors)
 	self.busy = false;
 	buf_add_slice(&c->errors, errors);
 	c->mistakes = b ? b->mistakes : 1;
+	c->again = b && b->again;
 	if (b && b->ok) {
 		c->built = b->built;
 		c->ms = b->ms;
@@ -327,7 +331,7 @@ static void begin_next(void)
 	}
 	const struct task *t = list_entry(self.tasks.next, struct task, link);
 	self.busy = true;
-	if (!builder_ask(t->zone->view, t->zone->wire, t->work.force))
+	if (!builder_ask(t->zone->view, &t->work))
 		first_end(NULL, slice_of(gone));
 }
 
@@ -343,19 +347,33 @@ static struct compile compile_of(const struct served *s, bool force)
 				.force = force};
 }
 
-static void queue(struct served *s, bool force, struct reload *r)
+static struct task *queue(struct served *s, bool force, struct reload *r)
 {
 	struct task *t = mem_alloc(sizeof(*t));
 	t->zone = s;
 	t->work = compile_of(s, force);
 	t->reload = r;
 	list_add_tail(&self.tasks, &t->link);
+	return t;
 }
 
 void load_task(struct served *s, bool force, struct reload *r)
 {
 	queue(s, force, r);
 	begin_next();
+}
+
+void load_dnssec_task(struct served *s, unsigned what, uint32_t ds_ttl, struct reload *r)
+{
+	struct task *t = queue(s, false, r);
+	t->work.dnssec = what;
+	t->work.ds_ttl = ds_ttl;
+	begin_next();
+}
+
+void load_dnssec(unsigned zone, unsigned what, uint32_t ds_ttl)
+{
+	load_dnssec_task(self.served[zone], what, ds_ttl, NULL);
 }
 
 void load_again(unsigned zone, bool force)
@@ -396,6 +414,19 @@ void load_wait(bool on)
 		begin_next();
 }
 
+/* Signatures end and keys go on by the clock; what failed for that is tried again. */
+static void on_due(struct timer *t)
+{
+	for (unsigned i = 0; i < self.n; i++) {
+		const struct served *s = self.served[i];
+		if (!s)
+			continue;
+		if (s->again || (s->image && dnssec_is_due(s->conf, s->image)))
+			load_again(i, false);
+	}
+	timer_set(t, DUE_MS, on_due);
+}
+
 void load_start(int state, void (*done)(void))
 {
 	self.zones = mem_alloc((conf.views.n + 1) * sizeof(struct zones *));
@@ -407,6 +438,7 @@ void load_start(int state, void (*done)(void))
 	self.done = done;
 	list_init(&self.tasks);
 	builder_watch(on_built);
+	timer_set(&self.due, DUE_MS, on_due);
 	const struct zone_conf *z;
 	for (size_t i = 0; (z = conf_zone_at(i)); i++) {
 		struct served *s = load_add_in(z->view, z->wire, z->text);

@@ -1,5 +1,6 @@
 /* What hamletctl and the statistics are told of the zones. */
 #include <stdlib.h>
+#include "dnsd/dnssec.h"
 #include "dnsd/load_int.h"
 #include "dnsd/secondary.h"
 #include "libcommon/base/mem.h"
@@ -25,16 +26,17 @@ void load_reloaded(struct reload *r, const struct served *s, const struct compil
 		buf_printf(out, "%s: is gone\n", s->name);
 	else
 		buf_add_slice(out, buf_slice(&c->errors));
-	if (c && c->out)
+	bool told = c && c->dnssec & DNSSEC_TELL;
+	if (c && c->out && !c->dnssec)
 		buf_printf(out, "%s: serial %u%s\n", s->name, image_serial(c->out),
 			   c->built ? "" : ", unchanged");
-	r->failed += c && !c->out;
+	r->failed += c && !c->out && !told;
 	if (--r->left == 0)
 		reload_end(r);
 }
 
 /* NAME, or NAME@VIEW; NULL: there is no such zone. */
-static const struct served *find(const char *text)
+static struct served *named(const char *text)
 {
 	uint8_t name[DNS_NAME_MAX];
 	const char *at = strrchr(text, '@');
@@ -43,20 +45,20 @@ static const struct served *find(const char *text)
 				name))
 		return NULL;
 	dns_name_lower(name);
-	return load_find_in(view, name);
+	return (struct served *)(uintptr_t)load_find_in(view, name);
 }
 
 /* A named zone is compiled in any case: the text may include files that have changed. */
 static void reload_one(struct control_call *call, const char *text, bool force)
 {
-	const struct served *s = find(text);
+	struct served *s = named(text);
 	if (!s) {
 		control_done(call, "no such zone");
 		return;
 	}
 	struct reload *r = mem_alloc(sizeof(*r));
 	*r = (struct reload){.call = call, .left = 1};
-	load_task((struct served *)(uintptr_t)s, force, r);
+	load_task(s, force, r);
 }
 
 static void reload_all(struct control_call *call)
@@ -85,6 +87,38 @@ static void reload(struct control_call *call, bool force)
 		reload_all(call);
 }
 
+/* --- zone dnssec NAME text|rows [roll|emergency|ds-seen] ----------------------------------------
+ */
+
+static void dnssec(struct control_call *call)
+{
+	static const struct {
+		const char *word;
+		unsigned what;
+	} row[] = {{"roll", DNSSEC_REPLACE},
+		   {"emergency", DNSSEC_REPLACE | DNSSEC_EMERGENCY},
+		   {"ds-seen", DNSSEC_PARENT}};
+	const char *const *w = call->words.w;
+	size_t n = call->words.n, i = 0;
+	while (n == 5 && i < 3 && strcmp(w[4], row[i].word) != 0)
+		i++;
+	if (n < 4 || n > 5 || i == 3) {
+		control_done(call, "usage: zone dnssec NAME text|rows [roll|emergency|ds-seen]");
+		return;
+	}
+	struct served *s = named(w[2]);
+	if (!s) {
+		control_done(call, "no such zone");
+		return;
+	}
+	parent_look();
+	struct reload *r = mem_alloc(sizeof(*r));
+	*r = (struct reload){.call = call, .left = n == 5 ? 2 : 1};
+	if (n == 5)
+		load_dnssec_task(s, row[i].what, 0, r);
+	load_dnssec_task(s, DNSSEC_TELL | (strcmp(w[3], "rows") == 0 ? DNSSEC_ROWS : 0u), 0, r);
+}
+
 /* --- zone list -------------------------------------------------------------------------------- */
 
 /* key=value, quoted as in files. */
@@ -111,6 +145,7 @@ static void list_zone(struct buf *out, const struct served *s)
 		   : !s->image ? "failed"
 		   : s->why[0] ? "old"
 			       : "served");
+	buf_printf(out, " signed=%s", s->image && image_origin(s->image)->dnssec ? "yes" : "no");
 	put(out, "from", s->file ? s->file : s->secondary ? "secondary" : "store");
 	refresh_list(s, out);
 	put(out, "error", s->why);
@@ -120,7 +155,7 @@ static void list_zone(struct buf *out, const struct served *s)
 static void list_zones(struct control_call *call)
 {
 	const struct served *s = NULL;
-	if (call->words.n > 2 && !(s = find(call->words.w[2]))) {
+	if (call->words.n > 2 && !(s = named(call->words.w[2]))) {
 		control_done(call, "no such zone");
 		return;
 	}
@@ -137,12 +172,24 @@ bool load_command(struct control_call *call)
 		return false;
 	if (strcmp(w[1], "reload") == 0 || strcmp(w[1], "refresh") == 0) {
 		reload(call, strcmp(w[1], "reload") == 0);
+	} else if (strcmp(w[1], "dnssec") == 0) {
+		dnssec(call);
 	} else if (strcmp(w[1], "list") == 0) {
 		list_zones(call);
 	} else {
 		return false;
 	}
 	return true;
+}
+
+/* due: when the zone is to be signed again; long past: it could not. */
+static void zone_stats(const struct served *s, struct buf *out)
+{
+	buf_printf(out, "dnsd_zone_queries_total{zone=\"%s\"} %llu\n", s->name,
+		   (unsigned long long)s->queries);
+	if (s->image && image_origin(s->image)->dnssec)
+		buf_printf(out, "dnsd_zone_signing_due_timestamp_seconds{zone=\"%s\"} %llu\n",
+			   s->name, (unsigned long long)image_origin(s->image)->due);
 }
 
 void load_stats(struct buf *out)
@@ -154,8 +201,7 @@ void load_stats(struct buf *out)
 			continue;
 		served += s->image != NULL;
 		if (all++ < STATS_ZONES)
-			buf_printf(out, "dnsd_zone_queries_total{zone=\"%s\"} %llu\n", s->name,
-				   (unsigned long long)s->queries);
+			zone_stats(s, out);
 	}
 	buf_printf(out, "dnsd_zones_served %u\ndnsd_zones_configured %u\n", served, all);
 }

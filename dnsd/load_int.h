@@ -30,6 +30,8 @@ void load_store_start(int state);
 void load_store_built(struct served *s, uint64_t ms);
 /* r may be NULL. */
 void load_task(struct served *s, bool force, struct reload *r);
+/* DNSSEC_TELL ... */
+void load_dnssec_task(struct served *s, unsigned what, uint32_t ds_ttl, struct reload *r);
 /* load_ctl.c: a zone's task is over. c NULL: the zone has gone. */
 void load_reloaded(struct reload *r, const struct served *s, const struct compile *c);
 #endif

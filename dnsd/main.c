@@ -93,13 +93,10 @@ static void start(void)
 static void sandbox(struct pool *pool, struct sandbox *out)
 {
 	conf_sandbox(pool, out);
-	bool store = conf_uses_store();
-	out->connect_inet = true; /* notifies secondaries, asks primaries */
-	if (store && conf.content_tls.n)
+	/* keyd also for zones that are not signed any more, but still have keys. */
+	if (conf_uses_store())
 		uplink_sandbox(pool, ROLE_DNSD, out);
-	else if (store)
-		uplink_store_sandbox(pool, ROLE_DNSD, out);
-	else if (conf.content_tls.n)
+	else
 		uplink_tls_sandbox(pool, ROLE_DNSD, out);
 }
 
@@ -128,6 +125,7 @@ static void run(void)
 	leader_start(state);
 	refresh_start(state);
 	alias_start(state);
+	parent_start();
 }
 
 static void write_stats(struct buf *out)

@@ -50,6 +50,9 @@ static struct roll_act advance(const struct roll *r, unsigned i)
 	uint64_t wait = replaces && r->emergency ? r->wait_keys : r->wait_data;
 	switch (k->state) {
 	case ROLL_FRESH:
+		/* The key before is lost: the zone is wrong until the parent knows this one. */
+		if (!replaces && r->emergency)
+			return set(k, ROLL_PARENT, 0);
 		return set(k, ROLL_NEW, r->now + wait);
 	case ROLL_NEW:
 		/* It was said to be published, and was not: the wait begins now. */

@@ -5,7 +5,7 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/dns/serial.h"
 
-enum { SIMPLE = 1, SHA384 = 1, SHA256 = 2, SERIAL = 20 /* octets from it to the end of a SOA */ };
+enum { SIMPLE = 1, SHA384 = 1, SHA256 = 2 };
 
 uint16_t sign_key_tag(const uint8_t *dnskey, size_t len)
 {
@@ -103,37 +103,32 @@ static void sign_apex(struct signer *w, uint16_t type)
 		sign_rrset(w, 0, &s);
 }
 
-static struct record *soa(struct image_maker *m, struct rrset *s)
+static void put_u32(uint8_t *p, uint32_t v)
 {
-	return maker_rrset(m, &m->name[0], DNS_SOA, 0, s) ? &m->record[s->record[0]] : NULL;
+	p[0] = (uint8_t)(v >> 24);
+	p[1] = (uint8_t)(v >> 16);
+	p[2] = (uint8_t)(v >> 8);
+	p[3] = (uint8_t)v;
 }
 
-/* The zone's own serial, or the next one where that was served with other records. */
-static void set_serial(struct signer *w, struct record *r)
+/* The source's serial; where that is the one before, and what was made is not, the next one. */
+static void choose_serial(struct signer *w)
 {
 	struct sign *s = w->s;
-	uint32_t serial = dns_u32(r->data + r->len - SERIAL);
-	s->serial = serial;
-	if (s->before && !zone_serial_above(serial, image_serial(s->before)))
-		s->serial = s->changed || s->made
-				? zone_serial_next(image_serial(s->before), s->now * 1000)
-				: image_serial(s->before);
-	uint8_t *kept = maker_keep(w->m, r->data, r->canon ? 2u * r->len : r->len);
-	for (unsigned i = 0; i < (r->canon ? 2u : 1u); i++) {
-		uint8_t *p = kept + (i + 1u) * r->len - SERIAL;
-		p[0] = (uint8_t)(s->serial >> 24);
-		p[1] = (uint8_t)(s->serial >> 16);
-		p[2] = (uint8_t)(s->serial >> 8);
-		p[3] = (uint8_t)s->serial;
-	}
-	r->data = kept;
+	if (!maker_serial(w->m, &s->serial))
+		return;
+	if (s->before && s->made && !zone_serial_above(s->serial, image_serial(s->before)))
+		s->serial = zone_serial_next(image_serial(s->before), s->now * 1000);
+	maker_set_serial(w->m, s->serial);
 }
 
 static bool work(struct signer *w)
 {
 	struct image_maker *m = w->m;
 	struct rrset s;
-	const struct record *r = soa(m, &s);
+	if (!maker_rrset(m, &m->name[0], DNS_SOA, 0, &s))
+		return false;
+	const struct record *r = &m->record[s.record[0]];
 	uint32_t soa_ttl = s.ttl, minimum = dns_ttl(dns_u32(r->data + r->len - 4));
 	add_keys(w);
 	uint8_t *zonemd = add_rest(w, soa_ttl);
@@ -145,12 +140,12 @@ static bool work(struct signer *w)
 	maker_mark(m);
 	sign_begin(w);
 	sign_names(w);
-	set_serial(w, soa(m, &s));
+	choose_serial(w);
 	sign_apex(w, DNS_SOA);
 	if (!sign_flush(w) || !zonemd)
 		return !w->failed;
 	maker_sort(m);
-	memcpy(zonemd, soa(m, &s)->data + soa(m, &s)->len - SERIAL, 4);
+	put_u32(zonemd, w->s->serial);
 	sign_digest(m, zonemd + SIGN_ZONEMD - SIGN_DIGEST);
 	sign_apex(w, DNS_ZONEMD);
 	return sign_flush(w);

@@ -38,7 +38,6 @@ struct sign {
 	unsigned keys;
 	bool nsec3, zonemd;
 	bool cds_delete;            /* the parent is asked to have no DS (RFC 8078 4) */
-	bool changed;               /* the zone's own records are not those of `before` */
 	uint64_t now;               /* seconds since 1970 */
 	uint64_t lifetime, refresh; /* seconds; refresh: what a signature has left when it is
 				     * renewed, at most half of the other */

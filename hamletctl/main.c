@@ -19,6 +19,9 @@ enum {
 	OPT_ALGORITHM,
 	OPT_YES,
 	OPT_FORCE,
+	OPT_ROLL,
+	OPT_EMERGENCY,
+	OPT_DS_SEEN,
 	WORDS_MAX = 8,
 };
 
@@ -62,6 +65,9 @@ static int read_options(int argc, char **argv, const char **conf_dir)
 					      {"algorithm", required_argument, NULL, OPT_ALGORITHM},
 					      {"yes", no_argument, NULL, OPT_YES},
 					      {"force", no_argument, NULL, OPT_FORCE},
+					      {"roll", no_argument, NULL, OPT_ROLL},
+					      {"emergency", no_argument, NULL, OPT_EMERGENCY},
+					      {"ds-seen", no_argument, NULL, OPT_DS_SEEN},
 					      {"help", no_argument, NULL, 'h'},
 					      {"version", no_argument, NULL, 'V'},
 					      {NULL, 0, NULL, 0}};
@@ -100,6 +106,15 @@ static int read_options(int argc, char **argv, const char **conf_dir)
 			break;
 		case OPT_FORCE:
 			add("--force", NULL);
+			break;
+		case OPT_ROLL:
+			add("--roll", NULL);
+			break;
+		case OPT_EMERGENCY:
+			add("--emergency", NULL);
+			break;
+		case OPT_DS_SEEN:
+			add("--ds-seen", NULL);
 			break;
 		case 'h':
 			cmd_help(stdout, NULL);

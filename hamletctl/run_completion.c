@@ -51,7 +51,7 @@ int run_completion(const struct cmd *c, int argc, const char *const *argv)
 		puts("\" ;;");
 	}
 	puts("\t2:queue) w=\"--all --from --to\" ;;\n"
-	     "\t*:zone) w=\"--ttl --yes --force\" ;;\n"
+	     "\t*:zone) w=\"--ttl --yes --force --roll --emergency --ds-seen\" ;;\n"
 	     "\tesac\n"
 	     "\tmapfile -t COMPREPLY < <(compgen -W \"$w\" -- \"$cur\")\n"
 	     "}\n"

@@ -136,3 +136,50 @@ int run_zone_refresh(const struct cmd *c, int argc, const char *const *argv)
 	pool_free(&pool);
 	return status;
 }
+
+/* zone dnssec NAME [--roll | --emergency | --ds-seen]: the first process does it, and tells. */
+int run_zone_dnssec(const struct cmd *c, int argc, const char *const *argv)
+{
+	static const char *const flag[][2] = {
+	    {"--roll", "roll"}, {"--emergency", "emergency"}, {"--ds-seen", "ds-seen"}};
+	struct pool *pool = pool_new(0);
+	struct buf out = {0};
+	const char *paths[PROCESSES], *why, *zone = NULL, *what = NULL;
+	int status = 0;
+	for (int i = 2; i < argc; i++) {
+		size_t k = 0;
+		while (k < 3 && strcmp(argv[i], flag[k][0]) != 0)
+			k++;
+		if (k < 3 && !what)
+			what = flag[k][1];
+		else if (k == 3 && !zone && argv[i][0] != '-')
+			zone = argv[i];
+		else
+			status = EX_USAGE;
+	}
+	if (status || !zone) {
+		pool_free(&pool);
+		return complain(EX_USAGE, "usage: zone dnssec %s", c->args);
+	}
+	int n = sockets(pool, paths, PROCESSES);
+	const char *words[] = {"zone", "dnssec", zone, options.json ? "rows" : "text", what};
+	const char *again[] = {"zone", "refresh", zone};
+	if (n < 0)
+		status = EX_UNAVAILABLE;
+	else if (!line_call(pool, paths[0], words, what ? 5 : 4, &out, &why))
+		status = complain(EX_DATAERR, "%s", why);
+	if (options.json) {
+		struct row_cell *cells;
+		size_t count = cells_of_lines(pool, buf_slice(&out), &cells);
+		print_cells(cells, (uint32_t)count, c->shape);
+	} else {
+		fwrite(out.p, 1, out.len, stdout);
+	}
+	for (int i = 1; i < n && what; i++) {
+		buf_clear(&out);
+		line_call(pool, paths[i], again, 3, &out, &why);
+	}
+	buf_free(&out);
+	pool_free(&pool);
+	return status;
+}

@@ -123,13 +123,6 @@ void uplink_sandbox(struct pool *pool, enum role role, struct sandbox *out)
 	out->sockets = sockets;
 }
 
-void uplink_store_sandbox(struct pool *pool, enum role role, struct sandbox *out)
-{
-	const char **sockets = pool_alloc(pool, 2 * sizeof(*sockets));
-	sockets[0] = store_socket(pool, role);
-	out->sockets = sockets;
-}
-
 void uplink_tls_sandbox(struct pool *pool, enum role role, struct sandbox *out)
 {
 	const char **sockets = pool_alloc(pool, 2 * sizeof(*sockets));

@@ -26,9 +26,8 @@ typedef uint32_t uplink_call_fn(struct peer *p, enum msg_type t, const void *msg
 void uplink_use(uplink_call_fn *call);
 struct tls_ctx *uplink_tls(void);
 bool uplink_tls_ready(void); /* a certificate is here */
-/* The sandbox hook of a daemon that needs nothing else; and the sockets of one that has keyd, or
- * stored, alone. */
+/* The sandbox hook of a daemon that needs nothing else; and the sockets of one that has keyd alone.
+ */
 void uplink_sandbox(struct pool *pool, enum role role, struct sandbox *out);
-void uplink_store_sandbox(struct pool *pool, enum role role, struct sandbox *out);
 void uplink_tls_sandbox(struct pool *pool, enum role role, struct sandbox *out);
 #endif

@@ -397,12 +397,55 @@ static void networks(void **state)
 	pool_free(&pool);
 }
 
+static void zones_are_signed_or_not(void **state)
+{
+	(void)state;
+	struct pool *pool = pool_new(0);
+	static const char text[] = "version 1\ncontent 127.0.0.1:53\n"
+				   "dnssec on {\n\tnsec3 on\n\trollover-interval 365d\n}\n"
+				   "zone a.test file a\n"
+				   "zone b.test {\n\tfile b\n\tdnssec off\n}\n"
+				   "zone c.test {\n\tfile c\n\tdnssec on {\n\t\tnsec3 off\n"
+				   "\t\tzonemd on\n\t}\n}\n";
+	assert_int_equal(load(pool, text), 0);
+	const struct zone_conf *a = conf.zones.item[0], *b = conf.zones.item[1],
+			       *c = conf.zones.item[2];
+	assert_true(a->dnssec.on && a->dnssec.nsec3 && !a->dnssec.zonemd);
+	assert_false(b->dnssec.on);
+	assert_true(c->dnssec.on && !c->dnssec.nsec3 && c->dnssec.zonemd);
+	assert_int_equal(c->dnssec.interval, 365 * 86400000ull);
+	assert_true(conf_zone((const uint8_t *)"\1d\4test")->dnssec.on);
+	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\nzone a.test file a\n"), 0);
+	a = conf.zones.item[0];
+	assert_false(a->dnssec.on);
+	static const struct {
+		const char *text, *why;
+	} bad[] = {
+	    {"dnssec maybe\n", "dnssec: on or off is wanted"},
+	    {"dnssec {\n}\n", "dnssec: needs on|off before its {"},
+	    {"zone a.test {\n\tfile a\n\tdnssec on on\n}\n",
+	     "zone a.test: dnssec: on or off is wanted"},
+	    {"dnssec on {\n\tsignature-lifetime 2d\n\tsignature-refresh 25h\n}\n",
+	     "signature-refresh: is more than half of signature-lifetime"},
+	    {"resolver unix:/x\n", "resolver: unix:/x is no address of a network"},
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char all[256];
+		str_fmt(all, sizeof(all), "version 1\ncontent 127.0.0.1:53\n%s", bad[i].text);
+		assert_int_equal(load(pool, all), 1);
+		if (!strstr(said, bad[i].why))
+			fail_msg("%s", said);
+	}
+	pool_free(&pool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(zones_have_a_file),
 	    cmocka_unit_test(secondaries_have_primaries),
 	    cmocka_unit_test(views_have_clients_and_zones),
+	    cmocka_unit_test(zones_are_signed_or_not),
 	    cmocka_unit_test_setup_teardown(keys_have_a_file, make_key_file, remove_key_file),
 	    cmocka_unit_test_setup_teardown(who_gets_the_zones, make_key_file, remove_key_file),
 	    cmocka_unit_test_setup_teardown(mistakes_in_keys, make_key_file, remove_key_file),

@@ -179,6 +179,9 @@ static void an_emergency_waits_for_keys_only(void **state)
 	p.r.replace = p.r.emergency = true;
 	assert_string_equal(build(&p, 0, true), "make 2; 2 new 2h");
 	assert_string_equal(build(&p, 2, true), "2 parent");
+	begin(&p);
+	p.r.replace = p.r.emergency = true;
+	assert_string_equal(build(&p, 0, true), "make 1; 1 parent");
 	buf_free(&p.said);
 }
 

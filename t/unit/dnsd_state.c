@@ -139,8 +139,13 @@ static const uint8_t ZONE[] = "\001a\004test";
 
 static struct compile compiled(bool force)
 {
-	struct compile c = {
-	    .state = state, .image = IMAGE, .file = text, .zone = ZONE, .force = force};
+	static const struct zone_conf nothing;
+	struct compile c = {.state = state,
+			    .image = IMAGE,
+			    .conf = &nothing,
+			    .file = text,
+			    .zone = ZONE,
+			    .force = force};
 	compile_run(&c);
 	return c;
 }
