@@ -205,7 +205,7 @@ static size_t hand_over(const struct asked *a, const struct served *s, const str
 
 size_t update_serve(const struct asked *a, uint8_t *out, size_t cap)
 {
-	const struct served *s = load_find(a->q->name);
+	const struct served *s = load_seen(a->from->client, a->q->name);
 	struct refusal r = {0};
 	struct update u;
 	size_t n;

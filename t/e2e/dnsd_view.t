@@ -180,6 +180,18 @@ def transfers(s):
     return bad + ([] if "Transfer failed" in out else [out])
 
 
+def updates(s):
+    """The office's zone is one that is edited in its file; outside there is none of the name."""
+    bad = []
+    for client, why in ((OFFICE, "REFUSED"), (OUTSIDE, "NOTAUTH")):
+        got = subprocess.run(["nsupdate", "-t", "30"], capture_output=True, text=True, timeout=60,
+                             check=False, input=f"local {client}\nserver 127.0.0.1 {s.port}\n"
+                             "zone c.test\nupdate add x.c.test 60 A 192.0.2.7\nsend\n")
+        if why not in got.stdout + got.stderr:
+            bad.append(f"{client}: {got.stdout}{got.stderr}")
+    return bad
+
+
 def notice(s):
     """The zone and its serial in the next NOTIFY that the secondary gets."""
     got = s.secondary.recv(4096)
@@ -242,6 +254,7 @@ def main():
                 ("queries of all networks in one batch", in_one_batch),
                 ("zones are told apart by their views", told_apart),
                 ("transfers are of what the client sees", transfers),
+                ("updates are of what the client sees", updates),
                 ("notices are of what the secondary sees", notices),
                 ("mistakes are told", mistakes),
                 ("what was understood reads back the same", understood)):
