@@ -79,18 +79,21 @@ static void binary_that_is_text_is_known(void **state)
 	    "Content-Transfer-Encoding: binary\r\n",
 	    "a: b\r\n\r\n--x\r\ncontent-transfer-encoding:\r\n\t BINARY\r\n\r\nx\r\n",
 	    "Content-Transfer-Encoding: (really) binary\r\n"};
-	char line[1001];
+	struct buf line = {0};
 	for (size_t i = 0; i < sizeof(PLAIN) / sizeof(PLAIN[0]); i++)
 		assert_true(out_text_plain(slice_of(PLAIN[i])));
 	for (size_t i = 0; i < sizeof(NOT) / sizeof(NOT[0]); i++)
 		assert_false(out_text_plain(slice_of(NOT[i])));
 	assert_false(out_text_plain(SLICE("a\0b\r\n")));
-	memset(line, 'x', sizeof(line));
-	memcpy(line + 998, "\r\n", 2);
-	assert_true(out_text_plain((struct slice){line, 1000}));
-	line[998] = 'x';
-	memcpy(line + 999, "\r\n", 2);
-	assert_false(out_text_plain((struct slice){line, 1001}));
+	while (line.len < 998)
+		buf_addc(&line, 'x');
+	buf_adds(&line, "\r\n");
+	assert_true(out_text_plain(buf_slice(&line)));
+	line.p[998] = 'x';
+	line.p[999] = '\r';
+	buf_addc(&line, '\n');
+	assert_false(out_text_plain(buf_slice(&line)));
+	buf_free(&line);
 }
 
 int main(void)
