@@ -63,8 +63,13 @@ static void table_make(struct image_maker *m, uint32_t size)
 	m->table = mem_realloc(NULL, size * sizeof(*m->table));
 	memset(m->table, 0xff, size * sizeof(*m->table));
 	m->table_mask = size - 1;
-	for (uint32_t i = 0; i < m->names; i++)
-		*place(m, m->name[i].wire, m->name[i].len, m->name[i].hash) = i;
+	/* No two are the same: nobody need look at those in the way. */
+	for (uint32_t i = 0; i < m->names; i++) {
+		uint32_t at = (uint32_t)m->name[i].hash & m->table_mask;
+		while (m->table[at] != NONE)
+			at = (at + 1) & m->table_mask;
+		m->table[at] = i;
+	}
 }
 
 uint32_t maker_find(const struct image_maker *m, const uint8_t *lower, size_t len)
