@@ -94,6 +94,31 @@ static void set_expired(struct secondary *s, bool expired)
 			  LU("serial", s->soa.serial));
 }
 
+static void look_image(struct secondary *s, const struct image *image)
+{
+	struct image_soa soa;
+	if (image && image_soa(image, &soa)) {
+		s->soa = zone_soa_of(soa.rdata, soa.len);
+		s->have = true;
+	}
+}
+
+/* Images come without a word at the start; they go when an administrator deletes the zone, which is
+ * fetched anew then. */
+static void look_served(struct secondary *s)
+{
+	const struct served *z = load_find(s->wire);
+	const struct image *image = z ? z->image : NULL;
+	if (image && !s->shown)
+		look_image(s, image);
+	if (!image && s->shown) {
+		s->have = false;
+		s->failed = 0;
+		s->due_ms = 0;
+	}
+	s->shown = image != NULL;
+}
+
 /* Another process may have found it good meanwhile. */
 static void look_expired(struct secondary *s, uint64_t now)
 {
@@ -387,7 +412,12 @@ static void on_tick(struct timer *t)
 {
 	uint64_t now = clock_ms();
 	timer_set(t, TICK_MS, on_tick);
-	list_each(at, &self.zones) look_expired(list_entry(at, struct secondary, link), now);
+	list_each(at, &self.zones)
+	{
+		struct secondary *s = list_entry(at, struct secondary, link);
+		look_served(s);
+		look_expired(s, now);
+	}
 	start_some();
 }
 
@@ -410,15 +440,6 @@ void refresh_notified(struct secondary *s, const struct dns_server *from)
 	if (!s->busy)
 		s->at = (size_t)(from - s->server);
 	refresh_want(s);
-}
-
-static void look_image(struct secondary *s, const struct image *image)
-{
-	struct image_soa soa;
-	if (image && image_soa(image, &soa)) {
-		s->soa = zone_soa_of(soa.rdata, soa.len);
-		s->have = true;
-	}
 }
 
 /* An image of another serial is served. */

@@ -21,6 +21,7 @@ struct secondary {
 	struct zone_soa soa;
 	uint64_t fresh_ms; /* when it was last found good; 0: never */
 	bool expired;
+	bool shown; /* there is an image of it */
 	/* When it is to be asked for; wanted: at once. */
 	uint64_t due_ms, ended_ms;
 	bool wanted, whole; /* whole: by AXFR, whatever its serial */

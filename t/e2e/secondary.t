@@ -253,6 +253,11 @@ def by_command(s, nsd):
     s.ctl("zone", "refresh", "n.test", "--force")
     problems += wait(lambda: {dig(s, "+short", "again.n.test") for _ in range(8)},
                      {"192.0.2.99\n"})
+    # A secondary that is deleted is fetched anew.
+    s.ctl("zone", "delete", "turn.test", "--yes")
+    problems += wait(lambda: bool(re.search(
+        r"zone=turn\.test .*before=0 .*zone=turn\.test .*before=0 ", s.logged(), re.S)), True)
+    problems += has_serial(s, "turn.test", 1)
     said = s.ctl("zone", "refresh", "nothing.test", ok=False)
     if "no such zone" not in said:
         problems.append(said)
