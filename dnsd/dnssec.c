@@ -24,6 +24,8 @@ struct dnssec {
 	struct sign sign;
 };
 
+static const uint8_t HASH_KEY[SIP_KEY] = {1};
+
 static struct zone_keys *keyd;
 static uint64_t silent; /* clock_mono() when keyd had not answered; 0: it has */
 
@@ -35,10 +37,9 @@ void dnssec_start(const char *socket)
 
 uint64_t dnssec_settings(const struct zone_conf *z)
 {
-	static const uint8_t key[SIP_KEY] = {1};
 	const struct dnssec_conf *d = &z->dnssec;
 	const uint64_t all[] = {d->nsec3, d->zonemd, d->lifetime, d->refresh, d->interval};
-	return d->on ? sip13(key, all, sizeof(all)) | 1 : 0;
+	return d->on ? sip13(HASH_KEY, all, sizeof(all)) | 1 : 0;
 }
 
 bool dnssec_is_due(const struct zone_conf *z, const struct image *i)
@@ -249,6 +250,18 @@ static void waits(struct dnssec *d, const struct image_maker *m)
 	d->roll.wait_keys = (SIGN_TTL + (uint64_t)refresh) * 1000;
 }
 
+/* Of the keys, and of which of them the parent is to know. */
+static uint64_t hash_of(const struct sign *s)
+{
+	uint64_t sum = s->cds_delete;
+	for (unsigned i = 0; i < s->keys; i++) {
+		const uint64_t part[] = {sum, s->key[i].cds,
+					 sip13(HASH_KEY, s->key[i].dnskey, SIGN_DNSKEY)};
+		sum = sip13(HASH_KEY, part, sizeof(part));
+	}
+	return sum;
+}
+
 bool dnssec_sign(void *arg, struct image_maker *m)
 {
 	struct dnssec *d = arg;
@@ -277,6 +290,7 @@ bool dnssec_sign(void *arg, struct image_maker *m)
 	uint64_t next = (rollover_due(&d->roll) + 999) / 1000;
 	m->origin.due = next && next < d->sign.due ? next : d->sign.due;
 	m->origin.dnssec = IMAGE_SIGNED;
+	m->origin.keys = hash_of(&d->sign);
 	if (rollover_awaits_parent(&d->roll))
 		m->origin.dnssec |= IMAGE_AWAITS_PARENT;
 	return true;

@@ -61,6 +61,7 @@ struct image_origin {
 	uint64_t due; /* seconds since 1970 when it must be compiled again in any case; 0: never */
 	uint64_t settings; /* those of its signing: dnssec_settings() */
 	uint64_t dnssec;   /* IMAGE_SIGNED ... */
+	uint64_t keys;     /* a hash of those that it is signed by */
 };
 /* "www.b.test: CNAME and other data". */
 typedef void image_report_fn(void *arg, bool error, const char *line);

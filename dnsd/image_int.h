@@ -17,7 +17,7 @@
 #include "libcommon/base/sip.h"
 
 enum {
-	IMAGE_VERSION = 3,
+	IMAGE_VERSION = 4,
 	IMAGE_UNIT = 4,
 	IMAGE_SALT = 255,
 	NSEC3_HASH = 20, /* octets of a SHA-1 */

@@ -12,7 +12,7 @@
 #include "libcommon/net/job.h"
 #include "libcommon/net/loop.h"
 
-enum { LOGGED_LINES = 20, LISTENERS = 8, DUE_MS = 30000 };
+enum { LOGGED_LINES = 20, LISTENERS = 8, DUE_MS = 30000, DUE_SOON_MS = 100 };
 
 struct task {
 	struct list link;
@@ -262,6 +262,7 @@ static void log_task(const struct served *s, const struct compile *c)
 }
 
 static void begin_next(void);
+static void on_due(struct timer *t);
 
 static void task_end(struct task *t)
 {
@@ -282,6 +283,8 @@ static void task_end(struct task *t)
 		load_store_built(s, c->ms);
 	if (c->out)
 		tell(s, serve_image(s, c->out));
+	if (c->out && conf.views.n && image_origin(c->out)->dnssec)
+		timer_set(&self.due, DUE_SOON_MS, on_due);
 	if (s->gone)
 		forget(s);
 	task_free(t);
@@ -414,6 +417,20 @@ void load_wait(bool on)
 		begin_next();
 }
 
+/* A zone of the same name, which another view has, is signed by other keys than this one: they have
+ * moved on, and both have to. */
+static bool keys_moved(const struct served *s)
+{
+	for (unsigned view = 0; view <= conf.views.n; view++) {
+		const struct served *o = view == s->view ? NULL : load_find_in(view, s->wire);
+		if (o && o->image && s->image && image_origin(o->image)->dnssec &&
+		    image_origin(s->image)->dnssec &&
+		    image_origin(o->image)->keys != image_origin(s->image)->keys)
+			return true;
+	}
+	return false;
+}
+
 /* Signatures end and keys go on by the clock; what failed for that is tried again. */
 static void on_due(struct timer *t)
 {
@@ -421,8 +438,9 @@ static void on_due(struct timer *t)
 		const struct served *s = self.served[i];
 		if (!s)
 			continue;
-		if (s->again || (s->image && dnssec_is_due(s->conf, s->image)))
-			load_again(i, false);
+		bool moved = conf.views.n && keys_moved(s);
+		if (moved || s->again || (s->image && dnssec_is_due(s->conf, s->image)))
+			load_again(i, moved);
 	}
 	timer_set(t, DUE_MS, on_due);
 }

@@ -18,6 +18,7 @@ from suite import BUILD, Supervised  # noqa: E402
 from tap import Tap  # noqa: E402
 
 PAST = 4 * 86400  # seconds: new signatures are good for ten days at least
+INSIDE = "-b127.0.0.9"
 WAIT = 60  # seconds: another process may have the CPU
 SOA = "$TTL 60\n@ SOA ns1.a.test. hostmaster.a.test. {serial} 60 60 86400 30\n@ NS ns1.a.test.\n"
 ZONE = """ns1 A 192.0.2.1
@@ -43,6 +44,10 @@ CONF = """zone test {
 	dnssec off
 }
 zone a.test file zones/a.test
+view inside {
+	clients 127.0.0.9
+	zone a.test file zones/a.test.inside
+}
 zone n3.test {
 	file zones/n3.test
 	dnssec on {
@@ -84,7 +89,7 @@ class Dns(Supervised):
         if name == "dnsd":
             zones = self.dir / "zones"
             zones.mkdir(mode=0o755, exist_ok=True)
-            for zone in ("a.test", "n3.test", "test"):
+            for zone in ("a.test", "a.test.inside", "n3.test", "test"):
                 if not (zones / zone).exists():
                     self.write_zone(zone, 1)
         super().write_conf(name)
@@ -104,8 +109,8 @@ class Dns(Supervised):
         return run("dig", "@127.0.0.1", "-p", self.port, "+norec", "+tries=5", "+time=10", name,
                    kind, *more)
 
-    def short(self, name, kind):
-        return sorted(self.dig(name, kind, "+short", "+tcp").splitlines())
+    def short(self, name, kind, *more):
+        return sorted(self.dig(name, kind, "+short", "+tcp", *more).splitlines())
 
     def serial(self, zone):
         return int(self.short(zone, "SOA")[0].split()[2])
@@ -222,6 +227,7 @@ def replacement(s):
     old = s.short("a.test", "DNSKEY")
     out = s.ctl("zone", "dnssec", "a.test", "--roll")
     bad = has(out, "A new key signs along")
+    until("that the view has both", lambda: len(s.short("a.test", "DNSKEY", INSIDE)) == 2)
     both = s.short("a.test", "DNSKEY")
     new = [k for k in both if k not in old]
     if len(both) != 2 or len(new) != 1:
@@ -236,6 +242,7 @@ def replacement(s):
     s.pass_time(86401)
     if s.short("a.test", "DNSKEY") != new or s.states("a.test") != ["active"]:
         bad.append(f"{s.short('a.test', 'DNSKEY')} {s.states('a.test')}")
+    until("that the view has the new one", lambda: s.short("a.test", "DNSKEY", INSIDE) == new)
     return bad + validated(s, "a.test", new)
 
 
