@@ -179,6 +179,7 @@ static void an_emergency_waits_for_keys_only(void **state)
 	p.r.replace = p.r.emergency = true;
 	assert_string_equal(build(&p, 0, true), "make 2; 2 new 2h");
 	assert_string_equal(build(&p, 2, true), "2 parent");
+	buf_free(&p.said);
 	begin(&p);
 	p.r.replace = p.r.emergency = true;
 	assert_string_equal(build(&p, 0, true), "make 1; 1 parent");
@@ -246,6 +247,7 @@ static void signing_is_turned_on_again(void **state)
 	p.r.parent_done = true;
 	assert_string_equal(build(&p, 1, true), "1 active");
 	/* Before anything was published there is nothing to end. */
+	buf_free(&p.said);
 	begin(&p);
 	assert_string_equal(build(&p, 0, false), "make 1; 1 new 10h");
 	p.r.key[0].state = ROLL_FRESH;
