@@ -92,14 +92,20 @@ static void sign_names(struct signer *w)
 	}
 }
 
-static void sign_apex(struct signer *w, uint16_t type)
+/* The rrset of the apex, and what the image before has there. */
+static bool apex(struct signer *w, uint16_t type, struct rrset *s)
 {
-	struct rrset s;
 	w->at = 0;
 	w->ended = !w->s->before;
 	w->old = (struct image_match){0};
 	sign_walk(w, &w->m->name[0]);
-	if (maker_rrset(w->m, &w->m->name[0], type, 0, &s))
+	return maker_rrset(w->m, &w->m->name[0], type, 0, s);
+}
+
+static void sign_apex(struct signer *w, uint16_t type)
+{
+	struct rrset s;
+	if (apex(w, type, &s))
 		sign_rrset(w, 0, &s);
 }
 
@@ -111,13 +117,21 @@ static void put_u32(uint8_t *p, uint32_t v)
 	p[3] = (uint8_t)v;
 }
 
-/* The source's serial; where that is the one before, and what was made is not, the next one. */
+/* Something is not as it was, or a signature of what is signed last is not going to be. */
+static bool changed(struct signer *w)
+{
+	struct rrset s;
+	return w->s->made || (apex(w, DNS_SOA, &s) && sign_ends(w, 0, &s)) ||
+	       (apex(w, DNS_ZONEMD, &s) && sign_ends(w, 0, &s));
+}
+
+/* The source's serial; where that is the one before, and the zone is not, the next one. */
 static void choose_serial(struct signer *w)
 {
 	struct sign *s = w->s;
 	if (!maker_serial(w->m, &s->serial))
 		return;
-	if (s->before && s->made && !zone_serial_above(s->serial, image_serial(s->before)))
+	if (s->before && changed(w) && !zone_serial_above(s->serial, image_serial(s->before)))
 		s->serial = zone_serial_next(image_serial(s->before), s->now * 1000);
 	maker_set_serial(w->m, s->serial);
 }

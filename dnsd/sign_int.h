@@ -40,6 +40,9 @@ void sign_walk(struct signer *w, const struct made_name *n);
 /* Signs the records by every key, or keeps the signatures that there are. The signatures of the
  * image before are those of the node that sign_walk() has found. */
 void sign_rrset(struct signer *w, uint32_t name, const struct rrset *s);
+/* A signature of the records that the image before has for them, whatever they are there, is
+ * missing or is to be renewed. */
+bool sign_ends(struct signer *w, uint32_t name, const struct rrset *s);
 /* Fetches all signatures that were asked for. False: it was reported. */
 bool sign_flush(struct signer *w);
 

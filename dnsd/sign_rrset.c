@@ -132,29 +132,37 @@ static bool lasts(struct signer *w, uint32_t begins, uint32_t ends)
 	return true;
 }
 
-/* Takes the signature of the image before when it is the same but for its times. fixed: the data of
- * ours up to the signature. */
+/* The signature of the image before that is the same but for its times, and lasts; NULL: there is
+ * none. fixed: the data of ours up to the signature. */
+static const uint8_t *lasting(struct signer *w, uint16_t type, const uint8_t *fixed,
+			      size_t fixed_len)
+{
+	enum { TIMES = 8, TAG = 16 };
+	struct piece p;
+	struct image_rr rr;
+	if (!w->same || !image_piece(w->s->before, w->old.node, PART_SIGNATURES, type, &p))
+		return NULL;
+	for (size_t at = 0; image_rr(&w->old, &p, &p, &at, &rr);) {
+		const uint8_t *have = p.bytes + rr.rdata;
+		if (rr.rdata_end - rr.rdata == fixed_len + SIGN_OCTETS &&
+		    !memcmp(have, fixed, TIMES) &&
+		    !memcmp(have + TAG, fixed + TAG, fixed_len - TAG))
+			return lasts(w, dns_u32(have + TIMES + 4), dns_u32(have + TIMES)) ? have
+											  : NULL;
+	}
+	return NULL;
+}
+
 static bool keep(struct signer *w, uint32_t name, const struct rrset *s, const uint8_t *fixed,
 		 size_t fixed_len)
 {
-	enum { TIMES = 8, TAG = 16, SIZE = FIXED + DNS_NAME_MAX + SIGN_OCTETS };
-	struct piece p;
-	struct image_rr rr;
-	if (!image_piece(w->s->before, w->old.node, PART_SIGNATURES, s->type, &p))
+	size_t len = fixed_len + SIGN_OCTETS;
+	const uint8_t *have = lasting(w, s->type, fixed, fixed_len);
+	if (!have)
 		return false;
-	for (size_t at = 0; image_rr(&w->old, &p, &p, &at, &rr);) {
-		const uint8_t *have = p.bytes + rr.rdata;
-		size_t len = rr.rdata_end - rr.rdata;
-		if (len != fixed_len + SIGN_OCTETS || memcmp(have, fixed, TIMES) != 0 ||
-		    memcmp(have + TAG, fixed + TAG, fixed_len - TAG) != 0)
-			continue;
-		if (!lasts(w, dns_u32(have + TIMES + 4), dns_u32(have + TIMES)))
-			return false;
-		maker_record(w->m, name, DNS_RRSIG, s->ttl, maker_keep(w->m, have, len), len);
-		w->s->kept++;
-		return true;
-	}
-	return false;
+	maker_record(w->m, name, DNS_RRSIG, s->ttl, maker_keep(w->m, have, len), len);
+	w->s->kept++;
+	return true;
 }
 
 /* What is signed: the RRSIG's data, then the records (RFC 4034 3.1.8.1). */
@@ -245,21 +253,39 @@ static void make(struct signer *w, unsigned k, uint32_t name, const struct rrset
 		flush(w, k);
 }
 
-void sign_rrset(struct signer *w, uint32_t name, const struct rrset *s)
+/* The data of a signature but for the key's tag and the times; returns its octets. */
+static size_t begin_data(const struct signer *w, const struct made_name *n, const struct rrset *s,
+			 uint8_t *rdata)
 {
-	struct image_maker *m = w->m;
-	const struct made_name *n = &m->name[name];
-	uint8_t rdata[FIXED + DNS_NAME_MAX + SIGN_OCTETS];
 	bool wildcard = n->wire[0] == 1 && n->wire[1] == '*';
-	bool same = same_rrset(w, s);
 	put16(rdata, s->type);
 	rdata[2] = SIGN_ALGORITHM;
 	rdata[3] = (uint8_t)(n->labels - wildcard); /* 3.1.3 */
 	put32(rdata + 4, s->ttl);
-	memcpy(rdata + FIXED, m->zone, m->zone_len);
+	memcpy(rdata + FIXED, w->m->zone, w->m->zone_len);
+	return FIXED + w->m->zone_len;
+}
+
+bool sign_ends(struct signer *w, uint32_t name, const struct rrset *s)
+{
+	uint8_t rdata[FIXED + DNS_NAME_MAX];
+	size_t len = begin_data(w, &w->m->name[name], s, rdata);
+	for (unsigned k = 0; k < w->s->keys; k++) {
+		put16(rdata + 16, w->tag[k]);
+		if (!w->known[k] || !lasting(w, s->type, rdata, len))
+			return true;
+	}
+	return false;
+}
+
+void sign_rrset(struct signer *w, uint32_t name, const struct rrset *s)
+{
+	uint8_t rdata[FIXED + DNS_NAME_MAX + SIGN_OCTETS];
+	size_t len = begin_data(w, &w->m->name[name], s, rdata);
+	bool same = same_rrset(w, s);
 	for (unsigned k = 0; k < w->s->keys && !w->failed; k++) {
 		put16(rdata + 16, w->tag[k]);
-		if (!same || !w->known[k] || !keep(w, name, s, rdata, FIXED + m->zone_len))
-			make(w, k, name, s, rdata, FIXED + m->zone_len);
+		if (!same || !w->known[k] || !keep(w, name, s, rdata, len))
+			make(w, k, name, s, rdata, len);
 	}
 }

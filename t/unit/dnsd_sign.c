@@ -335,6 +335,29 @@ static void signatures_are_renewed_in_time(void **state)
 	image_close(&first);
 }
 
+/* A signature of the SOA or the digest alone changes the zone, too. */
+static void no_signature_changes_without_the_serial(void **state)
+{
+	(void)state;
+	for (unsigned turn = 0; turn < 40; turn++) {
+		struct sign s = options(1);
+		struct buf a = {0}, b = {0};
+		s.zonemd = turn & 1;
+		struct image *first = sign(HEAD, &s);
+		s.now = s.due;
+		struct image *i = again(HEAD, &s, first);
+		print_image(&a, first);
+		print_image(&b, i);
+		assert_string_not_equal(buf_cstr(&a), buf_cstr(&b));
+		assert_int_equal(s.serial, 8);
+		assert_int_equal(image_serial(i), 8);
+		image_close(&i);
+		image_close(&first);
+		buf_free(&a);
+		buf_free(&b);
+	}
+}
+
 static void another_key_signs_anew(void **state)
 {
 	(void)state;
@@ -435,6 +458,7 @@ int main(void)
 	    cmocka_unit_test(the_parent_is_told_what_to_do),
 	    cmocka_unit_test(good_signatures_are_kept),
 	    cmocka_unit_test(signatures_are_renewed_in_time),
+	    cmocka_unit_test(no_signature_changes_without_the_serial),
 	    cmocka_unit_test(another_key_signs_anew),
 	    cmocka_unit_test(without_signatures_there_is_no_image),
 	    cmocka_unit_test(digest_is_that_of_rfc_8976),
