@@ -43,7 +43,7 @@ static bool says_binary(struct slice in)
 
 bool out_text_plain(struct slice in)
 {
-	if (memchr(in.p, 0, in.len))
+	if (in.len && memchr(in.p, 0, in.len))
 		return false;
 	for (size_t at = 0; at < in.len;) {
 		struct slice rest = {in.p + at, in.len - at};
