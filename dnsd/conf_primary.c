@@ -1,39 +1,14 @@
 /* Servers as directives name them, and the primaries of zones. */
-#include <arpa/inet.h>
 #include "dnsd/secondary.h"
 #include "dnsd/serve.h"
 
 enum { PORT = 53, TLS_PORT = 853 };
 
-static bool address(const char *text, struct dns_server *out)
-{
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&out->sa;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&out->sa;
-	out->sa = (struct sockaddr_storage){.ss_family = AF_INET};
-	out->sa_len = sizeof(*v4);
-	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1)
-		return true;
-	out->sa.ss_family = AF_INET6;
-	out->sa_len = sizeof(*v6);
-	return inet_pton(AF_INET6, text, &v6->sin6_addr) == 1;
-}
-
-static void set_port(struct dns_server *s, uint64_t port)
-{
-	in_port_t p = htons((uint16_t)port);
-	if (s->sa.ss_family == AF_INET)
-		((struct sockaddr_in *)&s->sa)->sin_port = p;
-	else
-		((struct sockaddr_in6 *)&s->sa)->sin6_port = p;
-}
-
 /* A pair of words. NULL, or what is wrong. */
-static const char *option(struct dns_server *s, const char *name, const char *value, uint64_t *port)
+static const char *option(struct dns_server *s, const char *name, const char *value, uint16_t *port)
 {
 	if (strcmp(name, "port") == 0)
-		return str_u64(slice_of(value), port) && *port >= 1 && *port <= UINT16_MAX
-			   ? NULL
-			   : "is not a port";
+		return conf_port(value, port) ? NULL : "is not a port";
 	if (strcmp(name, "key") == 0) {
 		s->key = conf_key(value);
 		return s->key ? NULL : "is no key that is given here";
@@ -48,9 +23,9 @@ static const char *option(struct dns_server *s, const char *name, const char *va
 bool conf_server(struct conf_errors *e, const struct conf_where *where, const struct conf_words *w,
 		 size_t at, const char *what, struct pool *pool, struct dns_server *out)
 {
-	uint64_t port = 0;
+	uint16_t port = 0;
 	*out = (struct dns_server){0};
-	if (at >= w->n || !address(w->w[at], out)) {
+	if (at >= w->n || !conf_ip(w->w[at], &out->sa, &out->sa_len)) {
 		conf_error(e, where, "%s: \"%s\" is not an address", what,
 			   at < w->n ? w->w[at] : "");
 		return false;
@@ -69,8 +44,8 @@ bool conf_server(struct conf_errors *e, const struct conf_where *where, const st
 				   what, w->w[i]);
 		return false;
 	}
-	out->text = port ? pool_printf(pool, "%s port %u", w->w[at], (unsigned)port) : w->w[at];
-	set_port(out, port ? port : out->tls ? TLS_PORT : PORT);
+	out->text = port ? pool_printf(pool, "%s port %u", w->w[at], port) : w->w[at];
+	conf_ip_port(&out->sa, port ? port : out->tls ? TLS_PORT : PORT);
 	return true;
 }
 

@@ -12,25 +12,14 @@ static bool read_net(struct xfr_peer *out, const char *text, bool nets)
 {
 	char host[INET6_ADDRSTRLEN];
 	struct slice rest = slice_of(text), head = slice_cut(&rest, '/');
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&out->net.sa;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&out->net.sa;
 	bool slash = head.len < strlen(text);
 	uint32_t bits = 0;
 	if ((slash && !nets) || !str_fmt(host, sizeof(host), "%.*s", SLICE_FMT(head)))
 		return false;
-	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons(PORT);
-		out->len = sizeof(*v4);
-		out->net.bits = 32;
-	} else if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
-		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons(PORT);
-		out->len = sizeof(*v6);
-		out->net.bits = 128;
-	} else {
+	if (!conf_ip(host, &out->net.sa, &out->len))
 		return false;
-	}
+	conf_ip_port(&out->net.sa, PORT);
+	out->net.bits = out->net.sa.ss_family == AF_INET ? 32 : 128;
 	if (slash && (!str_u32(rest, &bits) || bits > out->net.bits))
 		return false;
 	out->net.bits = slash ? bits : out->net.bits;
@@ -39,15 +28,10 @@ static bool read_net(struct xfr_peer *out, const char *text, bool nets)
 
 static bool set_port(struct xfr_peer *p, const char *text)
 {
-	uint32_t port;
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&p->net.sa;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&p->net.sa;
-	if (!str_u32(slice_of(text), &port) || port == 0 || port > UINT16_MAX)
+	uint16_t port;
+	if (!conf_port(text, &port))
 		return false;
-	if (p->net.sa.ss_family == AF_INET)
-		v4->sin_port = htons((uint16_t)port);
-	else
-		v6->sin6_port = htons((uint16_t)port);
+	conf_ip_port(&p->net.sa, port);
 	return true;
 }
 

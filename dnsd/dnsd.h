@@ -118,6 +118,11 @@ void conf_dnssec_inherit(struct dnssec_conf *zone);
 size_t conf_listeners(struct pool *pool, struct listen_spec **out);
 /* The folders of the zones' files, and that of the images. */
 void conf_sandbox(struct pool *pool, struct sandbox *out);
+/* conf_ip.c: an IPv4 or IPv6 address, its port 0. False: it is none. */
+bool conf_ip(const char *text, struct sockaddr_storage *sa, socklen_t *len);
+void conf_ip_port(struct sockaddr_storage *sa, uint16_t port);
+/* 1 to 65535. */
+bool conf_port(const char *text, uint16_t *port);
 /* The address is in one of the networks (struct conf_net). */
 bool conf_has(const struct conf_list *nets, const struct sockaddr *sa);
 
