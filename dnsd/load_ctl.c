@@ -148,7 +148,8 @@ static void list_zone(struct buf *out, const struct served *s)
 	buf_printf(out, " signed=%s", s->image && image_origin(s->image)->dnssec ? "yes" : "no");
 	put(out, "from", s->file ? s->file : s->secondary ? "secondary" : "store");
 	refresh_list(s, out);
-	put(out, "error", s->why);
+	bool missing = !s->file && !s->id && !s->image && !s->why[0];
+	put(out, "error", missing ? "it is not in the store" : s->why);
 	buf_addc(out, '\n');
 }
 

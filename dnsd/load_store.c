@@ -12,6 +12,7 @@
 #include "libcommon/base/log.h"
 #include "libcommon/base/map.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/ipc/store.h"
 #include "libcommon/ipc/uplink.h"
 #include "libcommon/net/loop.h"
 
@@ -378,10 +379,13 @@ void load_store_start(int state)
 		const struct served *s = load_zone(i);
 		some = s && !s->file && s->image;
 	}
-	if (!some) {
+	struct pool *pool = pool_new(0);
+	/* Where no store runs at all there is nothing to wait for. */
+	if (!some && access(store_socket(pool, ROLE_DNSD), F_OK) == 0) {
 		load_wait(true);
 		timer_set(&self.late, START_MS, on_late);
 	}
+	pool_free(&pool);
 	if (peer_up(uplink_store()))
 		load_store_up();
 }

@@ -139,6 +139,8 @@ def deleted(s):
 
 def a_zone_with_a_block(s):
     bad = become("without data", SERVFAIL, marker, s, "later.test")
+    listed = s.ctl("zone", "list", "later.test")
+    bad += [] if "not in the store" in listed else [listed]
     s.imported("later.test", 1, "now")
     bad += become("imported", "now", marker, s, "later.test")
     s.ctl("zone", "delete", "later.test", "--yes")
