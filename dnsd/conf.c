@@ -174,7 +174,7 @@ const struct conf_directive conf_table[] = {
      .block = conf_dnssec_table,
      .block_size = sizeof(struct dnssec_conf),
      .arg = "on|off",
-     .help = "Zones are signed with keys that keyd makes and holds; in a zone's block: that one. "
+     .help = "Zones are signed with keys that keyd makes and holds; in a zone's block: that one.\n"
 	     "What must be done for it elsewhere is told by hamletctl zone dnssec NAME."},
     {.name = "resolver",
      .type = CONF_ADDR,
