@@ -1,4 +1,5 @@
 /* The directives of dnsd.conf. */
+#include "dnsd/catalog.h"
 #include "dnsd/serve.h"
 
 struct dnsd_conf conf;
@@ -157,6 +158,17 @@ const struct conf_directive conf_table[] = {
 	 "What clients of some networks see: the zones in it, in place of those outside that "
 	 "have the same name, and all others.\nOf several views the first that has the client's "
 	 "address counts."},
+    {.name = "catalog",
+     .type = CONF_BLOCK,
+     .offset = F(catalogs),
+     .flags = CONF_MULTI | CONF_ARGS | CONF_OPTBLK,
+     .block = conf_catalog_table,
+     .block_size = sizeof(struct zone_conf),
+     .arg = "name [from ADDRESS [port N] [key NAME] [tls NAME]]",
+     .help = "A zone that lists zones (RFC 9432).\nWith from: what the server there lists are "
+	     "secondaries here, of the same server; they come and go with the list.\nWithout: it "
+	     "lists our zones, for the servers that the block or the lines outside name as "
+	     "secondaries.\nOnly who may transfer it gets answers about it."},
     {.name = "key",
      .type = CONF_BLOCK,
      .offset = F(keys),

@@ -67,11 +67,10 @@ void conf_primaries_verify(struct conf_errors *e, struct zone_conf *z, size_t fr
 
 bool conf_has_secondaries(bool tls)
 {
-	for (size_t i = 0; i < conf.zones.n; i++) {
-		const struct zone_conf *z = conf.zones.item[i];
+	const struct zone_conf *z;
+	for (size_t i = 0; (z = conf_zone_at(i)); i++)
 		for (size_t k = 0; k < z->primaries_n; k++)
 			if (!tls || z->primaries[k].tls)
 				return true;
-	}
 	return false;
 }

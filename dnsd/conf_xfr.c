@@ -35,6 +35,20 @@ static bool set_port(struct xfr_peer *p, const char *text)
 	return true;
 }
 
+/* A word with a value. NULL, or what is wrong; "": there is no such word. */
+static const char *read_pair(struct xfr_peer *out, const char *word, const char *value, bool port)
+{
+	if (strcmp(word, "key") == 0) {
+		out->key = conf_key(value);
+		return out->key ? NULL : "there is no such key";
+	}
+	if (port && strcmp(word, "catalog") == 0) {
+		out->catalog = value;
+		return NULL;
+	}
+	return port && strcmp(word, "port") == 0 && set_port(out, value) ? NULL : "";
+}
+
 /* The words behind the address. */
 static bool read_rest(struct conf_errors *e, const struct conf_words *w, size_t at,
 		      const char *what, bool port, struct xfr_peer *out)
@@ -46,17 +60,14 @@ static bool read_rest(struct conf_errors *e, const struct conf_words *w, size_t 
 			at++;
 			continue;
 		}
-		if (strcmp(word, "key") == 0 && value) {
-			out->key = conf_key(value);
-			if (!out->key) {
-				conf_error(e, &w->where, "%s: there is no key \"%s\"", what, value);
-				return false;
-			}
-		} else if (!port || strcmp(word, "port") != 0 || !value || !set_port(out, value)) {
+		const char *why = value ? read_pair(out, word, value, port) : "";
+		if (why && *why)
+			conf_error(e, &w->where, "%s: there is no key \"%s\"", what, value);
+		else if (why)
 			conf_error(e, &w->where, "%s: \"%s\": %s[key NAME] [tls] may follow here",
 				   what, word, port ? "[port N] " : "");
+		if (why)
 			return false;
-		}
 		at += 2;
 	}
 	return true;
@@ -65,7 +76,7 @@ static bool read_rest(struct conf_errors *e, const struct conf_words *w, size_t 
 bool conf_xfr_peer(struct conf_errors *e, const struct conf_words *w, const char *what,
 		   struct xfr_peer *out)
 {
-	*out = (struct xfr_peer){0};
+	*out = (struct xfr_peer){.words = w};
 	if (!w->n || !read_net(out, w->w[0], false)) {
 		conf_error(e, &w->where, "%s: \"%s\" is not an address (try 192.0.2.1)", what,
 			   w->n ? w->w[0] : "");
@@ -78,7 +89,7 @@ bool conf_xfr_peer(struct conf_errors *e, const struct conf_words *w, const char
 static bool read_allowed(struct conf_errors *e, const struct conf_words *w, struct xfr_peer *out)
 {
 	static const char what[] = "allow-transfer";
-	*out = (struct xfr_peer){0};
+	*out = (struct xfr_peer){.words = w};
 	bool any = w->n && strcmp(w->w[0], "key") == 0;
 	if (!any && (!w->n || !read_net(out, w->w[0], true))) {
 		conf_error(e, &w->where,
@@ -110,6 +121,8 @@ void conf_xfr_verify(struct conf_errors *e, struct pool *pool, struct xfr_conf *
 		bool good = conf_xfr_peer(e, w, "notify", p);
 		if (good && p->tls)
 			conf_error(e, &w->where, "notify: notices go by UDP, without TLS");
+		if (good && p->catalog)
+			conf_error(e, &w->where, "notify: a catalog is for secondaries");
 		told->n += good;
 	}
 }

@@ -6,10 +6,12 @@
 #include "libcommon/dns/tsig.h"
 
 struct xfr_peer {
-	struct conf_net net;        /* .sa AF_UNSPEC: any address */
-	socklen_t len;              /* of net.sa as an address to send to */
-	const struct tsig_key *key; /* NULL: none */
-	bool tls;                   /* by TLS alone */
+	struct conf_net net;            /* .sa AF_UNSPEC: any address */
+	socklen_t len;                  /* of net.sa as an address to send to */
+	const struct tsig_key *key;     /* NULL: none */
+	bool tls;                       /* by TLS alone */
+	const char *catalog;            /* that it gets; NULL: none */
+	const struct conf_words *words; /* of the directive */
 };
 struct xfr_peers {
 	struct xfr_peer *peer;
@@ -26,10 +28,11 @@ struct xfr_conf {
 	 .type = CONF_WORDS,                                                                       \
 	 .offset = (at) + offsetof(struct xfr_conf, secondary),                                    \
 	 .flags = CONF_MULTI,                                                                      \
-	 .arg = "address [port N] [key NAME] [tls]",                                               \
+	 .arg = "address [port N] [key NAME] [tls] [catalog NAME]",                                \
 	 .help = "A secondary server: it is notified of changes, and may transfer the zone; only " \
 		 "with requests that the key has signed, where one is named, and only by TLS "     \
-		 "where that is said."},                                                           \
+		 "where that is said.\ncatalog: it also gets the catalog of that name, which "     \
+		 "lists all zones (not in a block)."},                                             \
 	    {.name = "allow-transfer",                                                             \
 	     .type = CONF_WORDS,                                                                   \
 	     .offset = (at) + offsetof(struct xfr_conf, allow),                                    \

@@ -1,4 +1,5 @@
 /* The zone blocks of dnsd.conf. */
+#include "dnsd/catalog.h"
 #include "dnsd/secondary.h"
 #include "dnsd/update.h"
 #include "libcommon/base/map.h"
@@ -35,6 +36,11 @@ const struct conf_directive conf_zone_table[] = {
      .block_size = sizeof(struct dnssec_conf),
      .arg = "on|off",
      .help = "Whether this zone is signed; what is not said here is as in dnssec outside."},
+    {.name = "catalog",
+     .type = CONF_BOOL,
+     .offset = offsetof(struct zone_conf, listed),
+     .def = "on",
+     .help = "The zone is listed in the catalogs that are made here."},
     {0}};
 
 static struct zone_conf without_block; /* of a zone of the store that has none */
@@ -94,6 +100,24 @@ static void zone_verify(struct conf_errors *e, struct pool *pool, struct zone_co
 	conf_update_verify(e, pool, &z->updates, z->wire);
 }
 
+static void take(struct conf_errors *e, struct zone_conf *z)
+{
+	all[all_n++] = z;
+	if (z->wire && map_set(by_name[z->view], z->wire, dns_name_len(z->wire), z))
+		conf_error(e, &z->block.where, "zone %s: is there twice", z->name);
+}
+
+/* A catalog lists all zones: it is not for one of them. */
+static void no_catalog(struct conf_errors *e, const struct zone_conf *z)
+{
+	for (size_t i = 0; i < z->xfr.may.n; i++)
+		if (z->xfr.may.peer[i].catalog)
+			conf_error(e, &z->block.where,
+				   "zone %s: a secondary gets a catalog by a line outside of "
+				   "blocks",
+				   z->name);
+}
+
 /* A secondary gets the zone as it sees it. */
 static void see_it(struct conf_errors *e, const struct zone_conf *z)
 {
@@ -133,16 +157,16 @@ static void zones_verify(struct conf_errors *e, struct pool *pool, unsigned view
 		conf_xfr_verify(e, pool, &z->xfr);
 		dnssec_verify(e, z);
 		see_it(e, z);
-		all[all_n++] = z;
-		if (z->wire && map_set(by_name[view], z->wire, dns_name_len(z->wire), z))
-			conf_error(e, &z->block.where, "zone %s: is there twice", z->name);
+		no_catalog(e, z);
+		take(e, z);
 	}
 }
 
 void conf_zones_verify(struct conf_errors *e, struct pool *pool)
 {
+	struct zone_conf *z;
 	size_t n = conf.zones.n;
-	without_block = (struct zone_conf){.dnssec = conf.dnssec};
+	without_block = (struct zone_conf){.listed = true, .dnssec = conf.dnssec};
 	for (size_t i = 0; i < maps; i++)
 		map_free(&by_name[i]);
 	maps = conf.views.n + 1;
@@ -151,12 +175,17 @@ void conf_zones_verify(struct conf_errors *e, struct pool *pool)
 		by_name[i] = map_new();
 	for (size_t i = 0; i < conf.views.n; i++)
 		n += ((const struct view_conf *)conf.views.item[i])->zones.n;
+	conf_catalogs_verify(e, pool);
+	for (size_t i = 0; conf_catalog_at(i); i++)
+		n++;
 	all = pool_alloc(pool, (n + 1) * sizeof(struct zone_conf *));
 	all_n = 0;
 	zones_verify(e, pool, 0, &conf.zones);
 	for (unsigned i = 0; i < conf.views.n; i++)
 		zones_verify(e, pool, i + 1,
 			     &((const struct view_conf *)conf.views.item[i])->zones);
+	for (size_t i = 0; (z = conf_catalog_at(i)); i++)
+		take(e, z);
 }
 
 const struct zone_conf *conf_zone_in(unsigned view, const uint8_t *wire)

@@ -26,6 +26,11 @@ struct dnssec_conf {
 	uint64_t lifetime, refresh, interval; /* ms; interval: CONF_NEVER */
 	bool on;                              /* conf_verify() sets it */
 };
+enum catalog_role { /* of a zone that lists zones (catalog.h) */
+		    CATALOG_NONE,
+		    CATALOG_OURS,   /* it lists ours */
+		    CATALOG_THEIRS, /* it has primaries: what it lists are secondaries here */
+};
 struct zone_conf {
 	struct conf_block block;
 	const char *file;
@@ -33,6 +38,7 @@ struct zone_conf {
 	struct conf_list primary;  /* of struct conf_words */
 	struct conf_list updates;  /* of struct update_conf */
 	struct dnssec_conf dnssec; /* conf_verify() completes it by conf's */
+	bool listed;               /* in the catalogs that are ours */
 	/* conf_verify() sets these. */
 	unsigned view;    /* 0: of none, all clients see it */
 	const char *name; /* as written */
@@ -40,6 +46,7 @@ struct zone_conf {
 	uint8_t *wire;    /* lower case */
 	struct dns_server *primaries; /* that it is transferred from (secondary.h) */
 	size_t primaries_n;
+	enum catalog_role catalog;
 };
 /* What clients of some networks see: zones of their own, and the others behind these. */
 struct view_conf {
@@ -68,7 +75,7 @@ struct transfer_conf { /* of zones to here; times in ms */
 };
 struct dnsd_conf {
 	struct conf_list content, content_tls; /* of struct conf_addr */
-	struct conf_list zones;                /* of struct zone_conf */
+	struct conf_list zones, catalogs;      /* of struct zone_conf */
 	struct conf_list views;                /* of struct view_conf; a view's number is 1 more
 						* than its place here */
 	struct conf_list keys;                 /* of struct key_conf */
@@ -98,7 +105,7 @@ void conf_zones_verify(struct conf_errors *e, struct pool *pool);
 const struct zone_conf *conf_zone(const uint8_t *wire);
 /* The same of a view (0: of none). */
 const struct zone_conf *conf_zone_in(unsigned view, const uint8_t *wire);
-/* All blocks, those in views too; NULL: there are not so many. */
+/* All blocks, those in views too, and the catalogs; NULL: there are not so many. */
 const struct zone_conf *conf_zone_at(size_t i);
 /* conf_view.c */
 extern const struct conf_directive conf_view_table[];
@@ -261,6 +268,9 @@ void load_dnssec(unsigned zone, unsigned what, uint32_t ds_ttl);
  * start, when it was there. In every process. */
 typedef void served_change_fn(unsigned zone, uint32_t before, uint32_t serial);
 void load_changed(served_change_fn *fn);
+/* fn is called when zones have come or gone, or are others of the same name; also when all of the
+ * store's have been listed. */
+void load_watch(void (*fn)(void));
 /* A response was made for the zone with that number. */
 void load_count(unsigned zone);
 /* load_ctl.c: `zone list`, `zone reload [NAME]`; false: not a command of this file. */
@@ -321,6 +331,9 @@ struct store_link *store_link_new(const char *path);
 struct row_zone;
 /* The serial is not all: a secondary may be fetched again with the one that it had. */
 uint64_t store_version_of(const struct row_zone *z);
+/* All zones of the store. False: *why, until the next call. */
+typedef void store_row_fn(void *arg, const struct row_zone *row);
+bool store_rows(struct store_link *l, store_row_fn *fn, void *arg, const char **why);
 bool store_version(struct compile *c, struct image_origin *out, const char **why);
 bool store_read(struct compile *c, struct image_maker *m, struct image_origin *origin);
 

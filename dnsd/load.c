@@ -34,6 +34,7 @@ static struct {
 	served_change_fn *listener[LISTENERS];
 	unsigned listeners;
 	struct timer due;
+	void (*came_or_went)(void); /* NULL: nobody is told */
 } self;
 
 const struct zones *load_zones(unsigned view)
@@ -94,6 +95,17 @@ void load_changed(served_change_fn *fn)
 {
 	if (self.listeners < LISTENERS)
 		self.listener[self.listeners++] = fn;
+}
+
+void load_watch(void (*fn)(void))
+{
+	self.came_or_went = fn;
+}
+
+void load_touch(void)
+{
+	if (self.came_or_went)
+		self.came_or_went();
 }
 
 /* --- exchanging images --------------------------------------------------------------------- */
@@ -191,6 +203,7 @@ struct served *load_add_in(unsigned view, const uint8_t *wire, const char *file)
 	self.served[s->number] = s;
 	map_set(self.by_name, k.name, k.len, s);
 	zones_set(self.zones[view], s->wire, NULL, s->number);
+	load_touch();
 	return s;
 }
 
@@ -229,6 +242,7 @@ void load_remove(struct served *s)
 	s->image = NULL;
 	map_del(self.by_name, k.name, k.len);
 	self.served[s->number] = NULL;
+	load_touch();
 	if (s->number < self.used)
 		self.used = s->number;
 	if (!s->gone)
@@ -460,7 +474,8 @@ void load_start(int state, void (*done)(void))
 	const struct zone_conf *z;
 	for (size_t i = 0; (z = conf_zone_at(i)); i++) {
 		struct served *s = load_add_in(z->view, z->wire, z->text);
-		if (!load_present(s) && s->file)
+		bool ours = z->catalog == CATALOG_OURS && !conf_uses_store();
+		if (!load_present(s) && (s->file || ours))
 			queue(s, false, NULL);
 	}
 	if (conf_uses_store())

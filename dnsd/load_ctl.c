@@ -146,7 +146,11 @@ static void list_zone(struct buf *out, const struct served *s)
 		   : s->why[0] ? "old"
 			       : "served");
 	buf_printf(out, " signed=%s", s->image && image_origin(s->image)->dnssec ? "yes" : "no");
-	put(out, "from", s->file ? s->file : s->secondary ? "secondary" : "store");
+	put(out, "from",
+	    s->file                            ? s->file
+	    : s->conf->catalog == CATALOG_OURS ? "catalog"
+	    : s->secondary                     ? "secondary"
+					       : "store");
 	refresh_list(s, out);
 	bool missing = !s->file && !s->id && !s->image && !s->why[0];
 	put(out, "error", missing ? "it is not in the store" : s->why);

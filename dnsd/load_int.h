@@ -15,6 +15,8 @@ struct reload {
 /* A zone that is served from now on, without an image. file: its text; NULL: it is in the store. */
 struct served *load_add(const uint8_t *wire, const char *file);
 struct served *load_add_in(unsigned view, const uint8_t *wire, const char *file);
+/* Tells who load_watch()es that what zones there are has changed. */
+void load_touch(void);
 /* It is served no longer. */
 void load_remove(struct served *s);
 /* Serves the image that there is. True: it is that of the source as it is. Of a zone of the store

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "dnsd/catalog.h"
 #include "dnsd/load_int.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
@@ -81,6 +82,12 @@ static void call(enum msg_type t, const void *msg, peer_reply_fn *fn, struct que
 	timer_set(&self.again, AGAIN_MS, restart);
 }
 
+/* Its records come from a file, or are made. */
+static bool is_local(const struct served *s)
+{
+	return s->file || s->conf->catalog == CATALOG_OURS;
+}
+
 /* --- compiling -------------------------------------------------------------------------------- */
 
 static void compile(struct served *s)
@@ -126,7 +133,8 @@ static void zone_gone(struct served *s)
 {
 	map_del(self.by_id, &s->id, sizeof(s->id));
 	timer_clear(&s->later);
-	if (s->file) {
+	load_touch();
+	if (is_local(s)) {
 		s->id = 0;
 		return;
 	}
@@ -154,16 +162,18 @@ static void zone_is(const struct row_zone *row)
 		s = load_add(wire, NULL);
 	if (s->id != row->id) {
 		map_del(self.by_id, &s->id, sizeof(s->id));
-		if (s->file)
+		if (is_local(s))
 			log_event(LOG_LV_WARN, NULL, "zone-twice", LS("zone", s->name),
-				  LS("file", s->file), LS("served", "the file's, not the store's"));
+				  LS("file", s->file),
+				  LS("served", "that of dnsd.conf, not the store's"));
 		s->id = row->id;
 		map_set(self.by_id, &s->id, sizeof(s->id), s);
+		load_touch();
 	}
 	s->version = store_version_of(row);
 	s->secondary = row->source == ZONE_SECONDARY;
 	s->round = self.round;
-	if (s->file || (!s->image && load_present(s)))
+	if (is_local(s) || (!s->image && load_present(s)))
 		return;
 	changed(s);
 }
@@ -277,10 +287,11 @@ static void list_end(void)
 		if (!s || s->round == self.round)
 			continue;
 		bool held = s->image || !s->conf->name;
-		if (s->id || (!s->file && held))
+		if (s->id || (!is_local(s) && held))
 			zone_gone(s);
 	}
 	remove_orphans();
+	load_touch();
 	timer_clear(&self.late);
 	load_wait(false);
 }
@@ -362,7 +373,8 @@ static void take_image(struct map *names, const char *file)
 	if (len < sizeof(kind) || strcmp(file + len - strlen(kind), kind) != 0)
 		return;
 	struct image *image = image_open(self.state, file, &why);
-	if (image && image_origin(image)->id && !load_find(image_zone(image)))
+	uint64_t id = image ? image_origin(image)->id : 0;
+	if (id && id != CATALOG_ORIGIN && !load_find(image_zone(image)))
 		load_present(load_add(image_zone(image), NULL));
 	image_close(&image);
 }
@@ -377,7 +389,7 @@ void load_store_start(int state)
 	bool some = false;
 	for (unsigned i = 0; i < load_end() && !some; i++) {
 		const struct served *s = load_zone(i);
-		some = s && !s->file && s->image;
+		some = s && !is_local(s) && s->image;
 	}
 	struct pool *pool = pool_new(0);
 	/* Where no store runs at all there is nothing to wait for. */

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sysexits.h>
 #include "dnsd/alias.h"
+#include "dnsd/catalog.h"
 #include "dnsd/dnsd.h"
 #include "dnsd/resolver.h"
 #include "dnsd/leader.h"
@@ -124,6 +125,7 @@ static void run(void)
 	notify_out_start(state);
 	leader_start(state);
 	refresh_start(state);
+	catalog_start(state);
 	alias_start(state);
 	parent_start();
 }

@@ -494,11 +494,10 @@ void refresh_start(int state)
 	    .retry_least = conf.transfer.retry_least,
 	    .retry_most = conf.transfer.retry_most,
 	};
-	for (size_t i = 0; i < conf.zones.n; i++) {
-		const struct zone_conf *z = conf.zones.item[i];
+	const struct zone_conf *z;
+	for (size_t i = 0; (z = conf_zone_at(i)); i++)
 		if (z->primaries_n)
 			add(z);
-	}
 	if (!self.n)
 		return;
 	load_changed(on_changed);

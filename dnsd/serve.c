@@ -1,4 +1,5 @@
 /* A query in, a response out: who may ask, what is answered, how much of it. */
+#include "dnsd/catalog.h"
 #include "dnsd/serve.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
@@ -11,6 +12,7 @@ enum {
 static struct answer_conf about;
 static struct rrl *limit;
 static uint16_t keepalive;
+static bool catalogs; /* there are some */
 static struct {
 	struct query query[AHEAD];
 	unsigned n, next;
@@ -29,6 +31,7 @@ void serve_start(int state)
 	    .cookie_secret = conf.cookies ? cookie_start(state) : NULL,
 	    .bad_cookie = conf.bad_cookie,
 	};
+	catalogs = conf_catalog_at(0) != NULL;
 	keepalive = units > UINT16_MAX ? UINT16_MAX : (uint16_t)units;
 	if (conf.rrl.responses_per_second)
 		limit = rrl_new((uint32_t)conf.rrl.responses_per_second, (uint32_t)conf.rrl.slip,
@@ -187,6 +190,14 @@ static size_t serve_more(asked_fn *fn, const struct query_from *from, const stru
 	return to_limit(from, t) ? limited(from, &info, out, n) : n;
 }
 
+/* A catalog tells which zones there are: it is for who may transfer it. */
+static bool is_hidden(const struct query_from *from, const struct zone *zone, const struct tsig *t)
+{
+	const struct zone_conf *z = load_zone(zone->number)->conf;
+	return z->catalog && !conf_xfr_may(&z->xfr, &conf.xfr, from->client,
+					   t->error ? NULL : t->key, from->by == BY_TLS);
+}
+
 static size_t serve_question(const struct query_from *from, const struct query *q,
 			     const struct tsig *t, uint8_t *out, size_t cap)
 {
@@ -197,6 +208,11 @@ static size_t serve_question(const struct query_from *from, const struct query *
 		way.reserve = (uint16_t)tsig_room(t);
 	const struct zones *z = q->zones ? q->zones : zones_for(from->client);
 	size_t n = answer_query(z, &about, q, &way, out, cap, &info);
+	if (catalogs && info.zone && is_hidden(from, info.zone, t)) {
+		struct query no = *q;
+		refuse(&no, DNS_REFUSED);
+		n = answer_query(z, &about, &no, &way, out, cap, &info);
+	}
 	count(&info);
 	return n && to_limit(from, t) ? limited(from, &info, out, n) : n;
 }

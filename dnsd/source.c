@@ -1,7 +1,7 @@
 /* Where a zone's records come from. */
 #include <errno.h>
 #include <sys/stat.h>
-#include "dnsd/dnsd.h"
+#include "dnsd/catalog.h"
 #include "dnsd/image.h"
 #include "libcommon/dns/zonetext.h"
 
@@ -33,6 +33,8 @@ static void on_error(void *arg, const char *line)
 bool source_version(struct compile *c, struct image_origin *out, const char **why)
 {
 	struct stat text;
+	if (c->conf->catalog == CATALOG_OURS)
+		return catalog_version(c, out, why);
 	if (!c->file && c->store)
 		return store_version(c, out, why);
 	if (!c->file) {
@@ -51,6 +53,8 @@ bool source_version(struct compile *c, struct image_origin *out, const char **wh
 
 bool source_read(struct compile *c, struct image_maker *m, struct image_origin *origin)
 {
+	if (c->conf->catalog == CATALOG_OURS)
+		return catalog_records(c, m, origin);
 	if (!c->file)
 		return store_read(c, m, origin);
 	struct reading r = {c, m};

@@ -82,6 +82,27 @@ bool store_version(struct compile *c, struct image_origin *out, const char **why
 	return ok;
 }
 
+bool store_rows(struct store_link *l, store_row_fn *fn, void *arg, const char **why)
+{
+	struct msg_zone_list m = {0};
+	uint32_t n = 1;
+	while (n) {
+		struct pool *pool = pool_new(0);
+		const struct msg_zones *z = ask(l, pool, MSG_zone_list, &m, MSG_zones);
+		n = z ? z->zones_n : 0;
+		for (uint32_t i = 0; i < n; i++)
+			fn(arg, &z->zones[i]);
+		if (n)
+			m.after = z->zones[n - 1].id;
+		pool_free(&pool);
+		if (!z) {
+			*why = l->why;
+			return false;
+		}
+	}
+	return true;
+}
+
 /* --- all chunks ------------------------------------------------------------------------------- */
 
 struct portion {

@@ -1,0 +1,239 @@
+/* Catalog zones: what dnsd.conf says of them, what is in ours. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "dnsd/catalog.h"
+#include "dnsd/secondary.h"
+#include "libcommon/base/clock.h"
+
+#define HEAD "version 1\ncontent 127.0.0.1:53\n"
+
+static char *said;
+static struct pool *pool;
+
+static int load(const char *text)
+{
+	size_t n;
+	free(said);
+	said = NULL;
+	FILE *f = open_memstream(&said, &n);
+	assert_non_null(f);
+	memset(&conf, 0, sizeof(conf));
+	int mistakes = conf_parse(pool, "/etc/dnsd.conf", text, strlen(text), conf_table, &conf,
+				  conf_verify, f);
+	fclose(f);
+	return mistakes;
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	clock_init();
+	pool = pool_new(0);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	free(said);
+	said = NULL;
+	pool_free(&pool);
+	return 0;
+}
+
+/* --- dnsd.conf ---------------------------------------------------------------------------------
+ */
+
+static void named_by_secondaries(void **state)
+{
+	(void)state;
+	assert_int_equal(load(HEAD "secondary 192.0.2.2 catalog Cat.test\n"
+				   "secondary 192.0.2.3 port 5353 catalog cat.test\n"
+				   "secondary 192.0.2.4\n"
+				   "secondary 192.0.2.5 catalog other.test\n"),
+			 0);
+	const struct zone_conf *z = conf_catalog_at(0);
+	assert_string_equal(z->name, "Cat.test");
+	assert_int_equal(z->catalog, CATALOG_OURS);
+	assert_int_equal(z->xfr.may.n, 2);
+	assert_int_equal(z->xfr.told.n, 2);
+	assert_ptr_equal(conf_zone((const uint8_t *)"\3cat\4test"), z);
+	z = conf_catalog_at(1);
+	assert_string_equal(z->name, "other.test");
+	assert_int_equal(z->xfr.may.n, 1);
+	assert_null(conf_catalog_at(2));
+	assert_int_equal(conf.xfr.told.n, 4);
+	assert_ptr_equal(conf_zone_at(0), conf_catalog_at(0));
+	assert_false(z->listed);
+	assert_true(conf_zone((const uint8_t *)"\1x")->listed);
+}
+
+static void blocks(void **state)
+{
+	(void)state;
+	assert_int_equal(load(HEAD "catalog a.test\n"
+				   "catalog b.test from 192.0.2.1 port 54\n"
+				   "catalog c.test {\n\tprimary 192.0.2.1\n\tprimary 192.0.2.2\n"
+				   "\tnotify 192.0.2.9\n}\n"
+				   "secondary 192.0.2.2 catalog a.test\n"
+				   "zone d.test {\n\tcatalog off\n}\n"),
+			 0);
+	const struct zone_conf *z = conf_catalog_at(0);
+	assert_int_equal(z->catalog, CATALOG_OURS);
+	assert_int_equal(z->xfr.may.n, 1);
+	z = conf_catalog_at(1);
+	assert_int_equal(z->catalog, CATALOG_THEIRS);
+	assert_string_equal(z->primaries[0].text, "192.0.2.1 port 54");
+	z = conf_catalog_at(2);
+	assert_int_equal(z->primaries_n, 2);
+	assert_int_equal(z->xfr.told.n, 1);
+	assert_true(conf_has_secondaries(false));
+	assert_false(conf_zone((const uint8_t *)"\1d\4test")->listed);
+}
+
+static void mistakes(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *said;
+	} TRIES[] = {
+	    {"catalog ..\n", "is not a name that a catalog may have"},
+	    {"catalog a.test file x\n", "only `from ADDRESS` may follow the name"},
+	    {"catalog a.test from x\n", "\"x\" is not an address"},
+	    {"catalog a.test\ncatalog A.test\n", "zone A.test: is there twice"},
+	    {"catalog a.test\nzone a.test\n", "zone a.test: is there twice"},
+	    {"secondary 192.0.2.1 catalog ..\n", "is not a name that a catalog may have"},
+	    {"secondary 192.0.2.1 catalog\n", "may follow here"},
+	    {"allow-transfer 192.0.2.1 catalog a.test\n", "may follow here"},
+	    {"notify 192.0.2.1 catalog a.test\n", "a catalog is for secondaries"},
+	    {"zone b.test {\n\tsecondary 192.0.2.1 catalog a.test\n}\n",
+	     "by a line outside of blocks"},
+	};
+	char text[200];
+	for (size_t i = 0; i < sizeof(TRIES) / sizeof(TRIES[0]); i++) {
+		snprintf(text, sizeof(text), HEAD "%s", TRIES[i].text);
+		assert_int_not_equal(load(text), 0);
+		if (!strstr(said, TRIES[i].said))
+			fail_msg("%s: %s", TRIES[i].text, said);
+	}
+}
+
+/* --- ours --------------------------------------------------------------------------------------
+ */
+
+static int folder;
+static char path[] = "/tmp/hamlet-catalog-XXXXXX";
+
+/* Compiles the first catalog; its records but the head's, one a line. */
+static struct image *compile(bool *built)
+{
+	const struct zone_conf *z = conf_catalog_at(0);
+	struct compile c = {.state = folder, .image = "cat", .zone = z->wire, .conf = z};
+	compile_run(&c);
+	if (c.errors.len)
+		fprintf(stderr, "%.*s", SLICE_FMT(buf_slice(&c.errors)));
+	assert_non_null(c.out);
+	*built = c.built;
+	buf_free(&c.errors);
+	return c.out;
+}
+
+enum { ROOM = 4000 };
+
+static void members_of(const struct image *image, char out[ROOM])
+{
+	struct image_walk w;
+	struct zone_rr rr;
+	char owner[DNS_NAME_TEXT], target[DNS_NAME_TEXT];
+	*out = '\0';
+	image_walk_begin(&w, image);
+	while (image_walk_name(&w))
+		while (image_walk_rr(&w, &rr)) {
+			if (rr.type != DNS_PTR)
+				continue;
+			dns_name_text(owner, rr.owner);
+			dns_name_text(target, rr.rdata);
+			assert_string_equal(owner + 16, ".zones.cat.test");
+			snprintf(out + strlen(out), ROOM - strlen(out), "%s ", target);
+		}
+	assert_false(w.bad);
+}
+
+static bool has_record(const struct image *image, const char *name, uint16_t type, const char *data,
+		       size_t len)
+{
+	struct image_walk w;
+	struct zone_rr rr;
+	char owner[DNS_NAME_TEXT];
+	bool found = false;
+	image_walk_begin(&w, image);
+	while (image_walk_name(&w))
+		while (image_walk_rr(&w, &rr)) {
+			dns_name_text(owner, rr.owner);
+			found |= strcmp(owner, name) == 0 && rr.type == type && rr.rdlen >= len &&
+				 memcmp(rr.rdata, data, len) == 0;
+		}
+	return found;
+}
+
+#define OURS HEAD "store off\ncatalog cat.test\n"
+
+static void ours_lists_zones(void **state)
+{
+	(void)state;
+	char members[ROOM];
+	bool built;
+	assert_non_null(mkdtemp(path));
+	folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(load(OURS "zone a.test file a\nzone b.test from 192.0.2.1\n"
+				   "zone c.test {\n\tfile c\n\tcatalog off\n}\n"
+				   "catalog their.test from 192.0.2.1\n"),
+			 0);
+	struct image *image = compile(&built);
+	assert_true(built);
+	members_of(image, members);
+	assert_true(strcmp(members, "a.test b.test ") == 0 ||
+		    strcmp(members, "b.test a.test ") == 0);
+	assert_true(has_record(image, "version.cat.test", DNS_TXT,
+			       "\1"
+			       "2",
+			       2));
+	assert_true(has_record(image, "cat.test", DNS_NS, "\7invalid", 9));
+	assert_true(has_record(image, "cat.test", DNS_SOA, "\7invalid\0\7invalid", 18));
+	uint32_t serial = image_serial(image);
+	image_close(&image);
+
+	image = compile(&built); /* nothing is new */
+	assert_false(built);
+	image_close(&image);
+
+	assert_int_equal(load(OURS "zone b.test from 192.0.2.1\n"), 0);
+	image = compile(&built);
+	assert_true(built);
+	members_of(image, members);
+	assert_string_equal(members, "b.test ");
+	assert_true((int32_t)(image_serial(image) - serial) > 0);
+	image_close(&image);
+	for (size_t i = 0; i < 3; i++)
+		unlinkat(folder, (const char *[]){"cat", "cat.lock", "cat.journal"}[i], 0);
+	close(folder);
+	rmdir(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(named_by_secondaries, begin, end),
+	    cmocka_unit_test_setup_teardown(blocks, begin, end),
+	    cmocka_unit_test_setup_teardown(mistakes, begin, end),
+	    cmocka_unit_test_setup_teardown(ours_lists_zones, begin, end),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
