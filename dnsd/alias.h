@@ -9,6 +9,7 @@
  * so that a restart begins with the addresses that were known before it. */
 #ifndef DNSD_ALIAS_H
 #define DNSD_ALIAS_H
+#include "dnsd/beside.h"
 #include "dnsd/dnsd.h"
 #include "dnsd/image.h"
 
@@ -39,10 +40,6 @@ void alias_parse_targets(struct slice text, struct alias_list *out);
 void alias_parse_addresses(struct slice text, struct alias_list *out);
 void alias_text_targets(const struct alias_list *l, struct buf *out);
 void alias_text_addresses(const struct alias_list *l, struct buf *out); /* of those known */
-/* The file IMAGE.what of the folder; true: it is there. text: to be freed. */
-bool alias_read(int folder, const char *image, const char *what, struct buf *text);
-/* Writes it where it is not so already (new file, rename); an empty text: it goes. False: errno. */
-bool alias_write(int folder, const char *image, const char *what, struct slice text);
 /* What tells one IMAGE.addresses from another; 0: there is none. */
 uint64_t alias_version(int folder, const char *image);
 

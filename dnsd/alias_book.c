@@ -5,7 +5,7 @@ void alias_book_open(struct alias_book *b, int folder, const char *image)
 {
 	struct buf text;
 	*b = (struct alias_book){.folder = folder, .image = image};
-	if (alias_read(folder, image, "addresses", &text))
+	if (beside_read(folder, image, "addresses", ALIAS_FILE, &text))
 		alias_parse_addresses(buf_slice(&text), &b->known);
 	buf_free(&text);
 }
@@ -26,7 +26,7 @@ bool alias_book_close(struct alias_book *b)
 	struct buf text;
 	buf_init(&text, ALIAS_FILE);
 	alias_text_targets(&b->asked, &text);
-	bool ok = alias_write(b->folder, b->image, "targets", buf_slice(&text));
+	bool ok = beside_write(b->folder, b->image, "targets", buf_slice(&text));
 	buf_free(&text);
 	alias_list_free(&b->known);
 	alias_list_free(&b->asked);

@@ -139,61 +139,6 @@ void alias_text_addresses(const struct alias_list *l, struct buf *out)
 	}
 }
 
-/* --- files -------------------------------------------------------------------------------------
- */
-
-bool alias_read(int folder, const char *image, const char *what, struct buf *text)
-{
-	char name[NAME_MAX + 1], piece[4096];
-	ssize_t n = -1;
-	buf_init(text, ALIAS_FILE);
-	if (!str_fmt(name, sizeof(name), "%s.%s", image, what))
-		return false;
-	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return false;
-	while ((n = read(fd, piece, sizeof(piece))) > 0 && !text->failed)
-		buf_add(text, piece, (size_t)n);
-	close(fd);
-	return n == 0;
-}
-
-static bool write_all(int fd, struct slice text)
-{
-	while (text.len) {
-		ssize_t n = write(fd, text.p, text.len);
-		if (n < 0)
-			return false;
-		text = (struct slice){text.p + n, text.len - (size_t)n};
-	}
-	return true;
-}
-
-bool alias_write(int folder, const char *image, const char *what, struct slice text)
-{
-	char name[NAME_MAX + 1], temporary[NAME_MAX + 1];
-	struct buf old;
-	bool same = alias_read(folder, image, what, &old) && slice_eq(buf_slice(&old), text);
-	buf_free(&old);
-	if (same)
-		return true;
-	if (!str_fmt(name, sizeof(name), "%s.%s", image, what) ||
-	    !str_fmt(temporary, sizeof(temporary), "%s.%s.new", image, what)) {
-		errno = ENAMETOOLONG;
-		return false;
-	}
-	if (!text.len)
-		return unlinkat(folder, name, 0) == 0 || errno == ENOENT;
-	int fd =
-	    openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
-	if (fd < 0)
-		return false;
-	/* What is lost with the machine is looked up again. */
-	bool ok = write_all(fd, text);
-	close(fd);
-	return ok && renameat(folder, temporary, folder, name) == 0;
-}
-
 uint64_t alias_version(int folder, const char *image)
 {
 	char name[NAME_MAX + 1];

@@ -125,7 +125,7 @@ static void write_addresses(struct watched *w, const struct served *s)
 		}
 	}
 	alias_text_addresses(&w->targets, &text);
-	if (!alias_write(self.state, s->image_name, "addresses", buf_slice(&text)))
+	if (!beside_write(self.state, s->image_name, "addresses", buf_slice(&text)))
 		log_event(LOG_LV_ERROR, NULL, "alias-addresses", LS("zone", s->name),
 			  LS("reason", strerror(errno)));
 	else if (stale(s))
@@ -324,7 +324,7 @@ static void lead(struct watched *w, const struct served *s)
 {
 	struct buf text;
 	struct alias_list before = {0};
-	if (alias_read(self.state, s->image_name, "addresses", &text))
+	if (beside_read(self.state, s->image_name, "addresses", ALIAS_FILE, &text))
 		alias_parse_addresses(buf_slice(&text), &before);
 	buf_free(&text);
 	for (size_t i = 0; i < w->targets.n; i++) {
@@ -343,7 +343,7 @@ static void refresh(const struct served *s)
 	struct watched *w = watched_find(s->wire);
 	struct alias_list targets = {0};
 	struct buf text;
-	if (alias_read(self.state, s->image_name, "targets", &text))
+	if (beside_read(self.state, s->image_name, "targets", ALIAS_FILE, &text))
 		alias_parse_targets(buf_slice(&text), &targets);
 	buf_free(&text);
 	if (w)

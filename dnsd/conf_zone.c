@@ -200,6 +200,16 @@ const struct zone_conf *conf_zone(const uint8_t *wire)
 	return conf_zone_in(0, wire);
 }
 
+void conf_zone_put(struct zone_conf *z)
+{
+	map_set(by_name[0], z->wire, dns_name_len(z->wire), z);
+}
+
+void conf_zone_remove(const struct zone_conf *z)
+{
+	map_del(by_name[0], z->wire, dns_name_len(z->wire));
+}
+
 const struct zone_conf *conf_zone_at(size_t i)
 {
 	return i < all_n ? all[i] : NULL;

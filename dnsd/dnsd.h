@@ -107,6 +107,9 @@ const struct zone_conf *conf_zone(const uint8_t *wire);
 const struct zone_conf *conf_zone_in(unsigned view, const uint8_t *wire);
 /* All blocks, those in views too, and the catalogs; NULL: there are not so many. */
 const struct zone_conf *conf_zone_at(size_t i);
+/* Of none of the views; instead of a block, for a zone that has none: z is kept by reference. */
+void conf_zone_put(struct zone_conf *z);
+void conf_zone_remove(const struct zone_conf *z);
 /* conf_view.c */
 extern const struct conf_directive conf_view_table[];
 void conf_views_verify(struct conf_errors *e);
@@ -268,6 +271,9 @@ void load_dnssec(unsigned zone, unsigned what, uint32_t ds_ttl);
  * start, when it was there. In every process. */
 typedef void served_change_fn(unsigned zone, uint32_t before, uint32_t serial);
 void load_changed(served_change_fn *fn);
+/* A catalog names the zone from now on (conf_zone_put() was called), or no longer: it is served, or
+ * is not, unless the store has it. */
+void load_named(const uint8_t *wire);
 /* fn is called when zones have come or gone, or are others of the same name; also when all of the
  * store's have been listed. */
 void load_watch(void (*fn)(void));

@@ -207,6 +207,22 @@ struct served *load_add_in(unsigned view, const uint8_t *wire, const char *file)
 	return s;
 }
 
+void load_named(const uint8_t *wire)
+{
+	struct served *s = (struct served *)(uintptr_t)load_find(wire);
+	const struct zone_conf *z = conf_zone(wire);
+	if (!s && z->name) {
+		s = load_add(wire, NULL);
+		load_present(s);
+		load_store_find(s);
+	} else if (s && !z->name && !s->id) {
+		load_remove(s);
+	} else if (s) {
+		s->conf = z;
+		s->name = name_of(s);
+	}
+}
+
 static void forget(struct served *s)
 {
 	struct pool *pool = s->pool;

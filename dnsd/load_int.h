@@ -26,6 +26,8 @@ bool load_present(struct served *s);
 void load_withdraw(struct served *s);
 /* The start is not over while it waits for the store. */
 void load_wait(bool on);
+/* load_store.c: asks the store whether it has the zone. */
+void load_store_find(const struct served *s);
 /* load_store.c: the zones of the store whose images are there. */
 void load_store_start(int state);
 /* load_store.c: the zone's image was made in so many ms. */

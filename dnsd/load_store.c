@@ -232,6 +232,26 @@ static void look(uint64_t id)
 	}
 }
 
+static void on_found(void *arg, enum msg_type type, const void *msg)
+{
+	struct question q;
+	const struct msg_zone_chunks *c = msg;
+	if (!answered(arg, &q))
+		return;
+	if (type == MSG_zone_chunks && c->zone_n == 1)
+		zone_is(c->zone);
+	else if (peer_error(type, msg, NULL) != ERR_NOTFOUND)
+		failed("zone-read", type, msg);
+}
+
+void load_store_find(const struct served *s)
+{
+	const struct msg_zone_read m = {
+	    {(const char *)s->wire, dns_name_len(s->wire)}, SLICE(""), 0};
+	if (self.started && peer_up(uplink_store()))
+		call(MSG_zone_read, &m, on_found, question(0));
+}
+
 /* --- all zones -------------------------------------------------------------------------------- */
 
 /* Whose zone is served is left; what is new may be of a zone that came after the list. */

@@ -182,9 +182,12 @@ static void take(const struct sockaddr_storage *from, const uint8_t *pkt, size_t
 	if (dns_iter_question(&it, &q) && !dns_name_at_is(pkt, len, q.name, zone_of(n)))
 		return;
 	unsigned rcode = h.flags & DNS_RCODE;
-	if (n->to->key && tsig_answer(&n->tsig, pkt, len, clock_sec()) != TSIG_GOOD) {
-		if (rcode != DNS_NOTAUTH) /* perhaps the right one follows */
-			return;
+	bool good = !n->to->key || tsig_answer(&n->tsig, pkt, len, clock_sec()) == TSIG_GOOD;
+	if (!good && rcode != DNS_NOTAUTH) /* perhaps the right one follows */
+		return;
+	if (rcode == DNS_NOTAUTH && n->to->catalog && !n->tsig.error) {
+		say(LOG_LV_INFO, "notify-early", n, "it has not seen the catalog yet");
+	} else if (!good) {
 		say(LOG_LV_WARN, "notify-refused", n,
 		    n->tsig.error == TSIG_BADTIME ? "the clocks differ" : "the key is not theirs");
 	} else if (rcode != DNS_NOERROR) {

@@ -25,7 +25,6 @@
 enum { TICK_MS = 1000, BUSY_MS = 5000, IMAGE_SUFFIX = 6 };
 
 static struct {
-	struct pool *pool;
 	struct list zones; /* those whose turn it was last are the last */
 	struct map *by_name;
 	size_t n;
@@ -35,6 +34,7 @@ static struct {
 	struct timer tick;
 	struct refresh_limits limits;
 	uint64_t began, transfers, failures;
+	void (*found_good)(const uint8_t *wire); /* NULL: nobody is told */
 } self;
 
 const struct dns_server *refresh_server(const struct secondary *s)
@@ -158,6 +158,12 @@ static void release(struct secondary *s)
 	}
 }
 
+static void secondary_free(struct secondary *s)
+{
+	struct pool *pool = s->pool;
+	pool_free(&pool);
+}
+
 static void good(struct secondary *s, const struct zone_soa *soa, const char *said)
 {
 	uint64_t now = clock_ms();
@@ -168,8 +174,14 @@ static void good(struct secondary *s, const struct zone_soa *soa, const char *sa
 	s->due_ms = now + refresh_next(soa, &self.limits, random32());
 	note_time(s, now);
 	set_expired(s, false);
+	if (s->whole_now)
+		s->reset = false;
 	release(s);
 	answer_waiters(s, said);
+	if (s->gone)
+		secondary_free(s);
+	else if (self.found_good)
+		self.found_good(s->wire);
 }
 
 static void bad(struct secondary *s)
@@ -180,6 +192,8 @@ static void bad(struct secondary *s)
 	    clock_ms() + refresh_retry(&s->soa, s->have, s->failed, &self.limits, random32());
 	release(s);
 	answer_waiters(s, NULL);
+	if (s->gone)
+		secondary_free(s);
 }
 
 static void ask_server(struct secondary *s);
@@ -191,7 +205,7 @@ static void server_bad(struct secondary *s, const char *why)
 	log_event(LOG_LV_WARN, NULL, "refresh-failed", LS("zone", s->name),
 		  LS("from", refresh_server(s)->text), LS("reason", why));
 	s->at = (s->at + 1) % s->servers_n;
-	if (++s->tried < s->servers_n)
+	if (++s->tried < s->servers_n && !s->gone)
 		ask_server(s);
 	else
 		bad(s);
@@ -333,15 +347,15 @@ static void on_read(void *arg, enum msg_type type, const void *msg)
 	ask_server(s);
 }
 
-/* False: another process is at it. */
-static bool take_lock(struct secondary *s)
+/* -1: another process is at it. */
+static int lock(const char *file)
 {
-	s->lock = openat(self.state, s->lock_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (s->lock >= 0 && flock(s->lock, LOCK_EX | LOCK_NB) == 0)
-		return true;
-	if (s->lock >= 0)
-		close(s->lock);
-	return false;
+	int fd = openat(self.state, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 static void start(struct secondary *s)
@@ -349,7 +363,8 @@ static void start(struct secondary *s)
 	const struct msg_zone_read m = {.zone = {(const char *)s->wire, dns_name_len(s->wire)},
 					.max = 1};
 	struct list *at;
-	if (!take_lock(s)) {
+	s->lock = lock(s->lock_file);
+	if (s->lock < 0) {
 		s->due_ms = clock_ms() + BUSY_MS;
 		return;
 	}
@@ -361,7 +376,7 @@ static void start(struct secondary *s)
 		return;
 	}
 	s->busy = true;
-	s->whole_now = s->whole;
+	s->whole_now = s->whole || s->reset;
 	s->asked = s->wanted;
 	s->wanted = s->whole = false;
 	s->tried = 0;
@@ -453,22 +468,25 @@ static void on_changed(unsigned zone, uint32_t before, uint32_t serial)
 		look_image(s, z->image);
 }
 
-static const char *file_name(const uint8_t *wire, const char *suffix)
+static const char *file_name(struct pool *pool, const uint8_t *wire, const char *suffix)
 {
-	const char *image = compile_image_name(self.pool, wire);
-	return pool_printf(self.pool, "%.*s%s", (int)(strlen(image) - IMAGE_SUFFIX), image, suffix);
+	const char *image = compile_image_name(pool, wire);
+	return pool_printf(pool, "%.*s%s", (int)(strlen(image) - IMAGE_SUFFIX), image, suffix);
 }
 
-static void add(const struct zone_conf *z)
+void refresh_add(const struct zone_conf *z)
 {
 	const struct served *served = load_find(z->wire);
-	struct secondary *s = pool_alloc(self.pool, sizeof(*s));
-	*s = (struct secondary){.wire = z->wire,
-				.name = z->name,
+	size_t len = dns_name_len(z->wire);
+	struct pool *pool = pool_new(0);
+	struct secondary *s = pool_alloc(pool, sizeof(*s));
+	*s = (struct secondary){.pool = pool,
+				.wire = pool_dup(pool, z->wire, len),
+				.name = pool_strdup(pool, z->name),
 				.server = z->primaries,
 				.servers_n = z->primaries_n,
-				.refresh_file = file_name(z->wire, ".refresh"),
-				.lock_file = file_name(z->wire, ".xfr"),
+				.refresh_file = file_name(pool, z->wire, ".refresh"),
+				.lock_file = file_name(pool, z->wire, ".xfr"),
 				.lock = -1};
 	list_init(&s->waiters);
 	list_init(&s->present);
@@ -477,13 +495,57 @@ static void add(const struct zone_conf *z)
 	if (s->have && s->fresh_ms)
 		s->due_ms = s->fresh_ms + refresh_next(&s->soa, &self.limits, random32());
 	list_add_tail(&self.zones, &s->link);
-	map_set(self.by_name, s->wire, dns_name_len(s->wire), s);
+	map_set(self.by_name, s->wire, len, s);
 	self.n++;
+}
+
+void refresh_remove(const uint8_t *wire)
+{
+	struct secondary *s = map_del(self.by_name, wire, dns_name_len(wire));
+	if (!s)
+		return;
+	list_del(&s->link);
+	self.n--;
+	str_fmt(s->why, sizeof(s->why), "it is no secondary any more");
+	while (!list_empty(&s->waiters))
+		list_add_tail(&s->present, list_pop(&s->waiters));
+	s->gone = true;
+	if (s->busy)
+		return;
+	answer_waiters(s, NULL);
+	secondary_free(s);
+}
+
+void refresh_reset(const uint8_t *wire)
+{
+	struct secondary *s = refresh_find(wire);
+	if (!s || s->reset)
+		return;
+	s->reset = true;
+	refresh_want(s);
+}
+
+bool refresh_resets(const uint8_t *wire)
+{
+	const struct secondary *s = refresh_find(wire);
+	return s && s->reset;
+}
+
+void refresh_watch(void (*fn)(const uint8_t *wire))
+{
+	self.found_good = fn;
+}
+
+int refresh_lock(const uint8_t *wire)
+{
+	struct pool *pool = pool_new(0);
+	int fd = lock(file_name(pool, wire, ".xfr"));
+	pool_free(&pool);
+	return fd;
 }
 
 void refresh_start(int state)
 {
-	self.pool = pool_new(0);
 	self.by_name = map_new();
 	list_init(&self.zones);
 	self.state = state;
@@ -497,7 +559,7 @@ void refresh_start(int state)
 	const struct zone_conf *z;
 	for (size_t i = 0; (z = conf_zone_at(i)); i++)
 		if (z->primaries_n)
-			add(z);
+			refresh_add(z);
 	if (!self.n)
 		return;
 	load_changed(on_changed);

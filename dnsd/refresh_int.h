@@ -11,6 +11,7 @@ struct waiter { /* a `zone transfer` */
 
 struct secondary {
 	struct list link;
+	struct pool *pool;
 	const uint8_t *wire;
 	const char *name;
 	const struct dns_server *server; /* its primaries */
@@ -25,6 +26,8 @@ struct secondary {
 	/* When it is to be asked for; wanted: at once. */
 	uint64_t due_ms, ended_ms;
 	bool wanted, whole; /* whole: by AXFR, whatever its serial */
+	bool reset;         /* whole, until it was had so */
+	bool gone;          /* it is freed when it is busy no longer */
 	unsigned failed;    /* times in a row */
 	char why[300];      /* of the last time; "": it went well */
 	struct list waiters;

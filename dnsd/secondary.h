@@ -112,6 +112,17 @@ void xfr_in_init(void);
 
 /* After load_start(). state: the fd of the state folder. */
 void refresh_start(int state);
+/* A zone of a catalog is one from now on. z's primaries live on. */
+void refresh_add(const struct zone_conf *z);
+/* It is none any more; what goes on comes to nothing. */
+void refresh_remove(const uint8_t *wire);
+/* It is fetched whole, whatever its serial, however often that has to be tried; not so any more. */
+void refresh_reset(const uint8_t *wire);
+bool refresh_resets(const uint8_t *wire);
+/* fn is called after each time that a zone was found good. */
+void refresh_watch(void (*fn)(const uint8_t *wire));
+/* While the fd is open no process asks for the zone. -1: one does. */
+int refresh_lock(const uint8_t *wire);
 /* refresh_ctl.c: `zone transfer NAME [force]`; false: not a command of this file. */
 bool refresh_command(struct control_call *call);
 /* Columns of `zone list`: primary=, refreshed=, expires=; they are empty where it is none. */

@@ -2,16 +2,22 @@
  * whose image it is; then each three octets are a place, counted from the end of the head, and each
  * fourth is what is written there. */
 #include "dnsd/answer.h"
+#include "dnsd/catalog_int.h"
 #include "dnsd/image_int.h"
 #include "t/unit/dnsd_odd.h"
 #include "t/unit/dnsd_zone.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { ZONES = 3 };
+enum { ZONES = 4 };
 static const struct {
 	const char *name, *text;
-} zone[ZONES] = {{"b.test", odd_plain}, {"s.test", odd_nsec}, {"example", odd_nsec3}};
+} zone[ZONES] = {{"b.test", odd_plain},
+		 {"s.test", odd_nsec},
+		 {"example", odd_nsec3},
+		 {"cat.test", "@ 0 SOA a. b. 1 2 3 4 5\n@ 0 NS a.\nversion 0 TXT \"2\"\n"
+			      "1.zones 0 PTR a.test.\ncoo.1.zones 0 PTR b.test.\n"
+			      "2.zones 0 PTR b.test.\n"}};
 static const char *asked[] = {
     "b.test",       "www.b.test",  "nix.b.test",      "q.w.b.test",      "alias2.b.test",
     "cut.b.test",   "x.dn.b.test", "towild.b.test",   "a.ns.cut.b.test", "mxalias.b.test",
@@ -95,6 +101,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		zones_set(z, origin, i, 0);
 		ask(z, origin);
 		walk(i);
+		struct catalog_list members;
+		catalog_read(i, &members);
+		catalog_list_free(&members);
 		zones_free(&z);
 		image_close(&i);
 	}

@@ -74,11 +74,11 @@ static void files_and_the_book(void **state)
 	assert_non_null(mkdtemp(path));
 	int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(alias_version(folder, "z"), 0);
-	assert_true(alias_write(folder, "z", "addresses", slice_of("www.test 60 192.0.2.1\n")));
+	assert_true(beside_write(folder, "z", "addresses", slice_of("www.test 60 192.0.2.1\n")));
 	uint64_t version = alias_version(folder, "z");
 	assert_int_not_equal(version, 0);
 	/* The same text is not written again. */
-	assert_true(alias_write(folder, "z", "addresses", slice_of("www.test 60 192.0.2.1\n")));
+	assert_true(beside_write(folder, "z", "addresses", slice_of("www.test 60 192.0.2.1\n")));
 	assert_int_equal(alias_version(folder, "z"), version);
 	alias_book_open(&b, folder, "z");
 	uint8_t other[DNS_NAME_MAX];
@@ -90,14 +90,14 @@ static void files_and_the_book(void **state)
 	alias_book_find(&b, other, name("new.test"), &found);
 	assert_int_equal(found.a_n + found.aaaa_n, 0);
 	assert_true(alias_book_close(&b));
-	assert_true(alias_read(folder, "z", "targets", &text));
+	assert_true(beside_read(folder, "z", "targets", ALIAS_FILE, &text));
 	assert_true(slice_eqs(buf_slice(&text), "new.test\nwww.test\n") ||
 		    slice_eqs(buf_slice(&text), "www.test\nnew.test\n"));
 	buf_free(&text);
 	/* Nothing is asked for any more. */
 	alias_book_open(&b, folder, "z");
 	assert_true(alias_book_close(&b));
-	assert_false(alias_read(folder, "z", "targets", &text));
+	assert_false(beside_read(folder, "z", "targets", ALIAS_FILE, &text));
 	buf_free(&text);
 	unlinkat(folder, "z.addresses", 0);
 	close(folder);

@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "dnsd/catalog.h"
+#include "dnsd/catalog_int.h"
 #include "dnsd/secondary.h"
 #include "libcommon/base/clock.h"
+#include "t/unit/dnsd_zone.h"
 
 #define HEAD "version 1\ncontent 127.0.0.1:53\n"
 
@@ -227,6 +228,95 @@ static void ours_lists_zones(void **state)
 	rmdir(path);
 }
 
+/* --- theirs --------------------------------------------------------------------------------------
+ */
+
+#define CAT     "@ 0 SOA invalid. invalid. 1 2 3 4 5\n@ 0 NS invalid.\n"
+#define VERSION "version 0 TXT \"2\"\n"
+
+/* What is read of it: "zone=label>coo ...", or why nothing is. */
+static const char *read_it(const char *text)
+{
+	static struct buf out;
+	struct catalog_list l;
+	struct image *image = zone_image("cat.test", text);
+	const char *why = catalog_read(image, &l);
+	image_close(&image);
+	buf_clear(&out);
+	for (size_t i = 0; i < l.n; i++) {
+		char zone[DNS_NAME_TEXT], label[DNS_NAME_TEXT], coo[DNS_NAME_TEXT] = "";
+		dns_name_text(zone, l.entry[i].zone);
+		dns_name_text(label, l.entry[i].label);
+		if (l.entry[i].coo)
+			dns_name_text(coo, l.entry[i].coo);
+		buf_printf(&out, "%s=%s%s%s ", zone, label, *coo ? ">" : "", coo);
+	}
+	catalog_list_free(&l);
+	return why ? why : out.len ? buf_cstr(&out) : "";
+}
+
+static void members_are_read(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *want;
+	} TRIES[] = {
+	    {CAT VERSION, ""},
+	    {CAT VERSION "1.zones 0 PTR a.test.\nX.zones 0 PTR B.Test.\n", "a.test=1 b.test=x "},
+	    /* What has no meaning here. */
+	    {CAT VERSION "1.zones 0 PTR a.test.\ngroup.1.zones 0 TXT \"g\"\n"
+			 "primaries.ext 0 A 192.0.2.1\nserial.1.zones 0 PTR b.test.\n"
+			 "zones 0 PTR c.test.\n2 0 PTR d.test.\n2.more.zones 0 PTR e.test.\n"
+			 "3.zones 0 TXT \"f.test\"\n",
+	     "a.test=1 "},
+	    {CAT VERSION "1.zones 0 PTR a.test.\n1.zones 0 TXT \"x\"\n", "a.test=1 "},
+	    {CAT VERSION "1.zones 0 PTR a.test.\ncoo.1.zones 0 PTR New.test.\n"
+			 "2.zones 0 PTR b.test.\ncoo.3.zones 0 PTR new.test.\n",
+	     "a.test=1>new.test b.test=2 "},
+	    /* coo of none, and a label like that of the property. */
+	    {CAT VERSION "coo.zones 0 PTR a.test.\ncoo.coo.zones 0 PTR new.test.\n",
+	     "a.test=coo>new.test "},
+	    {CAT VERSION "1.zones 0 PTR .\n", ".=1 "},
+	    /* Broken. */
+	    {CAT, "it is not of version 2"},
+	    {CAT "version 0 TXT \"1\"\n", "it is not of version 2"},
+	    {CAT "version 0 TXT \"2\" \"2\"\n", "it is not of version 2"},
+	    {CAT VERSION "version 0 TXT \"3\"\n", "it is not of version 2"},
+	    {CAT "version.zones 0 TXT \"2\"\n", "it is not of version 2"},
+	    {CAT VERSION "1.zones 0 PTR a.test.\n1.zones 0 PTR b.test.\n",
+	     "a member has several PTR records"},
+	    {CAT VERSION "1.zones 0 PTR a.test.\ncoo.1.zones 0 PTR b.test.\n"
+			 "coo.1.zones 0 PTR c.test.\n",
+	     "a member has several coo properties"},
+	};
+	zone_begin();
+	for (size_t i = 0; i < sizeof(TRIES) / sizeof(TRIES[0]); i++)
+		assert_string_equal(read_it(TRIES[i].text), TRIES[i].want);
+	zone_end();
+}
+
+static void parsed(const char *text, const char *want)
+{
+	struct catalog_list l;
+	struct buf out = {0};
+	catalog_parse(slice_of(text), &l);
+	for (size_t i = 0; i < l.n; i++)
+		catalog_print(&l.entry[i], &out);
+	assert_string_equal(out.len ? buf_cstr(&out) : "", want);
+	buf_free(&out);
+	catalog_list_free(&l);
+}
+
+static void the_file(void **state)
+{
+	(void)state;
+	parsed("", "");
+	parsed("a.test 1\nB.test X\n", "a.test 1\nb.test x\n");
+	parsed("a.test 1", "a.test 1\n");
+	parsed("a.test a\\.b\\032c\n", "a.test a\\.b\\032c\n");
+	parsed("a.test\n\n 1\n.. 1\na.test 1.2\na.test .\nb.test 2 more\n", "b.test 2\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +324,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(blocks, begin, end),
 	    cmocka_unit_test_setup_teardown(mistakes, begin, end),
 	    cmocka_unit_test_setup_teardown(ours_lists_zones, begin, end),
+	    cmocka_unit_test(members_are_read),
+	    cmocka_unit_test(the_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
