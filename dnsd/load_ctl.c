@@ -152,7 +152,7 @@ static void list_zone(struct buf *out, const struct served *s)
 	    : s->secondary                     ? "secondary"
 					       : "store");
 	refresh_list(s, out);
-	bool missing = !s->file && !s->id && !s->image && !s->why[0];
+	bool missing = !s->file && !s->conf->catalog && !s->id && !s->image && !s->why[0];
 	put(out, "error", missing ? "it is not in the store" : s->why);
 	buf_addc(out, '\n');
 }
