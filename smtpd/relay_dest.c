@@ -16,6 +16,7 @@ enum {
 	NEW_ROOM = 4,           /* ... and in all before its hosts took one: many that keep us
 				 * waiting are not to have all that this process may lease */
 	DOMAINS_MAX = 10000,    /* kept of a closed route */
+	DOMAINS_IDLE = 100,     /* ... of one that has no letters of them just now */
 };
 
 struct dests dests;
@@ -117,8 +118,9 @@ static void count_domain(struct dest *d, struct slice domain, bool more)
 	if (!n)
 		return;
 	*n += more ? 1 : -1ul;
-	/* Those of a closed one are to be told to the store: dest_each(). */
-	if (*n == 0 && (!dest_closed(d) || map_count(d->domains) > DOMAINS_MAX))
+	/* To be told to the store: dest_each(). Those of a closed one are not leased, those of one
+	 * that has connections are no new ones: a claim gets more of them. */
+	if (*n == 0 && map_count(d->domains) > (dest_closed(d) ? DOMAINS_MAX : DOMAINS_IDLE))
 		free(map_del(d->domains, domain.p, domain.len));
 }
 

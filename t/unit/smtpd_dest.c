@@ -185,6 +185,11 @@ static void room_is_told(void **state)
 	assert_int_equal(dest_room(SLICE("0b.r.test")), 1);
 	WAIT(done_n == letters);
 	assert_true(dest_room(SLICE("0a.r.test")) >= 20);
+	/* The connections wait for more. */
+	rooms = room_a = 0;
+	dest_each(on_each, &rooms);
+	assert_int_equal(rooms, 2);
+	assert_true(room_a >= 20);
 }
 
 /* Ten connections in all, a flood to one, and then a few letters to others. */
