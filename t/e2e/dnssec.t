@@ -302,6 +302,26 @@ def without_keyd(s):
     return bad + validated(s, "a.test")
 
 
+def a_zone_of_the_store(s):
+    """An edit is signed, and secondaries get what it changed."""
+    text = s.dir / "store.test"
+    text.write_text(SOA.format(serial=1) + "www A 192.0.2.80\n")
+    s.ctl("zone", "import", "store.test", text)
+    until("that it is signed", lambda: s.short("store.test", "DNSKEY"))
+    before = s.serial("store.test")
+    s.ctl("zone", "add", "store.test", "new", "A", "192.0.2.81")
+    until("that the name is there", lambda: s.short("new.store.test", "A"))
+    bad = []
+    for name, kind in (("new", "A"), ("www", "TXT"), ("none", "A")):
+        out = s.delv("store.test", f"{name}.store.test", kind)
+        bad += has(out, "fully validated")
+    out = s.dig("store.test", f"IXFR={before}", "+nocomments")
+    bad += has(out, "192.0.2.81", "RRSIG\tNSEC", "RRSIG\tSOA")
+    if out.count("RRSIG\tNSEC") != 3 or "192.0.2.80" in out:
+        bad.append(f"not what has changed: {out}")
+    return bad
+
+
 def keyd_without_the_key(s):
     """No other key is made in its place."""
     before, keys = s.serial("a.test"), s.dir / "keys" / "zones"
@@ -391,6 +411,7 @@ def main():
                 ("a key is replaced", replacement),
                 ("others' records of DNSSEC are left out", records_that_are_left_out),
                 ("without keyd the zone stays", without_keyd),
+                ("a zone of the store", a_zone_of_the_store),
                 ("a keyd that has lost the key", keyd_without_the_key),
                 ("kill -9 while a zone is signed", killed_while_signing),
                 ("signing ends in order", the_end),
