@@ -281,6 +281,91 @@ def knot_produces(s, knot):
     return bad
 
 
+# --- catalogs that are written by hand ---------------------------------------------------------------
+CATALOG = """$TTL 0
+@ SOA invalid. invalid. {serial} 3600 600 1209600 60
+@ NS invalid.
+"""
+
+
+class ByHand(Dns):
+    """Its catalogs are files, as any zone's."""
+
+    def __init__(self, port, secondary):
+        self.serial = 1
+        super().__init__(port, "store on\nsecondary 127.0.0.1 port " + str(secondary) + "\n" +
+                         "".join(f"zone {c}.cat.test file zones/{c}\n" for c in ("one", "two")))
+
+    def write_conf(self, name):
+        if name == "dnsd":
+            (self.dir / "zones").mkdir(exist_ok=True)
+            for c in ("one", "two"):
+                self.write(c, 'version TXT "2"\n')
+        super().write_conf(name)
+
+    def write(self, catalog, text):
+        self.serial += 1
+        path = self.dir / "zones" / catalog
+        path.write_text(CATALOG.format(serial=self.serial) + text)
+
+    def change(self, catalog, text, version='version TXT "2"\n'):
+        """And until the secondary has it."""
+        self.write(catalog, version + text)
+        self.ctl("zone", "reload", f"{catalog}.cat.test")
+        return self.serial
+
+
+def has_catalog(s, catalog, serial):
+    """Both processes have taken it, and what is to be logged is."""
+    return become(f"{catalog} {serial}", True, lambda: len(
+        s.events("zone-loaded", f"zone={catalog}.cat.test", f"serial={serial} ")) >= 2)
+
+
+def by_hand(p, s):
+    p.put("m.test", 10, "m")
+    bad = has_catalog(s, "one", p.change("one", "l1.zones PTR m.test.\n"))
+    bad += have([s], "m.test", "m")
+    # The other one lists it as well, and does not get it.
+    bad += has_catalog(s, "two", p.change("two", "l1.zones PTR m.test.\n"))
+    bad += become("clash", True, lambda: bool(
+        s.events("catalog-clash catalog=two.cat.test", "zone=m.test", "one.cat.test")))
+    bad += have([s], "m.test", "m")
+    # What is broken changes nothing.
+    for text, version in (("", ""), ("", 'version TXT "1"\n'),
+                          ("l1.zones PTR a.test.\nl1.zones PTR b.test.\n", 'version TXT "2"\n')):
+        bad += has_catalog(s, "one", p.change("one", text, version))
+        bad += become("broken", True, lambda: bool(
+            s.events("catalog-broken catalog=one.cat.test", f"serial={p.serial} ")))
+    bad += have([s], "m.test", "m")
+    return bad
+
+
+def given_away(p, s):
+    """By its coo property, with the same label: it is not fetched again."""
+    before = len(s.events("zone-transferred zone=m.test"))
+    bad = has_catalog(s, "one", p.change(
+        "one", "l1.zones PTR m.test.\ncoo.l1.zones PTR two.cat.test.\n"))
+    bad += become("moved", True, lambda: len(
+        s.events("member catalog=two.cat.test", "zone=m.test")) >= 2)
+    bad += has_catalog(s, "one", p.change("one", ""))
+    bad += have([s], "m.test", "m")
+    after = len(s.events("zone-transferred zone=m.test"))
+    return bad + ([] if after == before else [f"{after - before} transfers"])
+
+
+def another_label(p, s):
+    """Another zone of that name, with a lower serial, is fetched whole."""
+    p.delete("m.test")
+    p.put("m.test", 2, "reset")
+    bad = has_catalog(s, "two", p.change("two", "l2.zones PTR m.test.\n"))
+    bad += have([s], "m.test", "reset")
+    bad += become("file", True, lambda: any(
+        "m.test l2" in f.read_text() for f in (s.dir / "dns").glob("two.cat.test.image.members")))
+    bad += has_catalog(s, "two", p.change("two", ""))
+    return bad + have([s], "m.test", "REFUSED") + become(
+        "zones", ["one.cat.test", "two.cat.test"], s.stored_zones)
+
+
 KEY = "key xfr file xfr.key\n"
 TESTS = (("zones come", come), ("changes follow", follow), ("zones go", go),
          ("one that comes again is another one", come_again),
@@ -333,9 +418,26 @@ def theirs(tap):
         knot.close()
 
 
+def hand(tap):
+    ports = [free_port() for _ in range(2)]
+    servers = []
+    try:
+        servers.append(ByHand(*ports))
+        servers.append(Dns(ports[1], "".join(
+            f"catalog {c}.cat.test from 127.0.0.1 port {ports[0]}\n" for c in ("one", "two"))))
+        for name, test in (("catalogs that break the rules, or want the same", by_hand),
+                           ("a member is given away", given_away),
+                           ("another label is another zone", another_label)):
+            tap.test(name, test, *servers)
+    finally:
+        for s in servers:
+            tap.ends(s)
+
+
 def main():
     tap = Tap()
     ours(tap)
+    hand(tap)
     theirs(tap)
     tap.done()
 
