@@ -74,6 +74,25 @@ def knot() -> pathlib.Path:
                    "libedit2", "liblmdb0", "liburcu8")
 
 
+def kzonecheck() -> pathlib.Path:
+    """Checks zones."""
+    return program("../bin/kzonecheck", "knot-dnssecutils", "libknot13", "libzscanner4",
+                   "libdnssec9")
+
+
+def unbound() -> pathlib.Path:
+    """A validating resolver."""
+    return program("unbound", "unbound", "libprotobuf-c1", "libevent-2.1-7", "libhiredis0.14",
+                   "libpython3.11")
+
+
+def dnsviz() -> pathlib.Path:
+    """A checker of chains of trust; returns the folder that it was unpacked to."""
+    unpack("dnsviz", "python3-dnspython", "python3-m2crypto", "python3-pygraphviz", "libcgraph6",
+           "libcdt5", "libgvc6", "libpathplan4", "libxdot4", "libltdl7")
+    return PEERS / "root"
+
+
 def dnsperf() -> pathlib.Path:
     """A load generator for DNS servers."""
     return program("../bin/dnsperf", "dnsperf", "libldns3", "libnghttp2-14")
