@@ -10,7 +10,13 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/net/job.h"
 
-enum { TYPE_IXFR = 251, TYPE_AXFR = 252, SOA_FIXED = 20 };
+enum {
+	TYPE_IXFR = 251,
+	TYPE_AXFR = 252,
+	SOA_FIXED = 20,
+	TELL_MS = 10000, /* refusals are told of in the log no more often than */
+	TELL_LINES = 20, /* ... so many times in so long */
+};
 
 struct transfer {
 	struct xfr_source source; /* its image and its journal are held */
@@ -94,14 +100,18 @@ static void log_end(const struct transfer *t)
 	stats.xfr_out[t->source.kind] += whole;
 	stats.xfr_out_failed += !whole;
 	stats.xfr_out_octets += t->octets;
-	log_event(
-	    whole ? LOG_LV_INFO : LOG_LV_WARN, NULL, whole ? "transfer-out" : "transfer-out-broken",
-	    LS("zone", t->zone), LS("to", t->client), LS("key", t->key[0] ? t->key : NULL),
-	    LS("kind", kind[t->source.kind]), LU("serial", image_serial(t->source.image)),
-	    LU("messages", t->messages), LU("octets", t->octets), LU("ms", clock_mono() - t->began),
-	    LS("reason", whole           ? NULL
-			 : t->source.bad ? "the image or its journal is damaged"
-					 : "the client has gone"));
+	/* That there is nothing new, anybody can ask all day. */
+	enum log_level level = !whole                          ? LOG_LV_WARN
+			       : t->source.kind == XFR_CURRENT ? LOG_LV_DEBUG
+							       : LOG_LV_INFO;
+	log_event(level, NULL, whole ? "transfer-out" : "transfer-out-broken", LS("zone", t->zone),
+		  LS("to", t->client), LS("key", t->key[0] ? t->key : NULL),
+		  LS("kind", kind[t->source.kind]), LU("serial", image_serial(t->source.image)),
+		  LU("messages", t->messages), LU("octets", t->octets),
+		  LU("ms", clock_mono() - t->began),
+		  LS("reason", whole           ? NULL
+			       : t->source.bad ? "the image or its journal is damaged"
+					       : "the client has gone"));
 }
 
 static size_t go_on(void *arg, uint8_t *out, size_t cap)
@@ -207,17 +217,39 @@ static size_t datagram(struct transfer *t, uint8_t *out, size_t cap)
 	return at_once(t, n);
 }
 
+/* What anybody can bring about by a packet is not written down for each. untold: of those before.
+ */
+static bool tells(uint64_t *untold)
+{
+	static uint64_t since, lines, left_out;
+	uint64_t now = clock_mono();
+	if (!since || now - since >= TELL_MS) {
+		since = now;
+		lines = 0;
+	}
+	if (lines++ >= TELL_LINES) {
+		left_out++;
+		return false;
+	}
+	*untold = left_out;
+	left_out = 0;
+	return true;
+}
+
 static size_t refused(const struct asked *a, uint16_t rcode, const char *why, uint8_t *out,
 		      size_t cap)
 {
 	char zone[DNS_NAME_TEXT], client[INET6_ADDRSTRLEN], key[DNS_NAME_TEXT];
+	uint64_t untold;
+	stats.xfr_out_refused++;
+	if (!tells(&untold))
+		return serve_rcode(a, rcode, out, cap);
 	dns_name_text(zone, a->q->name);
 	conf_xfr_address(client, a->from->client);
 	if (a->key)
 		dns_name_text(key, a->key->name);
-	stats.xfr_out_refused++;
 	log_event(LOG_LV_INFO, NULL, "transfer-refused", LS("zone", zone), LS("to", client),
-		  LS("key", a->key ? key : NULL), LS("reason", why));
+		  LS("key", a->key ? key : NULL), LS("reason", why), LU("untold", untold));
 	return serve_rcode(a, rcode, out, cap);
 }
 
