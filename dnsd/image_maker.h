@@ -35,6 +35,7 @@ struct made_alias {
 	const uint8_t *target; /* lower case */
 	uint32_t name, ttl;
 	const char *mistake; /* NULL: none */
+	bool circle;         /* it leads back to itself, or nowhere that soon */
 };
 
 struct chunk;

@@ -148,6 +148,34 @@ static void addresses_stand_for_an_alias(void **state)
 	unlinkat(zone_folder, "image", 0);
 }
 
+/* Not asked for, so that no addresses of before go round in it. */
+static void an_alias_in_a_circle(void **state)
+{
+	(void)state;
+	unsigned asked = 0;
+	const struct image_options o = {.alias = addresses_of, .alias_arg = &asked};
+	struct said s = {0};
+	bool ok = image_finish(zone_maker("b.test",
+					  HEAD "@ 300 ALIAS there.test.\n"
+					       "self 300 ALIAS Self.b.test.\n"
+					       "x 300 ALIAS y.b.test.\ny 300 CNAME X.b.test.\n"
+					       "z 300 ALIAS x.b.test.\n"
+					       "*.w 300 ALIAS any.w.b.test.\n",
+					  &o),
+			       NULL, hear, &s);
+	assert_true(ok);
+	assert_int_equal(asked, 1);
+	assert_int_equal(s.errors.len, 0);
+	for (const char *const *n = (const char *const[]){"self", "x", "z", "*.w", NULL}; *n; n++) {
+		char line[80];
+		snprintf(line, sizeof(line), "%s.b.test: ALIAS leads back to itself", *n);
+		assert_non_null(strstr(buf_cstr(&s.warnings), line));
+	}
+	unlinkat(zone_folder, "image", 0);
+	buf_free(&s.errors);
+	buf_free(&s.warnings);
+}
+
 /* Stands in for the signer: a record at a new name and one at the apex. */
 static bool add_two(void *arg, struct image_maker *m)
 {
@@ -441,6 +469,7 @@ int main(void)
 	    cmocka_unit_test(mistakes_are_told),
 	    cmocka_unit_test(others_zones_may_have_mistakes),
 	    cmocka_unit_test(addresses_stand_for_an_alias),
+	    cmocka_unit_test(an_alias_in_a_circle),
 	    cmocka_unit_test(records_are_added_at_the_end),
 	    cmocka_unit_test(records_are_checked),
 	    cmocka_unit_test(names_stand_to_the_zone),
