@@ -82,8 +82,9 @@ static bool take(struct dnssec *d, const struct msg_zone_keyset *set)
 	r->keys = 0;
 	for (uint32_t i = 0; i < set->keys_n; i++) {
 		const struct row_zone_key *k = &set->keys[i];
+		/* A state that is not known says nothing of what may be done with the key. */
 		if (k->dnskey.len != SIGN_DNSKEY || k->dnskey.p[3] != SIGN_ALGORITHM ||
-		    r->keys == SIGN_KEYS) {
+		    k->state >= ROLL_STATES || r->keys == SIGN_KEYS) {
 			compile_failed(d->c, "dnssec", "keyd has keys that are not known here");
 			return false;
 		}
@@ -91,8 +92,7 @@ static bool take(struct dnssec *d, const struct msg_zone_keyset *set)
 		*to = (struct roll_key){.id = k->id,
 					.since = k->since_ms,
 					.until = k->until_ms,
-					.state = k->state < ROLL_STATES ? (enum roll_state)k->state
-									: ROLL_ACTIVE};
+					.state = (enum roll_state)k->state};
 		memcpy(to->dnskey, k->dnskey.p, SIGN_DNSKEY);
 		to->served = apex_has(d->before, DNS_DNSKEY, to->dnskey, SIGN_DNSKEY);
 	}

@@ -19,6 +19,11 @@ static uint64_t ds_forgotten(const struct roll *r)
 	return r->now + (r->ds_ms > ROLL_DS_MS ? r->ds_ms : ROLL_DS_MS);
 }
 
+static uint64_t later_of(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 static bool leaving(const struct roll_key *k)
 {
 	return k->state == ROLL_LEAVING || k->state == ROLL_LEFT;
@@ -32,10 +37,11 @@ static struct roll_act leave(const struct roll *r)
 		/* Nobody has ever seen it. */
 		if (!k->served && k->state == ROLL_FRESH)
 			return delete (k);
+		/* What caches did not know yet they still do not, should it be turned on again. */
 		if (!leaving(k))
-			return set(k, ROLL_LEAVING, 0);
+			return set(k, ROLL_LEAVING, k->state == ROLL_NEW ? k->until : 0);
 		if (k->state == ROLL_LEAVING && r->parent_done)
-			return set(k, ROLL_LEFT, ds_forgotten(r));
+			return set(k, ROLL_LEFT, later_of(ds_forgotten(r), k->until));
 		if (k->state == ROLL_LEFT && r->now >= k->until)
 			return delete (k);
 	}
@@ -70,7 +76,7 @@ static struct roll_act advance(const struct roll *r, unsigned i)
 	case ROLL_LEAVING:
 	case ROLL_LEFT:
 		/* Signing was turned on again before it had ended. */
-		return set(k, ROLL_PARENT, 0);
+		return r->now < k->until ? set(k, ROLL_NEW, k->until) : set(k, ROLL_PARENT, 0);
 	default:
 		return replaces ? delete (&r->key[0]) : nothing;
 	}

@@ -12,6 +12,8 @@
  *
  *   any state -> LEAVING (no DS at the parent) -> LEFT (the DS is forgotten) -> not signed
  *
+ * Turned on again meanwhile, keys wait for what they had waited for: they become NEW or PARENT.
+ *
  * keyd keeps state, since and until with each key. Times are milliseconds since 1970. */
 #ifndef DNSD_ROLLOVER_H
 #define DNSD_ROLLOVER_H

@@ -251,8 +251,7 @@ enum ipc_err zone_key_change(struct zone *z, uint64_t id, uint32_t state, uint64
 	}
 	if (k->state == state && k->until_ms == until_ms)
 		return ERR_OK;
-	if (k->state != state)
-		k->since_ms = clock_ms();
+	k->since_ms = clock_ms();
 	k->state = state;
 	k->until_ms = until_ms;
 	return commit(z, &next, w);

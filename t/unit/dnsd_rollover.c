@@ -227,7 +227,7 @@ static void signing_ends_amid_a_replacement(void **state)
 	p.r.replace = true;
 	build(&p, 1, true);
 	p.r.wanted = false;
-	assert_string_equal(build(&p, 1, true), "1 leaving; 2 leaving");
+	assert_string_equal(build(&p, 1, true), "1 leaving; 2 leaving 9h");
 	p.r.parent_done = true;
 	assert_string_equal(build(&p, 1, true), "1 left 24h; 2 left 24h");
 	assert_string_equal(build(&p, 24, true), "delete 1; delete 2");
@@ -253,6 +253,38 @@ static void signing_is_turned_on_again(void **state)
 	p.r.key[0].state = ROLL_FRESH;
 	p.r.wanted = false;
 	assert_string_equal(build(&p, 1, true), "delete 1");
+	buf_free(&p.said);
+}
+
+/* A parent that took a key's DS before caches know the key would make the zone wrong. */
+static void off_and_on_again_shortens_no_wait(void **state)
+{
+	(void)state;
+	struct play p;
+	activate(&p);
+	p.r.replace = true;
+	assert_string_equal(build(&p, 1, true), "make 2; 2 new 10h");
+	p.r.wanted = false;
+	assert_string_equal(build(&p, 1, true), "1 leaving; 2 leaving 9h");
+	p.r.wanted = true;
+	assert_string_equal(build(&p, 1, true), "1 parent; 2 new 8h");
+	assert_string_equal(cds(&p), "1");
+	p.r.parent_done = true;
+	assert_string_equal(build(&p, 1, true), "1 active");
+	assert_string_equal(build(&p, 7, true), "2 parent");
+	buf_free(&p.said);
+	/* No DS was ever there: the parent is done at once. */
+	begin(&p);
+	p.r.wait_data = 48 * HOUR;
+	assert_string_equal(build(&p, 0, true), "make 1; 1 new 48h");
+	p.r.wanted = false;
+	assert_string_equal(build(&p, 1, true), "1 leaving 47h");
+	p.r.parent_done = true;
+	assert_string_equal(build(&p, 0, true), "1 left 47h");
+	p.r.wanted = true;
+	assert_string_equal(build(&p, 1, true), "1 new 46h");
+	assert_string_equal(cds(&p), "");
+	assert_string_equal(build(&p, 46, true), "1 parent");
 	buf_free(&p.said);
 }
 
@@ -306,6 +338,7 @@ int main(void)
 	    cmocka_unit_test(signing_ends_in_order),
 	    cmocka_unit_test(signing_ends_amid_a_replacement),
 	    cmocka_unit_test(signing_is_turned_on_again),
+	    cmocka_unit_test(off_and_on_again_shortens_no_wait),
 	    cmocka_unit_test(people_are_told),
 	};
 	return cmocka_run_group_tests_name("rollover", tests, NULL, NULL);

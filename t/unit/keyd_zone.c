@@ -118,6 +118,13 @@ static void keys_and_what_is_known_of_them_survive(void **state)
 	assert_int_equal(zone->key[1].dnskey_len, 36);
 	assert_int_equal(zone->key[1].dnskey[3], 15);
 	assert_int_equal(zone_key_change(zone, id + 1, 4, 0, &why), ERR_NOTFOUND);
+	/* A wait that begins anew counts from now; what is as it was does not begin. */
+	zone->key[1].since_ms = 5;
+	assert_int_equal(zone_key_change(zone, id, 4, UINT64_MAX, &why), ERR_OK);
+	assert_true(zone->key[1].since_ms == 5);
+	assert_int_equal(zone_key_change(zone, id, 4, 7, &why), ERR_OK);
+	assert_true(zone->key[1].since_ms > 5);
+	assert_int_equal(zone_key_change(zone, id, 4, UINT64_MAX, &why), ERR_OK);
 }
 
 static void files_are_for_keyd_alone(void **state)
