@@ -44,6 +44,8 @@ static void member_add(const struct catalog *c, const struct catalog_entry *e)
 	m->conf = (struct zone_conf){.name = pool_strdup(pool, text),
 				     .wire = pool_dup(pool, e->zone, len),
 				     .xfr = c->conf->xfr,
+				     .dnssec = conf.dnssec, /* as the builder, who does not know
+							     * of it, has it */
 				     .primaries = c->conf->primaries,
 				     .primaries_n = c->conf->primaries_n};
 	map_set(self.members, e->zone, len, m);

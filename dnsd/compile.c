@@ -89,10 +89,15 @@ struct image *compile_fresh(struct compile *c, struct image **old)
 
 /* Secondaries go by the serial alone: what is another zone has a later one. The administrator need
  * not see to that. */
-static void choose_serial(struct image_maker *m, const struct image *before, uint64_t content)
+static void choose_serial(struct image_maker *m, const struct image *before, uint64_t content,
+			  bool lost)
 {
 	uint32_t serial;
-	if (!before || !maker_serial(m, &serial))
+	if (!maker_serial(m, &serial))
+		return;
+	if (lost)
+		maker_set_serial(m, zone_serial_lost(serial, clock_ms()));
+	if (!before)
 		return;
 	uint32_t served = image_serial(before);
 	if (zone_serial_above(serial, served))
@@ -125,7 +130,7 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 		origin.content = maker_content(m);
 		origin.settings = dnssec_settings(c->conf);
 		if (!c->secondary)
-			choose_serial(m, before, origin.content);
+			choose_serial(m, before, origin.content, dnssec_lost(d));
 		image_set_origin(m, &origin);
 		ok = image_finish(m, &made, on_report, c);
 	} else if (m) {

@@ -22,6 +22,7 @@ struct dnssec {
 	struct slice zone;
 	struct roll roll;
 	struct sign sign;
+	bool lost; /* the zone was signed before, and nothing of that is here */
 };
 
 static const uint8_t HASH_KEY[SIP_KEY] = {1};
@@ -146,6 +147,11 @@ static bool advance(struct dnssec *d)
 
 /* --- a build ---------------------------------------------------------------------------------- */
 
+static struct slice zone_of(const struct compile *c)
+{
+	return (struct slice){(const char *)c->zone, dns_name_len(c->zone)};
+}
+
 static struct dnssec *new_of(struct compile *c, const struct image *before)
 {
 	const struct dnssec_conf *conf_of = &c->conf->dnssec;
@@ -153,7 +159,7 @@ static struct dnssec *new_of(struct compile *c, const struct image *before)
 	d->c = c;
 	d->before = before;
 	d->pool = pool_new(0);
-	d->zone = (struct slice){(const char *)c->zone, dns_name_len(c->zone)};
+	d->zone = zone_of(c);
 	d->roll = (struct roll){.wanted = conf_of->on,
 				.now = clock_ms(),
 				.interval = conf_of->interval == CONF_NEVER ? 0 : conf_of->interval,
@@ -174,6 +180,55 @@ static bool asked_in_vain(struct compile *c)
 	return true;
 }
 
+/* Views share a zone's keys: what one of them does not sign takes nothing from those that do. */
+static bool signed_elsewhere(const struct compile *c)
+{
+	for (unsigned view = 0; view <= conf.views.n; view++) {
+		const struct zone_conf *z = conf_zone_in(view, c->zone);
+		if (z != c->conf && z->name && z->dnssec.on)
+			return true;
+	}
+	return false;
+}
+
+/* keyd knows better than a state folder that was lost whether the zone was signed. */
+static bool has_keys(const struct compile *c)
+{
+	if (!keyd || (silent && clock_mono() - silent <= QUIET_MS))
+		return false;
+	struct pool *pool = pool_new(0);
+	const struct msg_zone_keyset *set = zone_keys_get(keyd, pool, zone_of(c), 0);
+	const char *why;
+	enum ipc_err e = set ? ERR_OK : zone_keys_error(keyd, &why);
+	silent = e == ERR_LOST || e == ERR_TEMP ? clock_mono() : 0;
+	bool some = set && set->keys_n;
+	pool_free(&pool);
+	return some;
+}
+
+/* To be signed; or it was, and that must come to its end in order. */
+static bool is_wanted(const struct compile *c, const struct image *before)
+{
+	if (c->conf->dnssec.on)
+		return true;
+	if (before && !image_origin(before)->dnssec)
+		return false;
+	return !signed_elsewhere(c) && (before || has_keys(c));
+}
+
+static bool keys_are_old(const struct roll *r)
+{
+	bool old = false;
+	for (unsigned i = 0; i < r->keys; i++)
+		old |= r->key[i].state != ROLL_FRESH;
+	return old;
+}
+
+bool dnssec_lost(const struct dnssec *d)
+{
+	return d && d->lost;
+}
+
 struct dnssec *dnssec_begin(struct compile *c, const struct image *before)
 {
 	bool was = before && image_origin(before)->dnssec;
@@ -181,9 +236,7 @@ struct dnssec *dnssec_begin(struct compile *c, const struct image *before)
 	    "keyd has lost the key of this zone: restore its state; if it is "
 	    "gone for good, hamletctl zone dnssec NAME --emergency makes "
 	    "another, and the parent must replace its DS record";
-	if (!c->conf->dnssec.on && !was)
-		return NULL;
-	if (asked_in_vain(c))
+	if (!is_wanted(c, before) || asked_in_vain(c))
 		return NULL;
 	struct dnssec *d = new_of(c, before);
 	/* A new key in the place of one that the parent vouches for would make the zone wrong. */
@@ -193,6 +246,8 @@ struct dnssec *dnssec_begin(struct compile *c, const struct image *before)
 	} else if (c->conf->dnssec.on && !d->roll.keys) {
 		compile_failed(c, "dnssec", lost);
 		dnssec_end(&d);
+	} else {
+		d->lost = !before && keys_are_old(&d->roll);
 	}
 	return d;
 }

@@ -23,6 +23,9 @@ struct dnssec;
 struct dnssec *dnssec_begin(struct compile *c, const struct image *before);
 image_sign_fn dnssec_sign; /* arg: struct dnssec */
 void dnssec_end(struct dnssec **d);
+/* d may be NULL. The zone was signed before, by keyd's keys, but there is no image of that: which
+ * serial secondaries have is not known. */
+bool dnssec_lost(const struct dnssec *d);
 
 /* Lines about a zone's keys, into c->errors. */
 void dnssec_tell(struct compile *c, const struct image *served);

@@ -27,3 +27,12 @@ uint32_t zone_serial_next(uint32_t serial, uint64_t now_ms)
 	}
 	return next ? next : 1;
 }
+
+uint32_t zone_serial_lost(uint32_t serial, uint64_t now_ms)
+{
+	enum { DAY_MS = 86400000, FAR = 1 << 16 };
+	uint32_t now = (uint32_t)(now_ms / 1000);
+	if (is_date(serial)) /* fewer than a hundred changes a day */
+		return zone_serial_next(serial, now_ms + DAY_MS);
+	return zone_serial_above(now, serial) ? now : zone_serial_next(serial + FAR, now_ms);
+}

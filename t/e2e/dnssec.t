@@ -369,6 +369,23 @@ def killed_while_signing(s):
     return bad
 
 
+def images_are_lost(s):
+    """keyd knows that the zone was signed; secondaries have a serial that nobody here knows."""
+    before = s.serial("a.test")
+    s.ctl("daemon", "stop", "dnsd")
+    for image in s.dir.glob("**/*.image"):
+        image.unlink()
+    s.ctl("daemon", "start", "dnsd")
+    s.wait_ready()
+    until("that it is compiled", lambda: s.short("a.test", "SOA"))
+    bad = validated(s, "a.test")
+    if s.states("a.test") != ["leaving"]:
+        bad.append(f"without images: {s.states('a.test')}")
+    if s.serial("a.test") <= before:
+        bad.append(f"without images: serial {before}, then {s.serial('a.test')}")
+    return bad
+
+
 def the_end(s):
     """dnssec off: signed until nobody knows a DS any more."""
     s.default = "dnssec off"
@@ -379,6 +396,7 @@ def the_end(s):
     if s.short("a.test", "CDS") != ["0 0 0 00"]:
         bad.append(f"CDS {s.short('a.test', 'CDS')}")
     bad += validated(s, "a.test")
+    bad += images_are_lost(s)
     tell_parent(s, "a.test")
     until("that there is no DS", lambda: s.states("a.test") == ["left"])
     bad += validated(s, "a.test")

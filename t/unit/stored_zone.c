@@ -57,6 +57,10 @@ static void serial_arithmetic(void **state)
 	assert_int_equal(zone_serial_next(2026010100, day), 2026010101);
 	assert_int_equal(zone_serial_next(2026020100, day), 2026020101);
 	assert_int_equal(zone_serial_next(2026139900, day), 2026139901);
+	assert_true(zone_serial_above(zone_serial_lost(2026010105, day),
+				      zone_serial_next(2026010105, day)));
+	assert_int_equal(zone_serial_lost(7, day), day / 1000);
+	assert_true(zone_serial_above(zone_serial_lost(3000000000u, day), 3000000009u));
 }
 
 static enum ipc_err commit_error(uint64_t draft)
