@@ -20,8 +20,7 @@
 enum {
 	START_MS = 3000, /* how long the start waits for the store when nothing of it is here */
 	AGAIN_MS = 1000, /* after what the store could not answer */
-	OFTEN_MS = 100,  /* what takes less to compile is compiled at each change ... */
-	PAUSE = 2,       /* ... else so many times what it took is waited in between */
+	OFTEN_MS = 100,  /* what takes longer to compile is left alone for as long in between */
 	AGE_SEC = 2,     /* files that are newer may be of zones that came after the list */
 };
 
@@ -104,7 +103,7 @@ static void on_later(struct timer *t)
 
 void load_store_built(struct served *s, uint64_t ms)
 {
-	s->not_before = ms < OFTEN_MS ? 0 : clock_mono() + PAUSE * ms;
+	s->not_before = ms < OFTEN_MS ? 0 : clock_mono() + ms;
 }
 
 static void changed(struct served *s)
