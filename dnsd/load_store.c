@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "dnsd/catalog.h"
+#include "dnsd/journal.h"
 #include "dnsd/load_int.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
@@ -123,8 +124,10 @@ static void unlink_image(const struct served *s)
 	struct image *image = image_open(self.state, s->image_name, &why);
 	uint64_t id = s->id || !s->image ? s->id : image_origin(s->image)->id;
 	/* A zone of this name may have come again, and another process been faster. */
-	if (image && image_origin(image)->id == id)
+	if (image && image_origin(image)->id == id) {
 		unlinkat(self.state, s->image_name, 0);
+		journal_remove(self.state, s->image_name);
+	}
 	image_close(&image);
 }
 
@@ -256,7 +259,9 @@ void load_store_find(const struct served *s)
 /* Whose zone is served is left; what is new may be of a zone that came after the list. */
 static void remove_orphan(struct map *names, const char *file)
 {
-	static const char *const KINDS[] = {".image", ".image.new", ".journal", ".refresh"};
+	static const char *const KINDS[] = {".image",           ".image.new", ".image.targets",
+					    ".image.addresses", ".journal",   ".journal.new",
+					    ".refresh"};
 	size_t len = strlen(file);
 	struct stat st;
 	for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {
