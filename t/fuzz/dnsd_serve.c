@@ -211,7 +211,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		expect(&from, exact, n);
 		struct slice one = {(const char *)exact, n};
 		if (data[0] & 8)
-			serve_ahead(&one, 1);
+			serve_ahead(&one, &from.client, 1);
 		size_t cap = from.by == BY_UDP ? UDP_MAX : DNS_MSG_MAX;
 		size_t got = serve(&from, exact, n, out, cap);
 		check(got <= cap);
