@@ -13,6 +13,7 @@ import threading
 import time
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / "lib")]
+import dnswire  # noqa: E402
 from nameservers import Knot, Nsd  # noqa: E402
 from suite import FIRST_UID, Supervised, free_port  # noqa: E402
 from tap import Tap  # noqa: E402
@@ -153,7 +154,14 @@ def refusals(s):
     bad += has(s.dig("a.test", "AXFR", key=True, extra=["+notcp", "+ignore"]), "XFR size")
     if not s.events("transfer-refused", "zone=b.test", "to=127.0.0.4"):
         bad.append("nothing about 127.0.0.4 in the log")
-    return bad
+    # Whoever can send packets cannot fill the log.
+    before = len(s.events("transfer-refused"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for i in range(1000):
+            sock.sendto(dnswire.query("b.test", 251, number=i), ("127.0.0.1", s.port))
+    bad += has(s.dig("b.test", "AXFR", by="127.0.0.4"), "Transfer failed")
+    lines = len(s.events("transfer-refused")) - before
+    return bad + ([f"{lines} lines in the log"] if lines > 200 else [])
 
 
 def over_tls(s):
