@@ -3,7 +3,7 @@
 
 enum {
 	FIRST_MS = 2000,    /* a zone that was never there is tried again after this, ... */
-	FIRST_MOST = 600000 /* ... doubled each time, up to this */
+	FIRST_MOST = 600000 /* ... doubled each time, up to this, or retry-most */
 };
 
 static uint64_t within(uint64_t ms, uint64_t least, uint64_t most)
@@ -27,11 +27,12 @@ uint64_t refresh_retry(const struct zone_soa *s, bool have, unsigned failed,
 		       const struct refresh_limits *l, uint32_t random)
 {
 	uint64_t first = FIRST_MS;
+	uint64_t most = l->retry_most < FIRST_MOST ? l->retry_most : FIRST_MOST;
 	if (have)
 		return jitter(within(s->retry * 1000ull, l->retry_least, l->retry_most), random);
 	while (failed-- > 1 && first < FIRST_MOST)
 		first *= 2;
-	return jitter(within(first, 0, FIRST_MOST), random);
+	return jitter(within(first, 0, most), random);
 }
 
 /* No zone expires before it was looked after at least twice. */

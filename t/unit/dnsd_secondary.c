@@ -579,6 +579,10 @@ static void times(void **state)
 	assert_int_equal(refresh_retry(&odd, false, 1, &l, 0), 2000);
 	assert_int_equal(refresh_retry(&odd, false, 4, &l, 0), 16000);
 	assert_int_equal(refresh_retry(&odd, false, UINT32_MAX, &l, 0), 600000);
+	/* A later time than any of conf's would be taken for a clock that went back: at once. */
+	const struct refresh_limits brief = {1000, 2000, 1000, 1500};
+	assert_int_equal(refresh_retry(&odd, false, 1, &brief, 0), 1500);
+	assert_int_equal(refresh_retry(&odd, false, 9, &brief, 0), 1500);
 	assert_int_equal(refresh_expire(&usual, &l), 1209600000);
 	assert_int_equal(refresh_expire(&odd, &l), 90000);
 }
