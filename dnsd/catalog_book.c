@@ -6,6 +6,7 @@
 #include "dnsd/catalog_int.h"
 #include "dnsd/leader.h"
 #include "dnsd/secondary.h"
+#include "libcommon/base/clock.h"
 #include "libcommon/base/list.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/map.h"
@@ -21,7 +22,8 @@ enum {
 
 /* A zone that a catalog brought. */
 struct record {
-	struct list link; /* of those that leave, else alone */
+	struct list link; /* of those that leave and wait, else alone */
+	uint64_t due;     /* clock_mono() when it may be asked about */
 	struct catalog_entry entry;
 	struct pool *pool;
 	const struct catalog *of;
@@ -34,7 +36,7 @@ static struct {
 	struct catalog *catalog;
 	size_t n;
 	struct map *records;
-	struct list leaving;
+	struct list leaving; /* in the order in which they are due */
 	unsigned busy;
 	struct timer write, again;
 } self;
@@ -112,10 +114,10 @@ static void record_free(struct record *r)
 
 static void leave_some(struct timer *t);
 
-static void leave_later(void)
+static void wait_until(struct record *r, uint64_t ms)
 {
-	if (!timer_is_set(&self.again))
-		timer_set(&self.again, AGAIN_MS, leave_some);
+	r->due = clock_mono() + ms;
+	list_add_tail(&self.leaving, &r->link);
 }
 
 static void release(struct record *r)
@@ -137,7 +139,8 @@ static void end(struct record *r, bool over, const char *why)
 	if (over && r->leaves)
 		record_free(r);
 	else if (r->leaves)
-		leave_later();
+		wait_until(r, AGAIN_MS);
+	leave_some(NULL);
 }
 
 static void on_deleted(void *arg, enum msg_type type, const void *msg)
@@ -186,16 +189,17 @@ static bool ask(struct record *r)
 static void leave_some(struct timer *t)
 {
 	(void)t;
-	if (!leader() || !peer_up(uplink_store())) {
-		leave_later();
-		return;
+	bool can = leader() && peer_up(uplink_store());
+	while (can && !list_empty(&self.leaving) && self.busy < PARALLEL) {
+		struct record *r = list_entry(self.leaving.next, struct record, link);
+		if (r->due > clock_mono())
+			break;
+		list_del(&r->link);
+		if (!ask(r))
+			wait_until(r, AGAIN_MS);
 	}
-	list_each_safe(at, next, &self.leaving)
-	{
-		struct record *r = list_entry(at, struct record, link);
-		if (!r->busy && (self.busy == PARALLEL || !ask(r)))
-			leave_later();
-	}
+	if (!list_empty(&self.leaving) && !timer_is_set(&self.again))
+		timer_set(&self.again, AGAIN_MS, leave_some);
 }
 
 /* --- what there is to do -------------------------------------------------------------------------
@@ -249,7 +253,8 @@ static int look_record(const void *key, size_t len, void *value, void *arg)
 		out->record[out->n++] = r; /* it is dnsd.conf's now */
 	} else {
 		r->leaves = true;
-		list_add_tail(&self.leaving, &r->link);
+		if (!r->busy)
+			list_add_tail(&self.leaving, &r->link);
 	}
 	return 0;
 }
