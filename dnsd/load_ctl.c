@@ -153,7 +153,11 @@ static void list_zone(struct buf *out, const struct served *s)
 					       : "store");
 	refresh_list(s, out);
 	bool missing = !s->file && !s->conf->catalog && !s->id && !s->image && !s->why[0];
-	put(out, "error", missing ? "it is not in the store" : s->why);
+	bool left = s->secondary && !s->conf->primaries_n && !s->why[0];
+	put(out, "error",
+	    missing ? "it is not in the store"
+	    : left  ? "it has no primary any more: it stays as it is"
+		    : s->why);
 	buf_addc(out, '\n');
 }
 
