@@ -14,14 +14,14 @@ static struct roll_act delete (const struct roll_key *k)
 	return (struct roll_act){.what = ROLL_DELETE, .id = k->id};
 }
 
-static uint64_t ds_forgotten(const struct roll *r)
-{
-	return r->now + (r->ds_ms > ROLL_DS_MS ? r->ds_ms : ROLL_DS_MS);
-}
-
 static uint64_t later_of(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
+}
+
+static uint64_t ds_forgotten(const struct roll *r)
+{
+	return r->now + ROLL_PARENT_MS + later_of(r->ds_ms, ROLL_DS_MS);
 }
 
 static bool leaving(const struct roll_key *k)

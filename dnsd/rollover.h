@@ -31,7 +31,8 @@ enum roll_state {
 	ROLL_STATES,
 };
 
-#define ROLL_DS_MS (86400u * 1000u) /* a DS is taken to be kept as long as that at least */
+#define ROLL_DS_MS     (86400u * 1000u) /* a DS is taken to be kept as long as that at least */
+#define ROLL_PARENT_MS (3600u * 1000u)  /* until all of the parent's servers have the new one */
 
 struct roll_key {
 	uint64_t id;

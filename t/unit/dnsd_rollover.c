@@ -142,9 +142,9 @@ static void a_key_is_replaced(void **state)
 	assert_string_equal(cds(&p), "2");
 	p.r.parent_done = true;
 	p.r.ds_ms = 48 * HOUR;
-	assert_string_equal(build(&p, 1, true), "2 caches 48h");
+	assert_string_equal(build(&p, 1, true), "2 caches 49h");
 	assert_string_equal(cds(&p), "2");
-	assert_string_equal(build(&p, 47, true), "");
+	assert_string_equal(build(&p, 48, true), "");
 	assert_int_equal(p.r.keys, 2);
 	assert_string_equal(build(&p, 1, true), "delete 1; 2 active");
 	assert_string_equal(cds(&p), "2");
@@ -154,7 +154,7 @@ static void a_key_is_replaced(void **state)
 	build(&p, DATA, true);
 	p.r.parent_done = true;
 	p.r.ds_ms = 5;
-	assert_string_equal(build(&p, 1, true), "3 caches 24h");
+	assert_string_equal(build(&p, 1, true), "3 caches 25h");
 	buf_free(&p.said);
 }
 
@@ -209,10 +209,10 @@ static void signing_ends_in_order(void **state)
 	assert_true(rollover_awaits_parent(&p.r));
 	assert_string_equal(build(&p, 1000, true), "");
 	p.r.parent_done = true;
-	assert_string_equal(build(&p, 1, true), "1 left 24h");
+	assert_string_equal(build(&p, 1, true), "1 left 25h");
 	assert_string_equal(cds(&p), "delete");
-	assert_int_equal(hours_left(&p), 24);
-	assert_string_equal(build(&p, 23, true), "");
+	assert_int_equal(hours_left(&p), 25);
+	assert_string_equal(build(&p, 24, true), "");
 	assert_string_equal(build(&p, 1, true), "delete 1");
 	assert_int_equal(p.r.keys, 0);
 	assert_string_equal(build(&p, 1, true), "");
@@ -229,8 +229,8 @@ static void signing_ends_amid_a_replacement(void **state)
 	p.r.wanted = false;
 	assert_string_equal(build(&p, 1, true), "1 leaving; 2 leaving 9h");
 	p.r.parent_done = true;
-	assert_string_equal(build(&p, 1, true), "1 left 24h; 2 left 24h");
-	assert_string_equal(build(&p, 24, true), "delete 1; delete 2");
+	assert_string_equal(build(&p, 1, true), "1 left 25h; 2 left 25h");
+	assert_string_equal(build(&p, 25, true), "delete 1; delete 2");
 	buf_free(&p.said);
 }
 
