@@ -88,7 +88,7 @@ size_t zone_served(struct pool *pool, const char *zone, struct row_cell **cells)
 
 const char *zone_file(struct pool *pool, const char *zone)
 {
-	struct row_cell *cells;
+	struct row_cell *cells = NULL;
 	size_t n = zone_served(pool, zone, &cells);
 	struct slice from = value(cells, n, "from");
 	return from.len && *from.p == '/' ? pool_strndup(pool, from.p, from.len) : NULL;
