@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "dnsd/beside.h"
+#include "libcommon/base/io.h"
 
 bool beside_read(int folder, const char *image, const char *what, size_t max, struct buf *text)
 {
@@ -20,17 +21,6 @@ bool beside_read(int folder, const char *image, const char *what, size_t max, st
 		buf_add(text, piece, (size_t)n);
 	close(fd);
 	return n == 0 && !text->failed;
-}
-
-static bool write_all(int fd, struct slice text)
-{
-	while (text.len) {
-		ssize_t n = write(fd, text.p, text.len);
-		if (n < 0)
-			return false;
-		text = (struct slice){text.p + n, text.len - (size_t)n};
-	}
-	return true;
 }
 
 bool beside_write(int folder, const char *image, const char *what, struct slice text)
@@ -54,7 +44,7 @@ bool beside_write(int folder, const char *image, const char *what, struct slice 
 	if (fd < 0)
 		return false;
 	/* A machine that ends now has the old file or the new one. */
-	bool ok = write_all(fd, text) && fdatasync(fd) == 0;
+	bool ok = io_write(fd, text) && fdatasync(fd) == 0;
 	close(fd);
 	return ok && renameat(folder, temporary, folder, name) == 0;
 }

@@ -1,6 +1,5 @@
 /* Who gets our zones, and who is told of changes. */
 #include "dnsd/conf_xfr.h"
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
 #include "dnsd/serve.h"
@@ -143,18 +142,4 @@ bool conf_xfr_may(const struct xfr_conf *zone, const struct xfr_conf *all,
 struct xfr_peers conf_xfr_told(const struct xfr_conf *zone, const struct xfr_conf *all)
 {
 	return (zone->secondary.n || zone->notify.n ? zone : all)->told;
-}
-
-void conf_xfr_address(char *out, const struct sockaddr *sa)
-{
-	const struct sockaddr_in *v4 = (const void *)sa;
-	const struct sockaddr_in6 *v6 = (const void *)sa;
-	const uint8_t *a = v6->sin6_addr.s6_addr;
-	memcpy(out, "local", sizeof("local"));
-	if (sa->sa_family == AF_INET)
-		inet_ntop(AF_INET, &v4->sin_addr, out, INET6_ADDRSTRLEN);
-	else if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-		inet_ntop(AF_INET, a + 12, out, INET6_ADDRSTRLEN);
-	else if (sa->sa_family == AF_INET6)
-		inet_ntop(AF_INET6, a, out, INET6_ADDRSTRLEN);
 }

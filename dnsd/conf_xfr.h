@@ -53,6 +53,4 @@ struct xfr_peers conf_xfr_told(const struct xfr_conf *zone, const struct xfr_con
 /* ADDRESS [port N] [key NAME] [tls], of a server to talk with; false: it was reported. */
 bool conf_xfr_peer(struct conf_errors *e, const struct conf_words *w, const char *what,
 		   struct xfr_peer *out);
-/* The address as text, out has INET6_ADDRSTRLEN. */
-void conf_xfr_address(char *out, const struct sockaddr *sa);
 #endif

@@ -3,6 +3,7 @@
 #include "dnsd/secondary.h"
 #include "dnsd/update.h"
 #include "libcommon/base/map.h"
+#include "libcommon/net/stream.h"
 
 const struct conf_directive conf_zone_table[] = {
     {.name = "file",
@@ -126,7 +127,7 @@ static void see_it(struct conf_errors *e, const struct zone_conf *z)
 		const struct sockaddr *to = (const struct sockaddr *)&z->xfr.told.peer[i].net.sa;
 		if (conf_view_of(to) == z->view)
 			continue;
-		conf_xfr_address(text, to);
+		stream_ip_text(to, text);
 		conf_error(e, &z->block.where, "zone %s: %s is no client of view %s", z->name, text,
 			   conf_view_name(z->view));
 	}

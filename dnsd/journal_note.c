@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "dnsd/journal_int.h"
+#include "libcommon/base/io.h"
 #include "libcommon/base/mem.h"
 
 /* Records of one direction, as chunks of the file. */
@@ -192,19 +193,6 @@ static struct slice keep(const struct journal *j, uint32_t serial, size_t room)
 	return (struct slice){(const char *)j->p + at, end - at};
 }
 
-static bool write_all(int fd, const void *data, size_t len)
-{
-	const char *p = data;
-	while (len) {
-		ssize_t n = write(fd, p, len);
-		if (n < 0 && errno != EINTR)
-			return false;
-		p += n > 0 ? n : 0;
-		len -= n > 0 ? (size_t)n : 0;
-	}
-	return true;
-}
-
 /* The whole file. False: errno. */
 static bool write_file(int folder, const char *image_name, const uint8_t *zone, struct slice kept,
 		       const struct step_head *step, const struct diff *d)
@@ -221,10 +209,10 @@ static bool write_file(int folder, const char *image_name, const uint8_t *zone, 
 	int fd = openat(folder, made, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return false;
-	bool ok = write_all(fd, &h, sizeof(h)) && write_all(fd, kept.p, kept.len) &&
-		  write_all(fd, step, sizeof(*step)) &&
-		  write_all(fd, d->gone.out.p, d->gone.out.len) &&
-		  write_all(fd, d->fresh.out.p, d->fresh.out.len) && fsync(fd) == 0;
+	bool ok = io_write(fd, (struct slice){(const char *)&h, sizeof(h)}) && io_write(fd, kept) &&
+		  io_write(fd, (struct slice){(const char *)step, sizeof(*step)}) &&
+		  io_write(fd, buf_slice(&d->gone.out)) && io_write(fd, buf_slice(&d->fresh.out)) &&
+		  fsync(fd) == 0;
 	int err = errno;
 	close(fd);
 	if (ok && renameat(folder, made, folder, name) == 0 && fsync(folder) == 0)

@@ -21,6 +21,7 @@
 #include "libcommon/base/map.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/net/loop.h"
+#include "libcommon/net/stream.h"
 
 enum {
 	TRIES = 5,
@@ -78,7 +79,7 @@ static void say(enum log_level level, const char *event, const struct notice *n,
 {
 	char zone[DNS_NAME_TEXT], to[INET6_ADDRSTRLEN];
 	dns_name_text(zone, zone_of(n));
-	conf_xfr_address(to, (const struct sockaddr *)&n->to->net.sa);
+	stream_ip_text((const struct sockaddr *)&n->to->net.sa, to);
 	log_event(level, NULL, event, LS("zone", zone), LS("to", to), LU("serial", n->serial),
 		  LU("tries", n->tries), LS("reason", why));
 }

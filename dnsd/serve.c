@@ -3,6 +3,7 @@
 #include "dnsd/serve.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
+#include "libcommon/net/stream.h"
 
 enum {
 	KEEPALIVE_UNIT = 100, /* ms, RFC 7828 */
@@ -143,7 +144,7 @@ static void note_bad_signature(const struct query_from *from, const struct tsig 
 	stats.tsig_failed++;
 	if (!log_wants(LOG_LV_DEBUG))
 		return;
-	conf_xfr_address(ip, from->client);
+	stream_ip_text(from->client, ip);
 	dns_name_text(key, t->key ? t->key->name : t->owner);
 	log_event(LOG_LV_DEBUG, NULL, "signature-refused", LS("peer", ip), LS("key", key),
 		  LS("why", t->error == TSIG_BADKEY    ? "no such key"

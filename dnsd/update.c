@@ -1,7 +1,6 @@
 /* Dynamic update (RFC 2136): read, allowed, handed to the store, answered when that has committed.
  */
 #include "dnsd/update.h"
-#include <arpa/inet.h>
 #include <gnutls/crypto.h>
 #include <stdlib.h>
 #include "dnsd/later.h"
@@ -10,6 +9,7 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/dns/rdata.h"
 #include "libcommon/ipc/uplink.h"
+#include "libcommon/net/stream.h"
 
 enum {
 	RESPONSE_MAX = 1232, /* octets of one: a header, the zone's name, EDNS */
@@ -26,15 +26,6 @@ struct pending { /* an update that the store has */
 	size_t len; /* of the response, which lacks its rcode */
 	uint8_t response[RESPONSE_MAX + TSIG_ROOM];
 };
-
-static void client_text(char out[INET6_ADDRSTRLEN], const struct sockaddr *sa)
-{
-	const void *addr = sa->sa_family == AF_INET6
-			       ? (const void *)&((const struct sockaddr_in6 *)sa)->sin6_addr
-			       : (const void *)&((const struct sockaddr_in *)sa)->sin_addr;
-	if (!inet_ntop(sa->sa_family, addr, out, INET6_ADDRSTRLEN))
-		out[0] = 0;
-}
 
 static const char *key_text(char out[DNS_NAME_TEXT], const struct tsig_key *key)
 {
@@ -60,7 +51,7 @@ static void tell_refused(const struct asked *a, const struct served *s, const st
 	if (told && clock_mono() - told < TELL_MS && !a->key)
 		return;
 	told = clock_mono();
-	client_text(client, a->from->client);
+	stream_ip_text(a->from->client, client);
 	log_event(LOG_LV_INFO, NULL, "update-refused", LS("zone", s->name), LS("client", client),
 		  LS("key", key_text(key, a->key)), LS("reason", r->why), LS("name", r->name),
 		  LS("type", r->type), LS("file", s->file ? s->file : ""));
@@ -178,7 +169,7 @@ static struct pending *pending_new(const struct asked *a, const struct served *s
 	struct pending *p = mem_alloc(sizeof(*p));
 	p->later = later;
 	p->tsig = *a->tsig;
-	client_text(p->client, a->from->client);
+	stream_ip_text(a->from->client, p->client);
 	snprintf(p->zone, sizeof(p->zone), "%s", s->name);
 	p->len = serve_rcode(a, DNS_NOERROR, p->response, RESPONSE_MAX);
 	return p;

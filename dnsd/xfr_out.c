@@ -9,6 +9,7 @@
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/net/job.h"
+#include "libcommon/net/stream.h"
 
 enum {
 	TYPE_IXFR = 251,
@@ -189,7 +190,7 @@ static struct transfer *begin(const struct asked *a, const struct zone *z)
 	t->question_len = q->question_len;
 	memcpy(t->question, q->pkt + DNS_HEADER, q->question_len);
 	dns_name_text(t->zone, z->name);
-	conf_xfr_address(t->client, a->from->client);
+	stream_ip_text(a->from->client, t->client);
 	if (a->key)
 		dns_name_text(t->key, a->key->name);
 	t->began = clock_mono();
@@ -245,7 +246,7 @@ static size_t refused(const struct asked *a, uint16_t rcode, const char *why, ui
 	if (!tells(&untold))
 		return serve_rcode(a, rcode, out, cap);
 	dns_name_text(zone, a->q->name);
-	conf_xfr_address(client, a->from->client);
+	stream_ip_text(a->from->client, client);
 	if (a->key)
 		dns_name_text(key, a->key->name);
 	log_event(LOG_LV_INFO, NULL, "transfer-refused", LS("zone", zone), LS("to", client),

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "libcommon/base/io.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/ipc/peer.h"
 #include "libcommon/ipc/store.h"
@@ -37,27 +38,13 @@ int service_status(enum ipc_err e)
 	}
 }
 
-static bool write_all(int fd, struct slice s)
-{
-	while (s.len) {
-		ssize_t n = write(fd, s.p, s.len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		s.p += n;
-		s.len -= (size_t)n;
-	}
-	return true;
-}
-
 static int print_body(const struct body *b)
 {
 	struct slice bytes;
 	if (!body_map(b, &bytes))
 		return complain(EX_PROTOCOL, "the body that came cannot be read");
 	fflush(stdout);
-	int status = write_all(STDOUT_FILENO, bytes)
+	int status = io_write(STDOUT_FILENO, bytes)
 			 ? 0
 			 : complain(EX_IOERR, "cannot write: %s", strerror(errno));
 	body_unmap(b, &bytes);
@@ -82,7 +69,7 @@ static bool attach(struct pool *pool, const struct cmd *c, const char *last, str
 	if (text.len <= IPC_INLINE_BODY)
 		return true;
 	*memfd = body_memfd("import");
-	if (*memfd < 0 || !write_all(*memfd, text)) {
+	if (*memfd < 0 || !io_write(*memfd, text)) {
 		complain(EX_OSERR, "no memory for the message: %s", strerror(errno));
 		return false;
 	}

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "libcommon/base/io.h"
 #include "libcommon/base/mem.h"
 
 bool why_set(struct why *w, const char *fmt, ...)
@@ -17,20 +18,6 @@ bool why_set(struct why *w, const char *fmt, ...)
 	return false;
 }
 
-static bool write_all(int fd, struct slice s)
-{
-	while (s.len) {
-		ssize_t n = write(fd, s.p, s.len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		s.p += n;
-		s.len -= (size_t)n;
-	}
-	return true;
-}
-
 /* Everything but the rename, under the name ".NAME.new". */
 static bool write_new(int dir, const char *temp, struct slice content, unsigned mode)
 {
@@ -38,7 +25,7 @@ static bool write_new(int dir, const char *temp, struct slice content, unsigned 
 	int fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return false;
-	bool ok = fchmod(fd, mode) == 0 && write_all(fd, content) && fsync(fd) == 0;
+	bool ok = fchmod(fd, mode) == 0 && io_write(fd, content) && fsync(fd) == 0;
 	int saved = errno;
 	close(fd);
 	errno = saved;

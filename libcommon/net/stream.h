@@ -5,6 +5,7 @@
  * on_close. Callbacks may call stream_close(). Loop thread only. */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -101,6 +102,8 @@ bool stream_loopback(const struct stream *s);
 void stream_set_addrs(struct stream *s, const struct sockaddr *peer, const struct sockaddr *local);
 /* "192.0.2.1", "2001:db8::1"; "local" for Unix sockets. Lives as long as the stream. */
 const char *stream_peer_ip(const struct stream *s);
+/* The same of any address. */
+void stream_ip_text(const struct sockaddr *sa, char out[INET6_ADDRSTRLEN]);
 const char *stream_why(const struct stream *s); /* text of the last error */
 
 #endif

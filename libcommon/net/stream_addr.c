@@ -1,6 +1,5 @@
 /* Who is at the two ends of a stream. */
 #include <arpa/inet.h>
-#include <stdio.h>
 #include "libcommon/net/stream_int.h"
 
 static void keep_addr(union address *to, const struct sockaddr *sa)
@@ -40,19 +39,24 @@ bool stream_loopback(const struct stream *s)
 	return s->peer.sa.sa_family == AF_UNIX;
 }
 
+void stream_ip_text(const struct sockaddr *sa, char out[INET6_ADDRSTRLEN])
+{
+	const struct in6_addr *six = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+	if (sa->sa_family == AF_INET)
+		inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, out,
+			  INET6_ADDRSTRLEN);
+	else if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(six))
+		inet_ntop(AF_INET, six->s6_addr + 12, out, INET6_ADDRSTRLEN);
+	else if (sa->sa_family == AF_INET6)
+		inet_ntop(AF_INET6, six, out, INET6_ADDRSTRLEN);
+	else
+		memcpy(out, "local", sizeof("local"));
+}
+
 const char *stream_peer_ip(const struct stream *cs)
 {
 	struct stream *s = (struct stream *)(uintptr_t)cs; /* made at the first question */
-	if (s->ip_text[0])
-		return s->ip_text;
-	if (s->peer.sa.sa_family == AF_INET)
-		inet_ntop(AF_INET, &s->peer.v4.sin_addr, s->ip_text, sizeof(s->ip_text));
-	else if (s->peer.sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&s->peer.v6.sin6_addr))
-		inet_ntop(AF_INET, s->peer.v6.sin6_addr.s6_addr + 12, s->ip_text,
-			  sizeof(s->ip_text));
-	else if (s->peer.sa.sa_family == AF_INET6)
-		inet_ntop(AF_INET6, &s->peer.v6.sin6_addr, s->ip_text, sizeof(s->ip_text));
-	else
-		snprintf(s->ip_text, sizeof(s->ip_text), "local");
+	if (!s->ip_text[0])
+		stream_ip_text(&s->peer.sa, s->ip_text);
 	return s->ip_text;
 }

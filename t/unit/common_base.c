@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "libcommon/base/log.h"
@@ -14,7 +15,9 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/folder.h"
 #include "libcommon/base/id.h"
+#include "libcommon/base/io.h"
 #include "libcommon/base/map.h"
+#include "libcommon/base/mem.h"
 #include "libcommon/base/pool.h"
 #include "libcommon/base/str.h"
 
@@ -278,9 +281,36 @@ static void folders_are_made_with_those_above(void **state)
 	rmdir(top);
 }
 
+/* A pipe takes less at once than what is written. */
+static void io_writes_all(void **state)
+{
+	(void)state;
+	enum { LEN = 300000 };
+	int fd[2], status;
+	char *text = mem_alloc(LEN), piece[4096];
+	memset(text, 'x', LEN);
+	assert_int_equal(pipe(fd), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		close(fd[0]);
+		_exit(io_write(fd[1], (struct slice){text, LEN}) ? 0 : 1);
+	}
+	close(fd[1]);
+	size_t got = 0;
+	for (ssize_t n; (n = read(fd[0], piece, sizeof(piece))) > 0;)
+		got += (size_t)n;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(got, LEN);
+	close(fd[0]);
+	assert_false(io_write(fd[0], SLICE("x"))); /* it is closed */
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(io_writes_all),
 	    cmocka_unit_test(folders_are_made_with_those_above),
 	    cmocka_unit_test(controls_are_found),
 	    cmocka_unit_test(a_stuck_log_stops_nobody),
