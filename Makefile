@@ -56,7 +56,7 @@ $(O)/obj/%.o: %.c
 	@$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 define PROGRAM
-$(O)/$(1): $(call objs,$(sort $(wildcard $(1)/*.c))) $(COMMON)
+$(O)/$(1): $(call objs,$(sort $(wildcard $(1)/*.c $(1)/*/*.c))) $(COMMON)
 	@$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(PKG_LIBS)
 	@echo "built $$@"
 .PHONY: $(1)
@@ -77,7 +77,7 @@ E2E       := $(E2E_LONG) $(filter-out $(E2E_LONG),$(sort $(wildcard t/e2e/*.t)))
 TOOL_SRC  := $(sort $(wildcard t/tool/*.c))
 TOOLS     := $(TOOL_SRC:t/tool/%.c=$(O)/t/tool/%)
 progof     = $(firstword $(subst _, ,$(1)))
-progobjs   = $(call objs,$(filter-out %/main.c,$(sort $(wildcard $(call progof,$(1))/*.c))))
+progobjs   = $(call objs,$(filter-out %/main.c,$(sort $(wildcard $(call progof,$(1))/*.c $(call progof,$(1))/*/*.c))))
 
 # A program's objects as an archive: a test links what it uses.
 define PROGLIB
@@ -138,7 +138,7 @@ $(B)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@$(FUZZ_CC) $(FUZZFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 fuzzobjs   = $(patsubst %.c,$(B)/fuzz/obj/%.o,$(COMMON_SRC) \
-             $(filter-out %/main.c,$(sort $(wildcard $(call progof,$(1))/*.c))))
+             $(filter-out %/main.c,$(sort $(wildcard $(call progof,$(1))/*.c $(call progof,$(1))/*/*.c))))
 define FUZZTARGET
 $(B)/fuzz/$(1): $(B)/fuzz/obj/t/fuzz/$(1).o $(call fuzzobjs,$(1))
 	@$$(FUZZ_CC) $$(FUZZFLAGS) -fsanitize=fuzzer -o $$@ $$^ $$(PKG_LIBS)

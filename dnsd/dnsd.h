@@ -9,7 +9,7 @@
 #ifndef DNSD_DNSD_H
 #define DNSD_DNSD_H
 #include <netinet/in.h>
-#include "dnsd/conf_xfr.h"
+#include "dnsd/conf/conf_xfr.h"
 #include "libcommon/base/buf.h"
 #include "libcommon/base/conf.h"
 #include "libcommon/dns/name.h"

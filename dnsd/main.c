@@ -2,12 +2,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sysexits.h>
-#include "dnsd/alias.h"
-#include "dnsd/catalog.h"
+#include "dnsd/alias/alias.h"
+#include "dnsd/catalog/catalog.h"
 #include "dnsd/dnsd.h"
-#include "dnsd/resolver.h"
+#include "dnsd/alias/resolver.h"
 #include "dnsd/leader.h"
-#include "dnsd/secondary.h"
+#include "dnsd/secondary/secondary.h"
 #include "libcommon/base/fatal.h"
 #include "libcommon/base/folder.h"
 #include "libcommon/base/log.h"

@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-#include "dnsd/image_int.h"
+#include "dnsd/image/image_int.h"
 #include "t/unit/dnsd_zone.h"
 
 enum {

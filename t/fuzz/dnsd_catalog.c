@@ -1,6 +1,6 @@
 /* The file of a catalog's members: whatever is read of it is written, and read again, alike. */
 #include <stdlib.h>
-#include "dnsd/catalog_int.h"
+#include "dnsd/catalog/catalog_int.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -1,9 +1,9 @@
 /* A damaged image: answers may be wrong or SERVFAIL, nothing else happens. The first octet says
  * whose image it is; then each three octets are a place, counted from the end of the head, and each
  * fourth is what is written there. */
-#include "dnsd/answer.h"
-#include "dnsd/catalog_int.h"
-#include "dnsd/image_int.h"
+#include "dnsd/answer/answer.h"
+#include "dnsd/catalog/catalog_int.h"
+#include "dnsd/image/image_int.h"
 #include "t/unit/dnsd_odd.h"
 #include "t/unit/dnsd_zone.h"
 

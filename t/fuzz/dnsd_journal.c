@@ -1,6 +1,6 @@
 /* A journal of anybody: the input is what stands behind its head, its sums are made right. */
 #include <stdlib.h>
-#include "dnsd/journal_int.h"
+#include "dnsd/image/journal_int.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

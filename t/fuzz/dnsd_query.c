@@ -1,6 +1,6 @@
 /* A packet from anybody to a server with odd zones: a response is a whole message within its limit
  * that repeats the question, or there is none. The first octet says how the query came. */
-#include "dnsd/answer.h"
+#include "dnsd/answer/answer.h"
 #include "libcommon/dns/tsig.h"
 #include "t/unit/dnsd_odd.h"
 #include "t/unit/dnsd_zone.h"

@@ -8,8 +8,8 @@
 #include <unistd.h>
 #include <arpa/inet.h>
 #include <sys/stat.h>
-#include "dnsd/later.h"
-#include "dnsd/serve.h"
+#include "dnsd/wire/later.h"
+#include "dnsd/wire/serve.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/net/loop.h"

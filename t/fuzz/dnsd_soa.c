@@ -1,7 +1,7 @@
 /* What may come when a primary is asked for a serial: it is found in an answer to the question, or
  * a reason is told. */
 #include <stdlib.h>
-#include "dnsd/secondary.h"
+#include "dnsd/secondary/secondary.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

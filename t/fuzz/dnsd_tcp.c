@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <arpa/inet.h>
-#include "dnsd/later.h"
+#include "dnsd/wire/later.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/dns/wire.h"

@@ -1,6 +1,6 @@
 /* An update from anybody: what is read of it is in the zone, well formed, and limited. */
 #include <stdlib.h>
-#include "dnsd/update.h"
+#include "dnsd/update/update.h"
 #include "libcommon/dns/rdata.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

@@ -2,7 +2,7 @@
  * its length in two octets. Every record that is told is one of the zone, well formed; the SOA is
  * told once at most, first of a whole zone and last of steps. */
 #include <stdlib.h>
-#include "dnsd/xfr_read.h"
+#include "dnsd/secondary/xfr_read.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "dnsd/alias.h"
+#include "dnsd/alias/alias.h"
 
 static uint8_t wire[DNS_NAME_MAX];
 

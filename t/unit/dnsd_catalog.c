@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "dnsd/catalog_int.h"
-#include "dnsd/secondary.h"
+#include "dnsd/catalog/catalog_int.h"
+#include "dnsd/secondary/secondary.h"
 #include "libcommon/base/clock.h"
 #include "t/unit/dnsd_zone.h"
 

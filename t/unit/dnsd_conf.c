@@ -9,8 +9,8 @@
 #include <arpa/inet.h>
 #include <sys/stat.h>
 #include <cmocka.h>
-#include "dnsd/secondary.h"
-#include "dnsd/serve.h"
+#include "dnsd/secondary/secondary.h"
+#include "dnsd/wire/serve.h"
 #include "libcommon/dns/name.h"
 
 static char *said;

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "dnsd/image_maker.h"
+#include "dnsd/image/image_maker.h"
 #include "t/unit/dnsd_zone.h"
 
 #define HEAD                                                \

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <cmocka.h>
-#include "dnsd/journal_int.h"
+#include "dnsd/image/journal_int.h"
 #include "t/unit/dnsd_zone.h"
 
 #define HEAD(serial) "@ 60 SOA ns1 hm " serial " 1 2 3 4\n@ 60 NS ns1\nns1 60 A 192.0.2.1\n"

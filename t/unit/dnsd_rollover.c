@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "dnsd/rollover.h"
+#include "dnsd/sign/rollover.h"
 #include "t/unit/dnsd_zone.h"
 
 #define HOUR 3600000u

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "dnsd/secondary.h"
+#include "dnsd/secondary/secondary.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/dns/zonechunk.h"
 #include "libcommon/ipc/uplink.h"

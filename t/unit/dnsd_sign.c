@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <ldns/ldns.h>
-#include "dnsd/sign_int.h"
+#include "dnsd/sign/sign_int.h"
 #include "t/unit/dnsd_signer.h"
 #include "t/unit/dnsd_zone.h"
 

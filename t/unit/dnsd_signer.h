@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "dnsd/sign.h"
+#include "dnsd/sign/sign.h"
 
 enum { SIGNER_KEYS = 4 };
 static gnutls_privkey_t signer_key[SIGNER_KEYS]; /* their ids are their numbers */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dnsd/dnsd.h"
-#include "dnsd/image.h"
+#include "dnsd/image/image.h"
 #include "libcommon/base/clock.h"
 
 #define TEXT  "a.test"

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "dnsd/dnsd.h"
-#include "dnsd/image.h"
+#include "dnsd/image/image.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/dns/zonechunk.h"

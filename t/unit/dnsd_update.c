@@ -9,7 +9,7 @@
 #include <arpa/inet.h>
 #include <sys/stat.h>
 #include <cmocka.h>
-#include "dnsd/update.h"
+#include "dnsd/update/update.h"
 #include "libcommon/dns/rdata.h"
 
 enum { NONE = 254, ANY = 255 };

@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "dnsd/later.h"
+#include "dnsd/wire/later.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/net/loop.h"
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <cmocka.h>
-#include "dnsd/xfr_source.h"
+#include "dnsd/primary/xfr_source.h"
 #include "t/unit/dnsd_zone.h"
 
 enum { CAP = 65535 };

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <cmocka.h>
-#include "dnsd/xfr_read.h"
+#include "dnsd/secondary/xfr_read.h"
 
 enum { ID = 4711, OURS = 5, NO_QUESTION = 0 };
 #define SOA(n) "b.test. 60 SOA ns.b.test. h.b.test. " #n " 1 2 3 4\n"

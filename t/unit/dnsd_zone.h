@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include "dnsd/answer.h"
+#include "dnsd/answer/answer.h"
 
 enum { ZONE_WORDS = 64 };
 

@@ -1,0 +1,385 @@
+/* The directives of dnsd.conf. */
+#include "dnsd/catalog/catalog.h"
+#include "dnsd/wire/serve.h"
+
+struct dnsd_conf conf;
+
+#define F(field) offsetof(struct dnsd_conf, field)
+#define SECOND   1000ull
+#define WEEK     (7 * 24 * 3600 * SECOND)
+
+static const struct conf_directive TCP[] = {
+    {.name = "connections",
+     .type = CONF_INT,
+     .offset = offsetof(struct tcp_conf, connections),
+     .def = "1000",
+     .min = 1,
+     .max = 1000000,
+     .help = "Most connections of a process; when they are reached, the one that has been silent "
+	     "for longest makes room."},
+    {.name = "connections-per-address",
+     .type = CONF_INT,
+     .offset = offsetof(struct tcp_conf, per_address),
+     .def = "50",
+     .max = 1000000,
+     .help = "Most connections of a client address (IPv6: of a /64); 0: no limit."},
+    {.name = "idle-timeout",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct tcp_conf, idle_timeout),
+     .def = "10s",
+     .min = SECOND,
+     .max = 3600 * SECOND,
+     .help = "How long a connection may be silent; clients that ask are told (RFC 7828)."},
+    {0}};
+
+static const struct conf_directive RRL[] = {
+    {.name = "responses-per-second",
+     .type = CONF_INT,
+     .offset = offsetof(struct rrl_conf, responses_per_second),
+     .def = "200",
+     .max = 1000000,
+     .help = "Most responses of a kind (answer, referral, no such name, error) to a network of "
+	     "clients, an IPv4 /24 or an IPv6 /56, and process; 0: no limit."},
+    {.name = "slip",
+     .type = CONF_INT,
+     .offset = offsetof(struct rrl_conf, slip),
+     .def = "2",
+     .max = 100,
+     .help = "Of the responses over the limit every so manieth is sent without its answer, so that "
+	     "a real client comes by TCP; the others are not sent.\n0: none is sent."},
+    {.name = "window",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct rrl_conf, window),
+     .def = "15s",
+     .min = SECOND,
+     .max = 3600 * SECOND,
+     .help = "How long a network that asks for much too much stays limited after it has stopped."},
+    {.name = "exempt",
+     .type = CONF_NET,
+     .offset = offsetof(struct rrl_conf, exempt),
+     .flags = CONF_MULTI,
+     .help = "Clients without this limit.\nThose with a DNS cookie of ours have none either."},
+    {0}};
+
+static const struct conf_directive TRANSFER[] = {
+    {.name = "refresh-least",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct transfer_conf, refresh_least),
+     .def = "1m",
+     .min = SECOND,
+     .max = WEEK,
+     .help = "Primaries are not asked more often, whatever a zone's SOA says."},
+    {.name = "refresh-most",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct transfer_conf, refresh_most),
+     .def = "1d",
+     .min = SECOND,
+     .max = 4 * WEEK,
+     .help = "They are asked at least as often as that."},
+    {.name = "retry-least",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct transfer_conf, retry_least),
+     .def = "30s",
+     .min = SECOND,
+     .max = WEEK,
+     .help = "The same for the time between attempts, when a primary was of no use."},
+    {.name = "retry-most",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct transfer_conf, retry_most),
+     .def = "1h",
+     .min = SECOND,
+     .max = 4 * WEEK,
+     .help = "Likewise."},
+    {.name = "max-records",
+     .type = CONF_INT,
+     .offset = offsetof(struct transfer_conf, max_records),
+     .def = "5000000",
+     .min = 2,
+     .max = UINT32_MAX,
+     .help = "A zone with more is not taken."},
+    {.name = "max-size",
+     .type = CONF_SIZE,
+     .offset = offsetof(struct transfer_conf, max_octets),
+     .def = "512M",
+     .min = 1024,
+     .help = "Likewise for the octets of its names and data."},
+    {.name = "max-time",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct transfer_conf, max_time),
+     .def = "2h",
+     .min = SECOND,
+     .max = WEEK,
+     .help = "A transfer that takes longer is given up, as is one whose primary is silent for 30 "
+	     "seconds."},
+    {.name = "parallel",
+     .type = CONF_INT,
+     .offset = offsetof(struct transfer_conf, parallel),
+     .def = "10",
+     .min = 1,
+     .max = 1000,
+     .help = "Zones that are asked for at once."},
+    {.name = "tls-ca",
+     .type = CONF_PATH,
+     .offset = offsetof(struct transfer_conf, tls_ca),
+     .flags = CONF_EXISTS,
+     .help = "Certificate authorities (PEM) that are trusted instead of the system's."},
+    {0}};
+
+const struct conf_directive conf_table[] = {
+    {.name = "content",
+     .type = CONF_ADDR,
+     .offset = F(content),
+     .flags = CONF_MULTI,
+     .help = "Answers for our zones here, by UDP and TCP (port 53)."},
+    {.name = "content-tls",
+     .type = CONF_ADDR,
+     .offset = F(content_tls),
+     .flags = CONF_MULTI,
+     .help = "Answers for our zones here, by TLS (RFC 7858; port 853)."},
+    {.name = "zone",
+     .type = CONF_BLOCK,
+     .offset = F(zones),
+     .flags = CONF_MULTI | CONF_ARGS | CONF_OPTBLK,
+     .block = conf_zone_table,
+     .block_size = sizeof(struct zone_conf),
+     .arg = "name",
+     .help =
+	 "A zone that is served.\nIts file can follow in the same line: "
+	 "zone example.org file zones/example.org\nOne without a file is a zone of the store "
+	 "that has settings of its own.\nA secondary likewise: zone example.org from 192.0.2.1"},
+    {.name = "view",
+     .type = CONF_BLOCK,
+     .offset = F(views),
+     .flags = CONF_MULTI | CONF_ARGS,
+     .block = conf_view_table,
+     .block_size = sizeof(struct view_conf),
+     .arg = "name",
+     .help =
+	 "What clients of some networks see: the zones in it, in place of those outside that "
+	 "have the same name, and all others.\nOf several views the first that has the client's "
+	 "address counts."},
+    {.name = "catalog",
+     .type = CONF_BLOCK,
+     .offset = F(catalogs),
+     .flags = CONF_MULTI | CONF_ARGS | CONF_OPTBLK,
+     .block = conf_catalog_table,
+     .block_size = sizeof(struct zone_conf),
+     .arg = "name [from ADDRESS [port N] [key NAME] [tls NAME]]",
+     .help = "A zone that lists zones (RFC 9432).\nWith from: what the server there lists are "
+	     "secondaries here, of the same server; they come and go with the list.\nWithout: it "
+	     "lists our zones, for the servers that the block or the lines outside name as "
+	     "secondaries.\nOnly who may transfer it gets answers about it."},
+    {.name = "key",
+     .type = CONF_BLOCK,
+     .offset = F(keys),
+     .flags = CONF_MULTI | CONF_ARGS | CONF_OPTBLK,
+     .block = conf_key_table,
+     .block_size = sizeof(struct key_conf),
+     .arg = "name",
+     .help = "A key that others sign requests with and we our responses (TSIG, RFC 8945); both "
+	     "sides call it by the same name.\nIts file can follow in the same line: key "
+	     "ns1-ns2.example.org file keys/ns2"},
+    {.name = "dnssec",
+     .type = CONF_BLOCK,
+     .offset = F(dnssec),
+     .flags = CONF_ARGS | CONF_OPTBLK,
+     .block = conf_dnssec_table,
+     .block_size = sizeof(struct dnssec_conf),
+     .arg = "on|off",
+     .help = "Zones are signed with keys that keyd makes and holds; in a zone's block: that one.\n"
+	     "What must be done for it elsewhere is told by hamletctl zone dnssec NAME."},
+    {.name = "resolver",
+     .type = CONF_ADDR,
+     .offset = F(resolvers),
+     .flags = CONF_MULTI,
+     .help = "A recursive server that is asked what the names of ALIAS records lead to, and what "
+	     "the parents of signed zones have; unless given, those of /etc/resolv.conf."},
+    {.name = "store",
+     .type = CONF_BOOL,
+     .offset = F(store),
+     .def = "on",
+     .help = "All zones of the store are served, as soon as they are there."},
+    CONF_XFR(F(xfr)),
+    {.name = "transfers",
+     .type = CONF_INT,
+     .offset = F(transfers),
+     .def = "20",
+     .min = 1,
+     .max = 1000,
+     .help = "Most transfers of zones larger than a message that a process sends at a time; who "
+	     "comes then has to come again."},
+    {.name = "state-dir",
+     .type = CONF_PATH,
+     .offset = F(state_dir),
+     .def = "/var/lib/hamlet/dnsd",
+     .help = "Folder of the compiled zones and of the cookies' secret."},
+    {.name = "udp-size",
+     .type = CONF_INT,
+     .offset = F(udp_size),
+     .def = "1232",
+     .min = 512,
+     .max = UDP_MAX,
+     .help = "Most octets of a response by UDP; what is longer is fetched by TCP."},
+    {.name = "minimal-any",
+     .type = CONF_BOOL,
+     .offset = F(minimal_any),
+     .def = "on",
+     .help = "Questions for ANY by UDP get the records of one type (RFC 8482)."},
+    {.name = "additional",
+     .type = CONF_BOOL,
+     .offset = F(additional),
+     .def = "on",
+     .help = "Addresses of the names in an answer go along with it where they fit."},
+    {.name = "cookies",
+     .type = CONF_BOOL,
+     .offset = F(cookies),
+     .def = "on",
+     .help = "DNS cookies (RFC 7873, RFC 9018)."},
+    {.name = "bad-cookie",
+     .type = CONF_BOOL,
+     .offset = F(bad_cookie),
+     .def = "off",
+     .help = "By UDP, clients that know cookies are answered when they show a good one of ours; "
+	     "others of them get one to come back with (BADCOOKIE)."},
+    {.name = "cookie-secret-file",
+     .type = CONF_PATH,
+     .offset = F(cookie_secret_file),
+     .help = "The secret of cookies for several servers behind one address, which are given the "
+	     "same file: 32 hexadecimal digits; in a second line, while it changes, another one "
+	     "that is good.\nOnly its owner and group may have rights to it.\nWithout it each "
+	     "server has its own, another one every day."},
+    {.name = "nsid",
+     .type = CONF_STRING,
+     .offset = F(nsid),
+     .help = "What this server is called towards those who ask for it (RFC 5001)."},
+    {.name = "identity",
+     .type = CONF_STRING,
+     .offset = F(identity),
+     .help = "The answer to id.server and hostname.bind, class CH; refused unless given."},
+    {.name = "version",
+     .type = CONF_STRING,
+     .offset = F(version),
+     .help = "The answer to version.server and version.bind, class CH; refused unless given."},
+    {.name = "allow",
+     .type = CONF_NET,
+     .offset = F(allow),
+     .flags = CONF_MULTI,
+     .help = "Only clients from these networks are answered; all, unless given."},
+    {.name = "refuse",
+     .type = CONF_NET,
+     .offset = F(refuse),
+     .flags = CONF_MULTI,
+     .help = "Clients from these networks get REFUSED, whatever allow says."},
+    {.name = "tcp",
+     .type = CONF_BLOCK,
+     .offset = F(tcp),
+     .flags = CONF_OPTBLK,
+     .block = TCP,
+     .block_size = sizeof(struct tcp_conf),
+     .help = "Connections, with and without TLS."},
+    {.name = "rrl",
+     .type = CONF_BLOCK,
+     .offset = F(rrl),
+     .flags = CONF_OPTBLK,
+     .block = RRL,
+     .block_size = sizeof(struct rrl_conf),
+     .help = "Response rate limiting, by UDP: what keeps this server from being used to flood "
+	     "others with answers to questions that bear their address."},
+    {.name = "transfer-in",
+     .type = CONF_BLOCK,
+     .offset = F(transfer),
+     .flags = CONF_OPTBLK,
+     .block = TRANSFER,
+     .block_size = sizeof(struct transfer_conf),
+     .help = "How zones are fetched from their primaries."},
+    {0}};
+
+/* What strings of the configuration need that the tables do not make; lives as long as conf. */
+static struct pool *pool;
+
+static void no_unix(struct conf_errors *e, const struct conf_list *l, const char *what)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct conf_addr *a = l->item[i];
+		if (a->sa.ss_family == AF_UNIX)
+			conf_error(e, NULL, "%s: %s is no address of a network", what, a->text);
+	}
+}
+
+void conf_verify(struct conf_errors *e, void *root)
+{
+	(void)root;
+	if (!pool)
+		pool = pool_new(0);
+	conf_keys_verify(e, pool);
+	const char *why = conf.cookie_secret_file ? cookie_shared(conf.cookie_secret_file) : NULL;
+	if (why)
+		conf_error(e, NULL, "cookie-secret-file: %s: %s", conf.cookie_secret_file, why);
+	if (!conf.content.n && !conf.content_tls.n)
+		conf_error(e, NULL, "nothing to listen on: give one of content, content-tls");
+	no_unix(e, &conf.content, "content");
+	no_unix(e, &conf.content_tls, "content-tls");
+	no_unix(e, &conf.resolvers, "resolver");
+	if (conf.nsid && strlen(conf.nsid) > 128)
+		conf_error(e, NULL, "nsid: has more than 128 octets");
+	conf_xfr_verify(e, pool, &conf.xfr);
+	if (conf.dnssec.block.present)
+		conf_dnssec_verify(e, &conf.dnssec, "");
+	conf_views_verify(e);
+	conf_zones_verify(e, pool);
+}
+
+size_t conf_listeners(struct pool *p, struct listen_spec **out)
+{
+	static const bool tls = true;
+	size_t n = 0;
+	struct listen_spec like = {.name = "dns-udp", .raw = true, .udp = true};
+	*out = pool_alloc(p, (2 * conf.content.n + conf.content_tls.n) * sizeof(**out));
+	listen_add(p, *out, &n, &conf.content, &like);
+	/* How many there are in all is tcp.c's business, which makes room. */
+	like = (struct listen_spec){.name = "dns-tcp",
+				    .max_per_address = (uint32_t)conf.tcp.per_address};
+	listen_add(p, *out, &n, &conf.content, &like);
+	like.name = "dns-tls";
+	like.arg = (void *)(uintptr_t)&tls;
+	listen_add(p, *out, &n, &conf.content_tls, &like);
+	return n;
+}
+
+bool conf_has(const struct conf_list *nets, const struct sockaddr *sa)
+{
+	for (size_t i = 0; i < nets->n; i++)
+		if (conf_net_has(nets->item[i], sa))
+			return true;
+	return false;
+}
+
+static const char *folder_of(struct pool *p, const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	return slash == file ? "/" : pool_strndup(p, file, (size_t)(slash - file));
+}
+
+void conf_sandbox(struct pool *p, struct sandbox *out)
+{
+	const struct zone_conf *z;
+	size_t n = 0;
+	while (conf_zone_at(n))
+		n++;
+	struct sandbox_path *paths = pool_alloc(p, (n + 2) * sizeof(*paths));
+	n = 0;
+	paths[n++] = (struct sandbox_path){conf.state_dir, true};
+	for (size_t i = 0; (z = conf_zone_at(i)); i++) {
+		if (!z->text)
+			continue;
+		const char *folder = folder_of(p, z->text);
+		size_t k = 0;
+		while (k < n && strcmp(paths[k].path, folder) != 0)
+			k++;
+		if (k == n) /* folders, because the text may include other files */
+			paths[n++] = (struct sandbox_path){folder, false};
+	}
+	out->paths = paths;
+	out->threads = true;
+	out->connect_inet = true; /* resolvers, other servers of our zones */
+}

@@ -1,0 +1,67 @@
+/* What of a zone's source decides about its serial, and the serial itself. */
+#include "dnsd/image/image_maker.h"
+
+/* Where the serial stands in a SOA's data. */
+enum { SERIAL_FROM_END = 20 };
+
+static struct record *soa(const struct image_maker *m)
+{
+	struct rrset s;
+	if (!maker_rrset(m, &m->name[0], DNS_SOA, 0, &s))
+		return NULL;
+	return &m->record[s.record[0]];
+}
+
+static void store_u32(uint8_t *p, uint32_t v)
+{
+	for (int i = 3; i >= 0; i--, v >>= 8)
+		p[i] = (uint8_t)v;
+}
+
+bool maker_serial(const struct image_maker *m, uint32_t *serial)
+{
+	const struct record *r = soa(m);
+	if (r)
+		*serial = dns_u32(r->data + r->len - SERIAL_FROM_END);
+	return r != NULL;
+}
+
+void maker_set_serial(struct image_maker *m, uint32_t serial)
+{
+	struct record *r = soa(m);
+	if (!r)
+		return;
+	uint8_t *data = (uint8_t *)(uintptr_t)r->data;
+	store_u32(data + r->len - SERIAL_FROM_END, serial);
+	if (r->canon)
+		store_u32(data + 2u * r->len - SERIAL_FROM_END, serial);
+}
+
+/* A sum of hashes, so that the order does not matter. */
+uint64_t maker_content(const struct image_maker *m)
+{
+	static const uint8_t key[SIP_KEY] = "zone's contents";
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < m->names; i++) {
+		const struct made_name *n = &m->name[i];
+		uint64_t owner = n->count ? sip24(key, n->wire, n->len) : 0;
+		for (uint32_t k = 0; k < n->count; k++) {
+			const struct record *r = &m->record[m->sorted[n->first + k]];
+			size_t len = r->type == DNS_SOA ? r->len - SERIAL_FROM_END : r->len;
+			uint64_t part[] = {owner, (uint64_t)r->type << 32 | r->ttl,
+					   sip24(key, r->data, len), 0};
+			if (len < r->len) /* refresh, retry, expire, minimum */
+				part[3] = sip24(key, r->data + len + 4, r->len - len - 4);
+			sum += sip24(key, part, sizeof(part));
+		}
+	}
+	for (uint32_t i = 0; i < m->aliases; i++) {
+		const struct made_alias *a = &m->alias[i];
+		const struct made_name *n = &m->name[a->name];
+		const uint64_t part[] = {sip24(key, n->wire, n->len),
+					 (uint64_t)DNS_ALIAS << 32 | a->ttl,
+					 sip24(key, a->target, dns_name_len(a->target)), 0};
+		sum += sip24(key, part, sizeof(part));
+	}
+	return sum;
+}

@@ -1,0 +1,203 @@
+/* A zone's source into an image: its records are read (source.c), what is derived from them is
+ * added, the serial is chosen, and it is written. The image says which version of the source it is
+ * of, so that another one (also an older: a restored copy) is seen without reading it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/file.h>
+#include <unistd.h>
+#include "dnsd/alias/alias.h"
+#include "dnsd/sign/dnssec.h"
+#include "dnsd/image/image_maker.h"
+#include "dnsd/image/journal.h"
+#include "libcommon/base/clock.h"
+#include "libcommon/dns/serial.h"
+
+enum { LINES_BYTES = 65536, NAME_BYTES = 239 };
+
+const char *compile_image_name(struct pool *pool, const uint8_t *zone)
+{
+	return compile_image_name_in(pool, 0, zone);
+}
+
+/* Its own name, what is no letter, digit, - or _ in hex, and its view's. */
+const char *compile_image_name_in(struct pool *pool, unsigned view, const uint8_t *zone)
+{
+	const char *of = conf_view_name(view);
+	size_t most = NAME_BYTES - strlen(of);
+	struct buf b;
+	char text[DNS_NAME_TEXT];
+	dns_name_text(text, zone);
+	buf_init(&b, 0);
+	for (const char *p = text; *p; p++) {
+		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '-' ||
+			     *p == '_' || (*p == '.' && p > text);
+		if (plain)
+			buf_addc(&b, *p);
+		else
+			buf_printf(&b, "%%%02x", (unsigned char)*p);
+	}
+	if (b.len > most) /* no zone of this world; two such would share their image */
+		b.len = most;
+	const char *name =
+	    pool_printf(pool, "%.*s%s%s.image", SLICE_FMT(buf_slice(&b)), view ? "@" : "", of);
+	buf_free(&b);
+	return name;
+}
+
+static void on_report(void *arg, bool error, const char *line)
+{
+	struct compile *c = arg;
+	c->mistakes += error;
+	buf_printf(&c->errors, "%s%s\n", error ? "" : "warning: ", line);
+}
+
+void compile_failed(struct compile *c, const char *what, const char *why)
+{
+	c->mistakes++;
+	buf_printf(&c->errors, "%s: %s\n", what, why);
+}
+
+/* The image that there is, of whatever version. */
+static struct image *image_before(const struct compile *c)
+{
+	const char *why;
+	struct image *image = image_open(c->state, c->image, &why);
+	/* Somebody may have given it another zone's name. */
+	if (image && !dns_name_eq(image_zone(image), c->zone))
+		image_close(&image);
+	return image;
+}
+
+struct image *compile_fresh(struct compile *c, struct image **old)
+{
+	struct image_origin now;
+	const char *why;
+	struct image *image = image_before(c);
+	if (!image)
+		return NULL;
+	const struct image_origin *made = image_origin(image);
+	if (source_version(c, &now, &why) && now.id == made->id && now.version == made->version &&
+	    alias_version(c->state, c->image) == made->addresses && !dnssec_is_due(c->conf, image))
+		return image;
+	if (old)
+		*old = image;
+	else
+		image_close(&image);
+	return NULL;
+}
+
+/* Secondaries go by the serial alone: what is another zone has a later one. The administrator need
+ * not see to that. */
+static void choose_serial(struct image_maker *m, const struct image *before, uint64_t content,
+			  bool lost)
+{
+	uint32_t serial;
+	if (!maker_serial(m, &serial))
+		return;
+	if (lost)
+		maker_set_serial(m, zone_serial_lost(serial, clock_ms()));
+	if (!before)
+		return;
+	uint32_t served = image_serial(before);
+	if (zone_serial_above(serial, served))
+		return;
+	bool changed = content != image_origin(before)->content;
+	maker_set_serial(m, changed ? zone_serial_next(served, clock_ms()) : served);
+}
+
+static bool make(struct compile *c, const struct image_origin *of, const struct image *before)
+{
+	struct image_origin origin = *of;
+	struct image_stats made;
+	struct dnssec *d = c->secondary ? NULL : dnssec_begin(c, before);
+	struct alias_book book = {0};
+	const struct image_options options = {.lenient = c->secondary,
+					      .alias = alias_book_find,
+					      .alias_arg = &book,
+					      .sign = d ? dnssec_sign : NULL,
+					      .sign_arg = d};
+	struct image_maker *m =
+	    c->mistakes ? NULL : image_make(c->state, c->image, c->zone, &options);
+	bool ok = m && source_read(c, m, &origin);
+	if (ok) {
+		origin.addresses = alias_version(c->state, c->image);
+		alias_book_open(&book, c->state, c->image);
+		maker_ready(m);
+		if (!alias_book_close(&book))
+			compile_failed(c, c->image,
+				       "the targets of ALIAS records cannot be written");
+		origin.content = maker_content(m);
+		origin.settings = dnssec_settings(c->conf);
+		if (!c->secondary)
+			choose_serial(m, before, origin.content, dnssec_lost(d));
+		image_set_origin(m, &origin);
+		ok = image_finish(m, &made, on_report, c);
+	} else if (m) {
+		image_abort(m);
+	}
+	if (!ok && !c->mistakes)
+		compile_failed(c, c->image, m ? "cannot be written" : strerror(errno));
+	dnssec_end(&d);
+	return ok;
+}
+
+static void build(struct compile *c)
+{
+	struct image_origin origin;
+	const char *why;
+	if (!source_version(c, &origin, &why)) {
+		compile_failed(c, c->file ? c->file : "store", why);
+		return;
+	}
+	struct image *before = image_before(c);
+	if (make(c, &origin, before)) {
+		c->out = image_open(c->state, c->image, &why);
+		if (!c->out)
+			compile_failed(c, c->image, why);
+		else if (journal_note(c->state, c->image, before, c->out) == JOURNAL_FAILED)
+			buf_printf(&c->errors, "warning: the journal: %s\n", strerror(errno));
+	}
+	c->built = c->out != NULL;
+	image_close(&before);
+}
+
+static void tell(struct compile *c)
+{
+	struct image *served = image_before(c);
+	dnssec_tell(c, served);
+	image_close(&served);
+}
+
+/* What another process has made, when there is nothing left to do. */
+static struct image *done_already(struct compile *c)
+{
+	struct image *image = compile_fresh(c, NULL);
+	bool parent = c->dnssec & DNSSEC_PARENT;
+	if (image && (c->dnssec & ~(unsigned)DNSSEC_PARENT ||
+		      (parent && image_origin(image)->dnssec & IMAGE_AWAITS_PARENT)))
+		image_close(&image);
+	return image;
+}
+
+void compile_run(struct compile *c)
+{
+	uint64_t began = clock_mono();
+	char lock_name[NAME_MAX + 1];
+	buf_init(&c->errors, LINES_BYTES);
+	if (!str_fmt(lock_name, sizeof(lock_name), "%s.lock", c->image)) {
+		compile_failed(c, c->image, "the name is too long");
+		return;
+	}
+	int lock = openat(c->state, lock_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (lock < 0 || flock(lock, LOCK_EX) != 0)
+		compile_failed(c, lock_name, strerror(errno));
+	else if (c->dnssec & DNSSEC_TELL)
+		tell(c);
+	else if (c->force || !(c->out = done_already(c)))
+		build(c);
+	if (lock >= 0)
+		close(lock);
+	malloc_trim(0); /* the text is gone, so shall its memory be */
+	c->ms = clock_mono() - began;
+}
