@@ -1,0 +1,75 @@
+/* cache: what content servers were found to say, in memory that is bounded in octets. An entry is
+ * an rrset as the wire wants it, or that a name has none of a type, or that there is no such name,
+ * with what proves it; or a delegation; or that nothing could be found out. One table, keyed hash,
+ * names in lower case; the entries that nobody asks for give way first. Pure: no clock, no loop. */
+#ifndef DNSD_CACHE_H
+#define DNSD_CACHE_H
+#include "dnsd/cache/rrset.h"
+
+enum cache_kind {
+	CACHE_RRSET,
+	CACHE_NODATA,
+	CACHE_NXDOMAIN, /* of the name, whatever the type: and below it when it is secure (RFC 8020)
+			 */
+	CACHE_FAILURE,  /* it could not be resolved, or is bogus (RFC 9520): ede says why */
+	CACHE_DELEGATION, /* the parent's NS records; `extra` are the glue's addresses */
+};
+/* RFC 2181 5.4.1, from the least. What is trusted less never takes the place of what is trusted
+ * more and has not expired. Delegations and answers are apart: the child's NS records never renew
+ * the parent's (ghost domains). */
+enum cache_trust { CACHE_ADDITIONAL, CACHE_AUTHORITY, CACHE_ANSWER, CACHE_LOCAL };
+
+struct cache_conf { /* TTLs in seconds */
+	size_t octets;
+	uint32_t ttl_least, ttl_most, negative_most, failure_ttl;
+	uint32_t stale; /* that an entry is kept after its end (RFC 8767); 0: not */
+	uint8_t
+	    prefetch; /* per cent of its TTL: what is asked for when less is left is told so; 0 */
+};
+struct cached {
+	enum cache_kind kind;
+	enum cache_trust trust;
+	enum rrset_security security;
+	struct rrset set; /* owner: the name found, or that of the question; its ttl is what is
+			   * left, of a stale entry 30; negative: type as asked, no records */
+	/* Whole uncompressed records (owner, type, class, TTL, length, rdata), `extras` of them:
+	 * SOA, NSEC, NSEC3 and their RRSIGs for the authority section (TTLs as they were put);
+	 * glue. */
+	struct slice extra;
+	uint16_t extras;
+	uint16_t ede; /* of failures, bogus and stale entries: RFC 8914; 0xffff: none */
+	bool stale;
+	bool prefetch;  /* told to one asker: renew it */
+	uint8_t labels; /* 0; of a wildcard's expansion: labels of the RRSIG: extra has the proof */
+};
+
+struct cache;
+struct cache *cache_new(const struct cache_conf *conf);
+void cache_free(struct cache **c);
+/* space: a number that keeps apart what different views learn (0: the usual). The entry of the name
+ * and type; else the name's CNAME (type asked is not CNAME, DS, or a negative one is there); else
+ * its NXDOMAIN. Of entries under the DNAME of an ancestor nothing is known here. now: seconds.
+ * stale: expired ones too. *out is valid until the next call that changes the cache. */
+bool cache_find(struct cache *c, unsigned space, const uint8_t *name, uint16_t type, uint64_t now,
+		bool stale, struct cached *out);
+/* Only what has that kind and type. */
+bool cache_find_kind(struct cache *c, unsigned space, const uint8_t *name, enum cache_kind kind,
+		     uint16_t type, uint64_t now, struct cached *out);
+/* The closest delegation at or above the name (above: for DS). */
+bool cache_delegation(struct cache *c, unsigned space, const uint8_t *name, bool above,
+		      uint64_t now, struct cached *out);
+/* Copies what `in` shows (its set.ttl is clamped). False: an entry trusted more stays, or it is
+ * larger than a tenth of the cache. */
+bool cache_put(struct cache *c, unsigned space, const struct cached *in, uint64_t now);
+/* Forgets entries; below: also those of names under it. type 0: all. Returns how many. */
+size_t cache_flush(struct cache *c, const uint8_t *name, uint16_t type, bool below);
+/* Every entry that has not expired, in no order; fn returns false to stop. It may not change the
+ * cache. */
+typedef bool cache_fn(void *arg, unsigned space, const struct cached *e);
+void cache_each(struct cache *c, uint64_t now, cache_fn *fn, void *arg);
+
+struct cache_stats {
+	uint64_t hits, misses, stale, puts, evicted, expired, entries, octets;
+};
+void cache_stats(const struct cache *c, struct cache_stats *out);
+#endif

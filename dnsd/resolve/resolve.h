@@ -1,0 +1,45 @@
+/* resolve: a question, resolved: from the cache, or from the servers that the delegations lead to,
+ * and validated. Questions that are alike are one. Loop thread only.
+ *
+ *	recurse (clients) --> resolve.c: tasks --> step*.c (what next; pure but for what it calls)
+ *	                                            |        |         |
+ *	                                          cache   validate   upstream
+ */
+#ifndef DNSD_RESOLVE_H
+#define DNSD_RESOLVE_H
+#include "dnsd/cache/cache.h"
+
+enum {
+	RESOLVE_HOPS =
+	    16, /* CNAMEs and DNAMEs that an answer goes along (a DNAME counts with its CNAME) */
+	RESOLVE_NO_EDE = 0xffff,
+};
+struct explain;   /* explain.h: what happened, as lines; NULL: nobody wants to know */
+struct resolved { /* the parts of an answer, in order: CNAMEs (and DNAMEs), then the last one */
+	uint16_t rcode;
+	enum rrset_security security; /* of the least secure part */
+	uint16_t ede;                 /* RFC 8914 */
+	char why[128];                /* of a failure: "ns1.example.org (192.0.2.1): ..." */
+	bool stale, prefetch;
+	unsigned n;
+	struct cached part[RESOLVE_HOPS + 1];
+};
+struct resolve_ask {
+	const uint8_t *name; /* lower case; copied */
+	uint16_t type;
+	unsigned space;         /* of the cache: of the client's view */
+	bool checking_disabled; /* a bogus answer is wanted, too */
+	struct explain *explain;
+};
+struct resolution;
+/* Lives during the call. */
+typedef void resolve_fn(void *arg, const struct resolved *r);
+void resolve_start(struct cache *cache);
+void resolve_stop(void);
+/* The whole answer is in the cache; *out is valid until the cache changes. */
+bool resolve_cached(const struct resolve_ask *q, uint64_t now, bool stale, struct resolved *out);
+/* fn is called once, never before this returns; the handle is gone then. NULL: too many. */
+struct resolution *resolve(const struct resolve_ask *q, resolve_fn *fn, void *arg);
+/* fn will not be called; what was begun may go on for the cache. */
+void resolve_cancel(struct resolution **r);
+#endif
