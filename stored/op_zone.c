@@ -453,9 +453,9 @@ static enum ipc_err edit_run(struct zone_tx *t, struct task *task)
 				zone_text(t->pool, task->name));
 	if (e == ERR_OK && m->serial != UINT64_MAX && m->serial != task->z.serial)
 		return zone_say(t, ERR_INUSE, "the zone was changed meanwhile");
-	return e == ERR_OK
-		   ? zone_edit(t, &task->z, ZONE_RULES_EDIT, m->ops, m->ops_n, &task->result)
-		   : e;
+	enum zone_rules rules =
+	    task->z.source == ZONE_SECONDARY ? ZONE_RULES_EXACT : ZONE_RULES_EDIT;
+	return e == ERR_OK ? zone_edit(t, &task->z, rules, m->ops, m->ops_n, &task->result) : e;
 }
 
 void op_zone_edit(struct request *rq)

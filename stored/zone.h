@@ -148,6 +148,7 @@ struct zone_rr zone_soa_with(struct pool *pool, const struct zone_rr *soa, uint3
 enum zone_rules {
 	ZONE_RULES_EDIT,   /* what cannot be done is an error */
 	ZONE_RULES_UPDATE, /* RFC 2136 3.4.2: what cannot stand beside what is there is left out */
+	ZONE_RULES_EXACT,  /* RFC 1995: a record that goes is there, one that comes is not */
 };
 /* zone_apply.c: one operation on the records of its name; pure. */
 struct zone_apply {

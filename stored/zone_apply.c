@@ -1,6 +1,7 @@
+#include "libcommon/base/buf.h"
 #include "stored/zone.h"
 
-enum { TYPE_KEY = 25 };
+enum { TYPE_KEY = 25, DATA_TEXT = 100 };
 
 static bool is_it(const struct zone_rr *rr, const struct row_zone_op *op)
 {
@@ -131,8 +132,38 @@ static const char *add(struct zone_apply *a, struct zone_rrs *rrs, const struct 
 	return NULL;
 }
 
+/* --- changes of a zone that is the same elsewhere ----------------------------------------------
+ */
+
+static bool is_there(const struct zone_rrs *rrs, const struct row_zone_op *op)
+{
+	for (size_t i = 0; i < rrs->n; i++)
+		if (is_it(&rrs->rr[i], op))
+			return true;
+	return false;
+}
+
+/* NULL: the change fits the zone. */
+static const char *misfit(const struct zone_apply *a, const struct zone_rrs *rrs,
+			  const struct row_zone_op *op)
+{
+	bool adds = op->kind == ZONE_ADD;
+	if (a->rules != ZONE_RULES_EXACT || op->type == DNS_SOA || is_there(rrs, op) != adds)
+		return NULL;
+	struct buf text = {0};
+	dns_rdata_text((uint16_t)op->type, (const uint8_t *)op->rdata.p, op->rdata.len, &text);
+	const char *why = pool_printf(a->pool, "%s %.*s, which is %s", adds ? "adds" : "deletes",
+				      (int)(text.len < DATA_TEXT ? text.len : DATA_TEXT),
+				      buf_cstr(&text), adds ? "there" : "not there");
+	buf_free(&text);
+	return why;
+}
+
 const char *zone_apply(struct zone_apply *a, struct zone_rrs *rrs, const struct row_zone_op *op)
 {
+	const char *why = misfit(a, rrs, op);
+	if (why)
+		return why;
 	if (op->kind == ZONE_ADD)
 		return add(a, rrs, op);
 	delete (a, rrs, op);

@@ -249,8 +249,6 @@ static void on_done(void *arg, const struct xfr_done *d)
 {
 	struct secondary *s = arg;
 	refresh_dead_set(refresh_server(s), d->end == XFR_NOT && d->unreached);
-	if (d->misfit) /* until it is there whole */
-		s->whole = s->whole_now = d->end != XFR_NEW;
 	if (d->end == XFR_NEW)
 		transferred(s, d);
 	else if (d->end == XFR_CURRENT)
@@ -268,6 +266,7 @@ static void transfer(struct secondary *s, bool poll)
 				    .have = s->have,
 				    .serial = s->serial,
 				    .records = s->records,
+				    .octets = s->octets,
 				    .whole = s->whole_now,
 				    .poll = poll};
 	xfr_in(&ask, on_done, s);
@@ -337,6 +336,7 @@ static void on_read(void *arg, enum msg_type type, const void *msg)
 		s->have = soa_in(m->chunks->data, &s->soa);
 		s->serial = m->zone->serial;
 		s->records = m->zone->records;
+		s->octets = m->zone->size;
 	} else if (peer_error(type, msg, &text) == ERR_NOTFOUND) {
 		s->have = false;
 	} else {

@@ -38,7 +38,7 @@ struct secondary {
 	int lock;
 	size_t tried;    /* servers */
 	uint32_t serial; /* that the store has */
-	uint64_t records;
+	uint64_t records, octets;
 };
 struct refresh_counts {
 	size_t zones;

@@ -61,14 +61,17 @@ void soa_poll(const uint8_t *zone, const struct dns_server *server, soa_poll_fn 
  */
 
 struct xfr_put;
-/* serial, records: of the zone in the store, that changes are for; a whole zone takes the place of
- * any. */
-struct xfr_put *xfr_put_new(const uint8_t *zone, uint32_t serial, uint64_t records);
+/* serial, records, octets: of the zone in the store, that changes are for; a whole zone takes the
+ * place of any. */
+struct xfr_put *xfr_put_new(const uint8_t *zone, uint32_t serial, uint64_t records,
+			    uint64_t octets);
 /* arg: the xfr_put. False: there are more changes than the store takes in one. */
 xfr_rr_fn xfr_put_rr;
 struct msg_zone_changed;
-/* changed NULL: `why` tells why not; the store has what it had. Both: the changes were not for the
- * zone that was there, what the store has now is no zone of the primary's. */
+/* What changes make of the zone; octets: at most. */
+uint64_t xfr_put_records(const struct xfr_put *p);
+uint64_t xfr_put_octets(const struct xfr_put *p);
+/* changed NULL: `why` tells why not; the store has what it had. */
 typedef void xfr_put_fn(void *arg, const struct msg_zone_changed *changed, const char *why);
 /* What was told becomes the zone, whole, or not at all. fn is called once, not before this returns;
  * xfr_put is freed then. */
@@ -81,9 +84,9 @@ void xfr_put_free(struct xfr_put *p); /* instead of commit; may be NULL */
 struct xfr_ask {
 	const uint8_t *zone; /* this and server live as long as the transfer */
 	const struct dns_server *server;
-	bool have; /* the store has the zone, with `serial` and so many records */
+	bool have; /* the store has the zone, with `serial`, so many records and octets */
 	uint32_t serial;
-	uint64_t records;
+	uint64_t records, octets;
 	bool whole; /* by AXFR, whatever the serials */
 	bool poll;  /* ask for the serial first, by the same connection */
 };
@@ -97,7 +100,6 @@ struct xfr_done {
 	enum xfr_end end;
 	const char *why, *how; /* how: "AXFR", "IXFR" */
 	struct zone_soa soa;   /* of the server, unless XFR_NOT */
-	bool misfit;           /* changes were put into the store that did not fit its zone */
 	bool unreached;        /* XFR_NOT: there was no connection */
 	uint64_t records, octets, messages, foreign, ms;
 };

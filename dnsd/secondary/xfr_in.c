@@ -82,8 +82,11 @@ static void begin(struct xfr_in *x);
 static void failed(struct xfr_in *x, const char *why)
 {
 	if (x->type == XFR_IXFR && x->read.messages) {
-		log_event(LOG_LV_INFO, NULL, "transfer-whole", LS("from", x->ask.server->text),
-			  LS("instead-of", "IXFR"), LS("reason", why));
+		char zone[DNS_NAME_TEXT];
+		dns_name_text(zone, x->ask.zone);
+		log_event(LOG_LV_INFO, NULL, "transfer-whole", LS("zone", zone),
+			  LS("from", x->ask.server->text), LS("instead-of", "IXFR"),
+			  LS("reason", why));
 		x->type = XFR_AXFR;
 		begin(x);
 		return;
@@ -97,15 +100,34 @@ static void failed(struct xfr_in *x, const char *why)
 static void on_stored(void *arg, const struct msg_zone_changed *changed, const char *why)
 {
 	struct xfr_in *x = arg;
-	x->done.misfit |= changed && why;
-	if (changed && !why)
+	if (changed)
 		finish(x, XFR_NEW);
 	else
 		failed(x, why);
 }
 
+/* Changes may be few and the zone too large with them. How many records it has is known; of its
+ * octets a whole transfer tells. */
+static bool grows_too_large(struct xfr_in *x)
+{
+	char why[100];
+	bool records = xfr_put_records(x->put) > conf.transfer.max_records;
+	if (!records && xfr_put_octets(x->put) <= conf.transfer.max_octets)
+		return false;
+	if (records)
+		x->type = XFR_AXFR; /* no second try */
+	str_fmt(
+	    why, sizeof(why), "the zone would be too large: over %llu %s",
+	    (unsigned long long)(records ? conf.transfer.max_records : conf.transfer.max_octets),
+	    records ? "records" : "octets");
+	failed(x, why);
+	return true;
+}
+
 static void store(struct xfr_in *x, enum xfr_verdict v)
 {
+	if (v == XFR_STEPS && grows_too_large(x))
+		return;
 	struct xfr_put *put = x->put;
 	x->put = NULL;
 	x->done.how = v == XFR_STEPS ? "IXFR" : "AXFR";
@@ -145,7 +167,7 @@ static void ask(struct xfr_in *x)
 			? tsig_ask(&x->tsig, x->ask.server->key, p, o.len, QUERY_MAX, clock_sec())
 			: o.len;
 		xfr_put_free(x->put);
-		x->put = xfr_put_new(x->ask.zone, x->ask.serial, x->ask.records);
+		x->put = xfr_put_new(x->ask.zone, x->ask.serial, x->ask.records, x->ask.octets);
 		x->read = (struct xfr_read){.zone = x->ask.zone,
 					    .id = x->id,
 					    .type = x->type,

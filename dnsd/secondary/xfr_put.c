@@ -29,15 +29,15 @@ struct xfr_put {
 	struct pool *pool;
 	struct row_zone_op *op;
 	size_t ops, ops_cap, octets;
-	uint64_t records; /* that the zone has, and will have */
+	uint64_t zone_records, zone_octets; /* of the zone as it will be */
 	xfr_put_fn *fn;
 	void *arg;
 };
 
-struct xfr_put *xfr_put_new(const uint8_t *zone, uint32_t serial, uint64_t records)
+struct xfr_put *xfr_put_new(const uint8_t *zone, uint32_t serial, uint64_t records, uint64_t octets)
 {
 	struct xfr_put *p = mem_alloc(sizeof(*p));
-	*p = (struct xfr_put){.serial = serial, .records = records};
+	*p = (struct xfr_put){.serial = serial, .zone_records = records, .zone_octets = octets};
 	p->zone_len = dns_name_len(zone);
 	memcpy(p->zone, zone, p->zone_len);
 	return p;
@@ -68,7 +68,8 @@ static bool add_op(struct xfr_put *p, bool add, const struct zone_rr *rr)
 	if (p->ops == OPS_MAX || p->octets > OPS_OCTETS)
 		return false;
 	if (rr->type != DNS_SOA) /* that takes the other's place */
-		p->records += add ? 1 : (uint64_t)-1;
+		p->zone_records += add ? 1 : (uint64_t)-1;
+	p->zone_octets += add ? dns_name_len(rr->owner) + rr->rdlen : 0;
 	p->op = pool_grow(p->pool, p->op, p->ops, &p->ops_cap, sizeof(*p->op));
 	p->op[p->ops++] = (struct row_zone_op){.kind = add ? ZONE_ADD : ZONE_DELETE_RR,
 					       .owner = copy(p, rr->owner, dns_name_len(rr->owner)),
@@ -87,6 +88,16 @@ bool xfr_put_rr(void *arg, enum xfr_part part, const struct zone_rr *rr)
 		p->sort = zone_sort_new(p->zone);
 	zone_sort_add(p->sort, rr);
 	return true;
+}
+
+uint64_t xfr_put_records(const struct xfr_put *p)
+{
+	return p->zone_records;
+}
+
+uint64_t xfr_put_octets(const struct xfr_put *p)
+{
+	return p->zone_octets;
 }
 
 /* --- the store answers ------------------------------------------------------------------------ */
@@ -142,17 +153,6 @@ static void on_changed(void *arg, enum msg_type type, const void *msg)
 	struct xfr_put *p = arg;
 	if (good(p, MSG_zone_changed, type, msg))
 		finish(p, msg, NULL);
-}
-
-/* A record that went was there, one that came was not, so that the number is known. */
-static void on_edited(void *arg, enum msg_type type, const void *msg)
-{
-	struct xfr_put *p = arg;
-	const struct msg_zone_changed *c = msg;
-	if (good(p, MSG_zone_changed, type, msg))
-		finish(p, c,
-		       c->records == p->records ? NULL
-						: "the changes do not fit the zone that is here");
 }
 
 static void on_put(void *arg, enum msg_type type, const void *msg);
@@ -258,6 +258,6 @@ void xfr_put_commit(struct xfr_put *p, xfr_put_fn *fn, void *arg)
 	}
 	struct msg_zone_edit m = {
 	    .zone = zone_name(p), .serial = p->serial, .ops = p->op, .ops_n = (uint32_t)p->ops};
-	if (!uplink_call(MSG_zone_edit, &m, on_edited, p))
+	if (!uplink_call(MSG_zone_edit, &m, on_changed, p))
 		loop_defer(on_no_edit, p);
 }

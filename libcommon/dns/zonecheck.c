@@ -1,6 +1,9 @@
 #include "libcommon/dns/zonecheck.h"
 
-enum { TYPE_KEY = 25 /* may stand beside a CNAME (RFC 2181 10.1) */ };
+enum {
+	TYPE_KEY = 25,  /* may stand beside a CNAME (RFC 2181 10.1) */
+	RR_OCTETS = 12, /* of a record in a message beside its data, the owner as a pointer */
+};
 
 void zone_check_init(struct zone_check *c, const uint8_t *zone, bool strict)
 {
@@ -19,8 +22,8 @@ static void begin_name(struct zone_check *c, const uint8_t *owner)
 	c->apex = dns_name_eq(owner, c->zone);
 	c->cname = c->dname = c->ns = c->addresses = c->last_was_alias = false;
 	c->others = 0;
-	c->octets = 0;
-	c->last_type = 0;
+	c->octets = c->set_octets = 0;
+	c->last_type = c->last_covers = 0;
 	c->other_type = 0;
 	if (c->walled && (!dns_name_under(owner, c->wall) || dns_name_eq(owner, c->wall)))
 		c->walled = false;
@@ -68,10 +71,17 @@ static const char *strictly(struct zone_check *c, uint16_t type)
 static const char *by_itself(struct zone_check *c, const struct zone_rr *rr)
 {
 	bool again = c->last_type == rr->type;
-	c->octets += rr->rdlen + 12;
+	uint16_t covers = rr->type == DNS_RRSIG ? dns_u16(rr->rdata) : 0;
+	if (!again || covers != c->last_covers)
+		c->set_octets = 0;
+	c->octets += rr->rdlen + RR_OCTETS;
+	c->set_octets += rr->rdlen + RR_OCTETS;
 	if (c->octets > ZONE_OWNER_OCTETS)
 		return "too many records at one name";
+	if (c->set_octets > ZONE_SET_OCTETS)
+		return "so many records of a type at one name fit in no message (64 KiB)";
 	c->last_type = rr->type;
+	c->last_covers = covers;
 	if (rr->type == DNS_SOA && c->apex) {
 		if (again)
 			return "more than one SOA record";

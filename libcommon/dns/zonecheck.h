@@ -12,10 +12,12 @@ struct zone_check {
 	/* the name at hand */
 	uint8_t owner[DNS_NAME_MAX];
 	bool any, apex, cname, dname, ns, addresses, last_was_alias;
-	size_t octets;       /* of its records */
-	unsigned others;     /* types that may not stand beside a CNAME */
-	uint16_t last_type;  /* of this name */
-	uint16_t other_type; /* one of a delegation that may not stand there */
+	size_t octets;        /* of its records */
+	size_t set_octets;    /* of those of the type at hand */
+	unsigned others;      /* types that may not stand beside a CNAME */
+	uint16_t last_type;   /* of this name */
+	uint16_t last_covers; /* ... where that is RRSIG: the type that it is about */
+	uint16_t other_type;  /* one of a delegation that may not stand there */
 	/* the zone */
 	bool soa, apex_ns;
 	bool walled; /* `wall` is a cut's or a DNAME's name, strictly below it little may stand */

@@ -7,11 +7,13 @@
 
 enum {
 	ZONE_KEY_MAX = 2 * DNS_NAME_MAX,
-	ZONE_CHUNK_LEAST = 8 << 10,   /* octets that a chunk of a whole zone has at least */
-	ZONE_CHUNK_FULL = 16 << 10,   /* ... after which an edited one that is cut in two ends */
-	ZONE_CHUNK_SPLIT = 32 << 10,  /* ... that an edited one has before it is cut in two */
-	ZONE_CHUNK_SMALL = 4 << 10,   /* ... under which it is joined with a neighbour */
-	ZONE_OWNER_OCTETS = 1 << 20,  /* of all records of one name */
+	ZONE_CHUNK_LEAST = 8 << 10,  /* octets that a chunk of a whole zone has at least */
+	ZONE_CHUNK_FULL = 16 << 10,  /* ... after which an edited one that is cut in two ends */
+	ZONE_CHUNK_SPLIT = 32 << 10, /* ... that an edited one has before it is cut in two */
+	ZONE_CHUNK_SMALL = 4 << 10,  /* ... under which it is joined with a neighbour */
+	ZONE_OWNER_OCTETS = 1 << 20, /* of all records of one name */
+	/* ... of one type (RFC 2181 5), their names not compressed: a message has to hold them */
+	ZONE_SET_OCTETS = DNS_MSG_MAX - DNS_HEADER - DNS_NAME_MAX - 4,
 	ZONE_CHUNK_OCTETS = 2u << 20, /* no chunk is larger: one that is, is damaged */
 	ZONE_RR_OCTETS = DNS_RDATA_MAX + DNS_NAME_MAX + 12, /* no record is larger in a chunk */
 };

@@ -312,6 +312,69 @@ static void each_role_writes_its_own(void **state)
 
 static uint64_t heard, heard_serial;
 
+static void does_not_fit(const struct msg_zone_edit *m, const char *why)
+{
+	const struct msg_error *e = ask(dnsd, MSG_zone_edit, m, MSG_error);
+	assert_int_equal(e->code, ERR_BAD);
+	assert_string_equal(pool_strndup(run_pool, e->text.p, e->text.len), why);
+}
+
+/* IXFR: what goes must have been there, what comes must not (RFC 1995): else nothing changes. */
+static void a_secondary_takes_changes_that_fit(void **state)
+{
+	(void)state;
+	import_as(dnsd, ZONE_SECONDARY, with(5, "www 60 A 192.0.2.1\nx 60 MX 1 www\n"));
+	struct row_zone_op o[] = {op(ZONE_DELETE_RR, "www", "A", 60, "192.0.2.9"),
+				  op(ZONE_ADD, "@", "SOA", 300, "ns1 host 8 2 3 4 5")};
+	struct msg_zone_edit m = {name, 5, o, 2};
+	does_not_fit(&m, "www.example.org A: deletes 192.0.2.9, which is not there");
+	o[0] = op(ZONE_ADD, "X", "MX", 60, "1 WWW");
+	does_not_fit(&m, "X.example.org MX: adds 1 WWW.example.org., which is there");
+	assert_string_equal(all(), stored(5, "www. 60 A 192.0.2.1\nx. 60 MX 1 www.example.org.\n"));
+	/* Another TTL: it goes and comes; and what one step adds another one deletes. */
+	struct row_zone_op fit[] = {op(ZONE_DELETE_RR, "www", "A", 60, "192.0.2.1"),
+				    op(ZONE_ADD, "www", "A", 90, "192.0.2.1"),
+				    op(ZONE_ADD, "y", "A", 90, "192.0.2.2"),
+				    op(ZONE_DELETE_RR, "y", "A", 90, "192.0.2.2"),
+				    op(ZONE_ADD, "@", "SOA", 300, "ns1 host 8 2 3 4 5")};
+	m.ops = fit;
+	m.ops_n = 5;
+	assert_int_equal(
+	    ((const struct msg_zone_changed *)ask(dnsd, MSG_zone_edit, &m, MSG_zone_changed))
+		->serial,
+	    8);
+	assert_string_equal(all(), stored(8, "www. 90 A 192.0.2.1\nx. 60 MX 1 www.example.org.\n"));
+}
+
+/* 20,000 addresses at one name are no zone that could be served: it is refused, whole. */
+static void a_set_fits_in_a_message(void **state)
+{
+	enum { OF = 4000, FIT = 4079 }; /* A records of 16 octets in ZONE_SET_OCTETS */
+	char text[OF * 24], *at = text;
+	(void)state;
+	for (int i = 0; i < OF; i++)
+		at += sprintf(at, "www 60 A 10.0.%d.%d\n", i / 256, i % 256);
+	uint64_t draft = begin(dnsd, ZONE_SECONDARY);
+	put(dnsd, draft, with(5, ""), 40);
+	put(dnsd, draft, text, sizeof(text));
+	struct msg_zone_commit c = {draft};
+	ask(dnsd, MSG_zone_commit, &c, MSG_zone_changed);
+	struct row_zone_op o[FIT + 1 - OF + 1];
+	for (int i = OF; i <= FIT; i++) {
+		snprintf(text, sizeof(text), "10.0.%d.%d", i / 256, i % 256);
+		o[i - OF] = op(ZONE_ADD, "www", "A", 60, text);
+	}
+	o[FIT + 1 - OF] = op(ZONE_ADD, "@", "SOA", 300, "ns1 host 8 2 3 4 5");
+	struct msg_zone_edit m = {name, 5, o, FIT + 1 - OF + 1};
+	does_not_fit(&m, "www.example.org A: so many records of a type at one name fit in no "
+			 "message (64 KiB)");
+	assert_int_equal(serial(), 5);
+	m.ops = o + 1;
+	m.ops_n--;
+	ask(dnsd, MSG_zone_edit, &m, MSG_zone_changed);
+	assert_int_equal(serial(), 8);
+}
+
 static void on_watch(void *arg, enum msg_type type, const void *msg)
 {
 	const struct msg_watch_event *e = msg;
@@ -389,6 +452,8 @@ int main(void)
 	    T(the_journal_tells_each_step),
 	    T(the_journal_is_bounded),
 	    T(each_role_writes_its_own),
+	    T(a_secondary_takes_changes_that_fit),
+	    T(a_set_fits_in_a_message),
 	    T(watchers_hear_after_the_commit),
 	    T(the_check_finds_damage),
 	};
