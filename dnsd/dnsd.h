@@ -299,6 +299,7 @@ struct compile {
 	uint64_t id;              /* 0: it is not */
 	uint64_t version;
 	bool force;      /* also when the source is as it was */
+	bool away;       /* the store is: it need not be asked */
 	unsigned dnssec; /* DNSSEC_TELL ...: dnssec.h */
 	uint32_t ds_ttl; /* seconds, of DNSSEC_PARENT */
 	/* Out: */
@@ -307,7 +308,9 @@ struct compile {
 	bool built;        /* it was compiled; else it was there */
 	struct buf errors; /* lines; warnings too */
 	unsigned mistakes;
-	bool again; /* what was missing may be there later: keyd */
+	bool again;   /* what was missing may be there later: keyd */
+	bool gone;    /* the store is there, and has no such zone */
+	bool renewed; /* the source could not be read (`errors`): signed again as it was served */
 	uint64_t ms;
 };
 /* The name of the zone's image in the state folder, in pool. */
@@ -330,10 +333,15 @@ bool source_version(struct compile *c, struct image_origin *out, const char **wh
 /* Its records; of the store's origin says which version they are then. False: with mistakes in c.
  */
 bool source_read(struct compile *c, struct image_maker *m, struct image_origin *origin);
+/* source_served.c: those of the zone as it is served, which was signed here; in place of a source
+ * that cannot be read. */
+bool source_served(struct compile *c, struct image_maker *m, const struct image *served);
 /* source_store.c: the same of the store, in the builder. */
 struct store_link;
 /* path: of stored's socket, which is connected to when it is needed. */
 struct store_link *store_link_new(const char *path);
+/* While it is, every question fails at once. */
+void store_link_away(struct store_link *l, bool away);
 struct row_zone;
 /* The serial is not all: a secondary may be fetched again with the one that it had. */
 uint64_t store_version_of(const struct row_zone *z);
@@ -348,7 +356,7 @@ bool store_read(struct compile *c, struct image_maker *m, struct image_origin *o
 
 struct built { /* the image is in the state folder when ok */
 	unsigned mistakes;
-	bool ok, built, again;
+	bool ok, built, again, renewed;
 	uint64_t ms;
 };
 /* errors: lines. b NULL: the process has ended, and builder_ask() fails from now on. */

@@ -74,6 +74,8 @@ struct image_maker *image_make(int folder, const char *path, const uint8_t *zone
  * (dns_rdata_check). Nothing is kept by reference. False: *why is a static text. */
 bool image_add(struct image_maker *m, const uint8_t *owner, uint16_t type, uint32_t ttl,
 	       const uint8_t *rdata, size_t rdlen, const char **why);
+/* A type whose records the signer makes. */
+bool image_is_signers(uint16_t type);
 /* Checks the zone (one SOA at the apex, NS there, nothing beside a CNAME, nothing but glue below a
  * cut, nothing below a DNAME; targets of NS and MX; each violation by report, which may be NULL),
  * lays it out, writes, fsyncs, renames, fsyncs the folder. Frees m. False: there was an error, or

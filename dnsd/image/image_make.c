@@ -166,7 +166,7 @@ static void add_alias(struct image_maker *m, uint32_t name, uint32_t ttl, const 
 }
 
 /* What the signer makes. */
-static bool signers(uint16_t type)
+bool image_is_signers(uint16_t type)
 {
 	return type == DNS_RRSIG || type == DNS_NSEC || type == DNS_DNSKEY || type == DNS_NSEC3 ||
 	       type == DNS_NSEC3PARAM || type == DNS_CDS || type == DNS_CDNSKEY ||
@@ -193,7 +193,7 @@ bool image_add(struct image_maker *m, const uint8_t *owner, uint16_t type, uint3
 		*why = "the name is not in the zone";
 		return false;
 	}
-	if (m->o.sign && signers(type)) {
+	if (m->o.sign && image_is_signers(type)) {
 		m->left_out++;
 		return true;
 	}

@@ -23,12 +23,12 @@ enum { CHILD_FD = 3, NICE = 5, ERRORS_MAX = 60000 };
 struct request {
 	unsigned view;
 	uint8_t zone[DNS_NAME_MAX];
-	bool force;
+	bool force, away;
 	uint32_t dnssec, ds_ttl;
 };
 struct reply {
 	uint32_t mistakes, errors_len;
-	bool ok, built, again;
+	bool ok, built, again, renewed;
 	uint64_t ms;
 	char errors[ERRORS_MAX];
 };
@@ -54,14 +54,18 @@ static void work(int fd, int state, struct store_link *store, struct pool *pool,
 			    .store = store,
 			    .zone = ask->zone,
 			    .force = ask->force,
+			    .away = ask->away,
 			    .dnssec = ask->dnssec,
 			    .ds_ttl = ask->ds_ttl};
+	if (store)
+		store_link_away(store, c.away);
 	compile_run(&c);
 	size_t n = c.errors.len < ERRORS_MAX ? c.errors.len : ERRORS_MAX;
 	r.mistakes = c.mistakes;
 	r.ok = c.out != NULL;
 	r.built = c.built;
 	r.again = c.again;
+	r.renewed = c.renewed;
 	r.ms = c.ms;
 	r.errors_len = (uint32_t)n;
 	if (n)
@@ -164,8 +168,12 @@ static void on_reply(uv_poll_t *p, int status, int events)
 		give_up();
 		return;
 	}
-	const struct built b = {
-	    .mistakes = r.mistakes, .ok = r.ok, .built = r.built, .again = r.again, .ms = r.ms};
+	const struct built b = {.mistakes = r.mistakes,
+				.ok = r.ok,
+				.built = r.built,
+				.again = r.again,
+				.renewed = r.renewed,
+				.ms = r.ms};
 	self.done(&b, (struct slice){r.errors, r.errors_len});
 }
 
@@ -178,8 +186,11 @@ void builder_watch(builder_done *done)
 
 bool builder_ask(unsigned view, const struct compile *c)
 {
-	struct request ask = {
-	    .view = view, .force = c->force, .dnssec = c->dnssec, .ds_ttl = c->ds_ttl};
+	struct request ask = {.view = view,
+			      .force = c->force,
+			      .away = c->away,
+			      .dnssec = c->dnssec,
+			      .ds_ttl = c->ds_ttl};
 	memcpy(ask.zone, c->zone, dns_name_len(c->zone));
 	return self.fd >= 0 && send(self.fd, &ask, sizeof(ask), MSG_NOSIGNAL) == sizeof(ask);
 }

@@ -106,8 +106,22 @@ static void choose_serial(struct image_maker *m, const struct image *before, uin
 	maker_set_serial(m, changed ? zone_serial_next(served, clock_ms()) : served);
 }
 
+/* The records of the source are there: its addresses, and its serial. */
+static void ready(struct compile *c, struct image_maker *m, struct image_origin *origin,
+		  const struct image *before, bool lost)
+{
+	if (!alias_book_close(m->o.alias_arg))
+		compile_failed(c, c->image, "the targets of ALIAS records cannot be written");
+	origin->content = maker_content(m);
+	if (!c->secondary)
+		choose_serial(m, before, origin->content, lost);
+}
+
+/* of: the version of the source; of `before` the source is that image itself, which has all that
+ * is told of a source. */
 static bool make(struct compile *c, const struct image_origin *of, const struct image *before)
 {
+	bool served = before && of == image_origin(before);
 	struct image_origin origin = *of;
 	struct image_stats made;
 	struct dnssec *d = c->secondary ? NULL : dnssec_begin(c, before);
@@ -119,18 +133,16 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 					      .sign_arg = d};
 	struct image_maker *m =
 	    c->mistakes ? NULL : image_make(c->state, c->image, c->zone, &options);
-	bool ok = m && source_read(c, m, &origin);
-	if (ok) {
+	bool ok = m && (served ? source_served(c, m, before) : source_read(c, m, &origin));
+	if (ok && !served) {
 		origin.addresses = alias_version(c->state, c->image);
 		alias_book_open(&book, c->state, c->image);
+	}
+	if (ok) {
 		maker_ready(m);
-		if (!alias_book_close(&book))
-			compile_failed(c, c->image,
-				       "the targets of ALIAS records cannot be written");
-		origin.content = maker_content(m);
+		if (!served)
+			ready(c, m, &origin, before, dnssec_lost(d));
 		origin.settings = dnssec_settings(c->conf);
-		if (!c->secondary)
-			choose_serial(m, before, origin.content, dnssec_lost(d));
 		image_set_origin(m, &origin);
 		ok = image_finish(m, &made, on_report, c);
 	} else if (m) {
@@ -142,16 +154,37 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 	return ok;
 }
 
-static void build(struct compile *c)
+static bool make_of_source(struct compile *c, const struct image *before)
 {
 	struct image_origin origin;
 	const char *why;
-	if (!source_version(c, &origin, &why)) {
-		compile_failed(c, c->file ? c->file : "store", why);
-		return;
-	}
+	if (source_version(c, &origin, &why))
+		return make(c, &origin, before);
+	compile_failed(c, c->file ? c->file : "store", why);
+	return false;
+}
+
+/* Signatures end, whether there is a source to compile or not. */
+static bool make_of_served(struct compile *c, const struct image *before)
+{
+	if (!before || !image_origin(before)->dnssec || c->gone || c->again ||
+	    !(c->dnssec || dnssec_is_due(c->conf, before)))
+		return false;
+	unsigned mistakes = c->mistakes;
+	c->mistakes = 0;
+	c->renewed = make(c, image_origin(before), before);
+	c->mistakes += c->renewed ? 0 : mistakes;
+	if (c->renewed)
+		buf_adds(&c->errors, "the zone as it was served is signed again; nothing else "
+				     "changes until its source can be read\n");
+	return c->renewed;
+}
+
+static void build(struct compile *c)
+{
+	const char *why;
 	struct image *before = image_before(c);
-	if (make(c, &origin, before)) {
+	if (make_of_source(c, before) || make_of_served(c, before)) {
 		c->out = image_open(c->state, c->image, &why);
 		if (!c->out)
 			compile_failed(c, c->image, why);

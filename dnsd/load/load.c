@@ -9,6 +9,7 @@
 #include "libcommon/base/log.h"
 #include "libcommon/base/map.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/ipc/uplink.h"
 #include "libcommon/net/job.h"
 #include "libcommon/net/loop.h"
 
@@ -291,6 +292,21 @@ static void log_task(const struct served *s, const struct compile *c)
 		  LU("records", n.records), LU("compiled", c->built), LU("ms", c->ms));
 }
 
+/* It could not be compiled, but another process was faster, and has signed again what is served. */
+static void take_signed(struct served *s)
+{
+	const char *why;
+	struct image *image = image_open(self.state, s->image_name, &why);
+	if (image && s->image && image_origin(image)->dnssec &&
+	    image_origin(image)->id == image_origin(s->image)->id &&
+	    dns_name_eq(image_zone(image), s->wire) &&
+	    image_serial(image) != image_serial(s->image)) {
+		tell(s, serve_image(s, image));
+		image = NULL;
+	}
+	image_close(&image);
+}
+
 static void begin_next(void);
 static void on_due(struct timer *t);
 
@@ -305,7 +321,8 @@ static void task_end(struct task *t)
 	} else if (!(c->dnssec & DNSSEC_TELL)) {
 		log_task(s, c);
 		s->again = !c->out && c->again;
-		str_fmt(s->why, sizeof(s->why), "%.*s", c->out ? 0 : (int)first.len, first.p);
+		str_fmt(s->why, sizeof(s->why), "%.*s", c->out && !c->renewed ? 0 : (int)first.len,
+			first.p);
 	}
 	if (t->reload)
 		load_reloaded(t->reload, s, s->gone ? NULL : c);
@@ -313,6 +330,8 @@ static void task_end(struct task *t)
 		load_store_built(s, c->ms);
 	if (c->out)
 		tell(s, serve_image(s, c->out));
+	else if (!s->gone)
+		take_signed(s);
 	if (c->out && conf.views.n && image_origin(c->out)->dnssec)
 		timer_set(&self.due, DUE_SOON_MS, on_due);
 	if (s->gone)
@@ -330,6 +349,7 @@ static void first_end(const struct built *b, struct slice errors)
 	buf_add_slice(&c->errors, errors);
 	c->mistakes = b ? b->mistakes : 1;
 	c->again = b && b->again;
+	c->renewed = b && b->renewed;
 	if (b && b->ok) {
 		c->built = b->built;
 		c->ms = b->ms;
@@ -362,8 +382,10 @@ static void begin_next(void)
 			done();
 		return;
 	}
-	const struct task *t = list_entry(self.tasks.next, struct task, link);
+	struct task *t = list_entry(self.tasks.next, struct task, link);
 	self.busy = true;
+	/* Its socket may be there without it: the builder would wait, and every zone with it. */
+	t->work.away = conf_uses_store() && !peer_up(uplink_store());
 	if (!builder_ask(t->zone->view, &t->work))
 		first_end(NULL, slice_of(gone));
 }

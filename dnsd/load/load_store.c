@@ -93,7 +93,7 @@ static bool is_local(const struct served *s)
 static void compile(struct served *s)
 {
 	const struct image_origin *o = s->image ? image_origin(s->image) : NULL;
-	if (!o || o->id != s->id || o->version != s->version)
+	if (!o || o->id != s->id || o->version != s->version || s->why[0])
 		load_again(s->number, false);
 }
 

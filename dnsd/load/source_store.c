@@ -20,6 +20,8 @@ struct store_link {
 	char *path;
 	struct peer_sync *sync; /* NULL: to be opened */
 	char why[200];
+	bool away;
+	bool not_found; /* that was why the last question failed */
 };
 
 struct store_link *store_link_new(const char *path)
@@ -29,11 +31,21 @@ struct store_link *store_link_new(const char *path)
 	return l;
 }
 
+void store_link_away(struct store_link *l, bool away)
+{
+	l->away = away;
+}
+
 /* The answer, in pool; NULL with l->why. */
 static const void *ask(struct store_link *l, struct pool *pool, enum msg_type t, const void *msg,
 		       enum msg_type want)
 {
 	enum ipc_err e = ERR_LOST;
+	l->not_found = false;
+	if (l->away) {
+		str_fmt(l->why, sizeof(l->why), "the store is away");
+		return NULL;
+	}
 	for (int i = 0; i < TRIES && e == ERR_LOST; i++) {
 		const char *no = NULL;
 		enum msg_type type;
@@ -49,6 +61,7 @@ static const void *ask(struct store_link *l, struct pool *pool, enum msg_type t,
 			return m;
 		text = SLICE("an answer that is none");
 		e = peer_error(type, m, &text);
+		l->not_found = e == ERR_NOTFOUND;
 		str_fmt(l->why, sizeof(l->why), "%.*s", SLICE_FMT(text));
 		if (e == ERR_LOST || e == ERR_TEMP)
 			peer_sync_close(&l->sync);
@@ -72,6 +85,7 @@ bool store_version(struct compile *c, struct image_origin *out, const char **why
 	const struct msg_zone_read m = {name_of(c), SLICE(""), 0};
 	const struct msg_zone_chunks *r = ask(c->store, pool, MSG_zone_read, &m, MSG_zone_chunks);
 	bool ok = r && r->zone_n == 1;
+	c->gone = !r && c->store->not_found;
 	*why = r ? "an answer that is none" : c->store->why;
 	if (ok) {
 		*out =

@@ -133,6 +133,11 @@ class Dns(Supervised):
         return run("delv", "@127.0.0.1", "-p", self.port, "-a", anchor, f"+root={zone}", name,
                    kind, check=False)
 
+    def now(self):
+        """The suite's time, as ldns-verify-zone has it."""
+        moved, = struct.unpack("<q", self.clock.read_bytes())
+        return time.strftime("%Y%m%d%H%M%S", time.gmtime(time.time() + moved / 1000))
+
     def pass_time(self, seconds):
         self.move_clock(seconds)
         self.ctl("zone", "reload")
@@ -325,6 +330,51 @@ def a_zone_of_the_store(s):
     return bad
 
 
+def the_store_is_away(s):
+    """For weeks: what is served is signed again."""
+    before, was = s.serial("store.test"), signatures_of(s, "www.store.test", "A")
+    s.ctl("daemon", "stop", "stored")
+    s.move_clock(9 * 86400)
+    s.ctl("zone", "reload", ok=False)
+    until("that it is signed again",
+          lambda: all(s.serial("store.test") > before for _ in range(12)))
+    bad = []
+    now = signatures_of(s, "www.store.test", "A")
+    if not now or now == was:
+        bad.append(f"{was} is still there")
+    bad += zone_is_whole(s, "store.test", "-t", s.now())
+    bad += has(s.ctl("--json", "zone", "list", "store.test"), '"state":"old"', "store: ")
+    serial = s.serial("store.test")
+    s.ctl("daemon", "start", "stored")
+    s.wait_ready()
+    s.ctl("zone", "add", "store.test", "back", "A", "192.0.2.82")
+    until("that the store's is served",
+          lambda: all(s.short("back.store.test", "A") for _ in range(12)))
+    if s.serial("store.test") <= serial:
+        bad.append(f"serial {serial}, then {s.serial('store.test')}")
+    until("that nothing is said of the store",
+          lambda: '"state":"served"' in s.ctl("--json", "zone", "list", "store.test"))
+    return bad + zone_is_whole(s, "store.test", "-t", s.now())
+
+
+def a_text_with_mistakes(s):
+    """Its signatures are renewed all the same."""
+    before = s.serial("n3.test")
+    s.write_zone("n3.test", 1, "bad A 1.2.3\n")
+    bad = has(s.ctl("zone", "reload", "n3.test", ok=False), "stays as before")
+    s.move_clock(9 * 86400)
+    # One of the two processes does it; the other one finds it done, and the mistake.
+    s.ctl("zone", "reload", "n3.test", ok=False)
+    until("that it is signed again", lambda: s.serial("n3.test") > before)
+    if s.serial("n3.test") <= before:
+        bad.append(f"serial {before}, then {s.serial('n3.test')}")
+    bad += zone_is_whole(s, "n3.test", "-ZZ", "-t", s.now())
+    bad += has(s.ctl("--json", "zone", "list", "n3.test"), "an IPv4 address is wanted")
+    s.write_zone("n3.test", 1)
+    s.ctl("zone", "reload", "n3.test")
+    return bad + has(s.ctl("--json", "zone", "list", "n3.test"), '"state":"served"')
+
+
 def keyd_without_the_key(s):
     """No other key is made in its place."""
     before, keys = s.serial("a.test"), s.dir / "keys" / "zones"
@@ -436,7 +486,9 @@ def main():
                 ("a keyd that has lost the key", keyd_without_the_key),
                 ("kill -9 while a zone is signed", killed_while_signing),
                 ("signing ends in order", the_end),
-                ("signatures are renewed", renewal)):
+                ("signatures are renewed", renewal),
+                ("without the store, too", the_store_is_away),
+                ("or a text that can be read", a_text_with_mistakes)):
             tap.test(name, test, s)
     finally:
         tap.ends(s)
