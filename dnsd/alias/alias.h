@@ -1,9 +1,10 @@
 /* alias: the addresses that stand in place of ALIAS records. Who compiles a zone notes what names
  *its ALIAS records lead to, and takes the addresses of these that are known; one process, the
  *leader, looks them up, in our own zones or by recursive servers, again and again as their TTLs
- *pass, and has the zone compiled anew when they have changed. Both are files beside the image:
+ *pass, and has the zone compiled anew when they have changed. These are files beside the image:
  *
  *	IMAGE.targets     a name a line
+ *	IMAGE.aliases     a line a record: NAME TARGET
  *	IMAGE.addresses   a line a name: NAME TTL ADDRESS ...
  *
  * so that a restart begins with the addresses that were known before it. */
@@ -22,6 +23,7 @@ struct alias_target {
 	uint8_t name[DNS_NAME_MAX]; /* lower case */
 	bool known;
 	struct image_addresses found;
+	uint8_t to[DNS_NAME_MAX]; /* where it leads to; of lists of ALIAS records */
 };
 struct alias_list {
 	struct alias_target *target; /* in an order of their own */
@@ -38,7 +40,9 @@ struct alias_target *alias_list_add(struct alias_list *l, const uint8_t *name);
 /* Lines that are not of this form are passed over. */
 void alias_parse_targets(struct slice text, struct alias_list *out);
 void alias_parse_addresses(struct slice text, struct alias_list *out);
+void alias_parse_records(struct slice text, struct alias_list *out);
 void alias_text_targets(const struct alias_list *l, struct buf *out);
+void alias_text_records(const struct alias_list *l, struct buf *out);
 void alias_text_addresses(const struct alias_list *l, struct buf *out); /* of those known */
 /* What tells one IMAGE.addresses from another; 0: there is none. */
 uint64_t alias_version(int folder, const char *image);
@@ -49,11 +53,12 @@ struct alias_book {
 	int folder;
 	const char *image;
 	struct alias_list known, asked;
+	struct alias_list records; /* ALIAS_TARGETS of them: circles of others are not seen */
 };
 /* Reads IMAGE.addresses. image: kept by reference. */
 void alias_book_open(struct alias_book *b, int folder, const char *image);
 image_alias_fn alias_book_find; /* arg: the book */
-/* Writes IMAGE.targets: what was asked for. False: errno. */
+/* Writes IMAGE.targets and IMAGE.aliases: what was asked for. False: errno. */
 bool alias_book_close(struct alias_book *b);
 
 /* --- alias_watch.c: the leader's work ------------------------------------------------------------

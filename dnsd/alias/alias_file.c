@@ -77,6 +77,20 @@ void alias_parse_targets(struct slice text, struct alias_list *out)
 		add_text(out, slice_cut(&text, '\n'));
 }
 
+void alias_parse_records(struct slice text, struct alias_list *out)
+{
+	while (text.len) {
+		struct slice line = slice_cut(&text, '\n'), name = slice_word(&line);
+		uint8_t to[DNS_NAME_MAX];
+		size_t len = dns_name_from_text(slice_word(&line), to);
+		struct alias_target *t = len ? add_text(out, name) : NULL;
+		if (!t)
+			continue;
+		memcpy(t->to, to, len);
+		dns_name_lower(t->to);
+	}
+}
+
 static void add_address(struct image_addresses *to, struct slice word)
 {
 	char text[INET6_ADDRSTRLEN];
@@ -116,6 +130,16 @@ void alias_text_targets(const struct alias_list *l, struct buf *out)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		put_name(l->target[i].name, out);
+		buf_addc(out, '\n');
+	}
+}
+
+void alias_text_records(const struct alias_list *l, struct buf *out)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		put_name(l->target[i].name, out);
+		buf_addc(out, ' ');
+		put_name(l->target[i].to, out);
 		buf_addc(out, '\n');
 	}
 }

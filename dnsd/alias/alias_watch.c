@@ -24,7 +24,7 @@ enum {
 struct watched {
 	struct list link;
 	uint8_t wire[DNS_NAME_MAX];
-	struct alias_list targets;
+	struct alias_list targets, records;
 };
 
 /* A name that some lead to; of the leader. */
@@ -33,6 +33,7 @@ struct lookup {
 	uint8_t name[DNS_NAME_MAX];
 	bool own;       /* it is in a zone of ours, or leads out of one */
 	bool known;     /* found is valid, perhaps from before the start */
+	bool circle;    /* it leads back to itself, or into a circle */
 	unsigned asked; /* questions under way */
 	bool failed;
 	struct image_addresses found, next;
@@ -63,6 +64,7 @@ static void watched_free(struct watched *w)
 {
 	list_del(&w->link);
 	alias_list_free(&w->targets);
+	alias_list_free(&w->records);
 	free(w);
 }
 
@@ -237,6 +239,54 @@ static void take_rrset(struct lookup *l, const struct image *i, const struct ima
 			take(&l->next, type, rdata, rr.ttl);
 }
 
+/* Where an ALIAS or a CNAME in our own zones leads to. False: there is none. */
+static bool leads_on(uint8_t name[DNS_NAME_MAX])
+{
+	size_t len = dns_name_len(name);
+	const struct zone *z = zones_find(load_zones(0), name, len);
+	uint8_t target[DNS_NAME_MAX];
+	struct image_match m;
+	if (!z || !z->image)
+		return false;
+	image_find(z->image, name, len, &m);
+	if (m.found != IMAGE_NAME && m.found != IMAGE_WILDCARD)
+		return false;
+	const struct watched *w = watched_find(z->name);
+	const struct alias_target *record = w ? alias_list_find(&w->records, m.name) : NULL;
+	size_t n = 0;
+	if (record)
+		memcpy(target, record->to, n = dns_name_len(record->to));
+	else if (image_is_alias(m.node))
+		n = image_target(z->image, &m, DNS_CNAME, target);
+	memcpy(name, target, n);
+	dns_name_lower(name);
+	return n > 0;
+}
+
+/* Of zones that lead to each other, each would have for ever what the other had before. */
+static bool in_circle(const uint8_t *from)
+{
+	uint8_t name[DNS_NAME_MAX];
+	memcpy(name, from, dns_name_len(from));
+	for (unsigned hop = 0; hop < HOPS; hop++)
+		if (!leads_on(name))
+			return false;
+	return true;
+}
+
+static bool find_circle(struct lookup *l)
+{
+	char text[DNS_NAME_TEXT];
+	bool before = l->circle;
+	l->circle = in_circle(l->name);
+	if (l->circle && !before) {
+		dns_name_text(text, l->name);
+		log_event(LOG_LV_WARN, NULL, "alias-circle", LS("name", text),
+			  LS("reason", "ALIAS leads back to itself, or too far: no addresses"));
+	}
+	return l->circle;
+}
+
 /* Goes along aliases in our own zones (outside the views), as far as these go. True: the end is
  * there, and so are the addresses; false: name is where others must be asked. */
 static bool own(struct lookup *l, uint8_t name[DNS_NAME_MAX])
@@ -287,7 +337,9 @@ static void look_up(struct timer *t)
 	l->next = (struct image_addresses){.ttl = TTL_MOST};
 	l->failed = l->own = false;
 	memcpy(name, l->name, dns_name_len(l->name));
-	if (own(l, name))
+	if (find_circle(l))
+		l->own = true;
+	if (l->circle || own(l, name))
 		lookup_over(l);
 	else
 		ask(l, name);
@@ -341,18 +393,24 @@ static void lead(struct watched *w, const struct served *s)
 static void refresh(const struct served *s)
 {
 	struct watched *w = watched_find(s->wire);
-	struct alias_list targets = {0};
+	struct alias_list targets = {0}, records = {0};
 	struct buf text;
 	if (beside_read(self.state, s->image_name, "targets", ALIAS_FILE, &text))
 		alias_parse_targets(buf_slice(&text), &targets);
 	buf_free(&text);
+	if (beside_read(self.state, s->image_name, "aliases", ALIAS_FILE, &text))
+		alias_parse_records(buf_slice(&text), &records);
+	buf_free(&text);
 	if (w)
 		watched_free(w);
-	if (!targets.n)
+	if (!targets.n) {
+		alias_list_free(&records);
 		return;
+	}
 	w = mem_alloc(sizeof(*w));
 	memcpy(w->wire, s->wire, dns_name_len(s->wire));
 	w->targets = targets;
+	w->records = records;
 	list_add_tail(&self.zones, &w->link);
 	if (leader())
 		lead(w, s);

@@ -259,9 +259,9 @@ void load_store_find(const struct served *s)
 /* Whose zone is served is left; what is new may be of a zone that came after the list. */
 static void remove_orphan(struct map *names, const char *file)
 {
-	static const char *const KINDS[] = {".image",           ".image.new", ".image.targets",
-					    ".image.addresses", ".journal",   ".journal.new",
-					    ".refresh"};
+	static const char *const KINDS[] = {".image",         ".image.new",       ".image.targets",
+					    ".image.aliases", ".image.addresses", ".journal",
+					    ".journal.new",   ".refresh"};
 	size_t len = strlen(file);
 	struct stat st;
 	for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {

@@ -96,6 +96,22 @@ def own_zone_changes(s):
     return becomes(s, "a.test", ["192.0.2.81"]) + becomes(s, "a.test", [], "AAAA")
 
 
+def a_circle(s):
+    """Two zones that lead to each other have no addresses, at once, and again when one is mended."""
+    s.zone("b.test", "www ALIAS a.test.\n")
+    began = time.monotonic()
+    s.ctl("zone", "reload", "b.test")
+    bad = becomes(s, "a.test", []) + becomes(s, "www.b.test", []) + becomes(s, "web.a.test", [])
+    took = time.monotonic() - began
+    log = (s.dir / "hamletd.log").read_text(errors="replace")
+    bad += [f"no circle of {n} in the log" for n in ("a.test", "www.b.test")
+            if f"alias-circle name={n} " not in log]
+    s.zone("b.test", "www A 192.0.2.83\n")
+    s.ctl("zone", "reload", "b.test")
+    print(f"# no addresses after {took:.1f} s")
+    return bad + becomes(s, "a.test", ["192.0.2.83"]) + becomes(s, "www.b.test", ["192.0.2.83"])
+
+
 def elsewhere(s):
     return becomes(s, "far.a.test", ["203.0.113.1", "203.0.113.2"])
 
@@ -133,6 +149,7 @@ def main():
         for name, test in (
                 ("addresses of names in our own zones", own_zones),
                 ("... follow when these change", own_zone_changes),
+                ("a circle of two zones has no addresses", a_circle),
                 ("addresses of names elsewhere", elsewhere),
                 ("the serial goes up with the addresses", serial_goes_up),
                 ("an ALIAS itself is never shown", not_asked_for),

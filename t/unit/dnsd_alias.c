@@ -49,6 +49,22 @@ static void addresses_as_text(void **state)
 	alias_list_free(&l);
 }
 
+static void records_as_text(void **state)
+{
+	static const char TEXT[] = "a.test www.b.test\nWWW.b.test A.test\nx\n..y a\nz .. z\n";
+	struct alias_list l = {0};
+	struct buf out;
+	(void)state;
+	buf_init(&out, ALIAS_FILE);
+	alias_parse_records(slice_of(TEXT), &l);
+	alias_text_records(&l, &out);
+	assert_string_equal(buf_cstr(&out), "a.test www.b.test\nwww.b.test a.test\n");
+	const struct alias_target *a = alias_list_find(&l, name("a.test"));
+	assert_true(a && dns_name_eq(a->to, name("www.b.test")));
+	buf_free(&out);
+	alias_list_free(&l);
+}
+
 static void targets_are_bounded(void **state)
 {
 	(void)state;
@@ -94,10 +110,15 @@ static void files_and_the_book(void **state)
 	assert_true(slice_eqs(buf_slice(&text), "new.test\nwww.test\n") ||
 		    slice_eqs(buf_slice(&text), "www.test\nnew.test\n"));
 	buf_free(&text);
+	assert_true(beside_read(folder, "z", "aliases", ALIAS_FILE, &text));
+	assert_string_equal(buf_cstr(&text), "other.test new.test\n");
+	buf_free(&text);
 	/* Nothing is asked for any more. */
 	alias_book_open(&b, folder, "z");
 	assert_true(alias_book_close(&b));
 	assert_false(beside_read(folder, "z", "targets", ALIAS_FILE, &text));
+	buf_free(&text);
+	assert_false(beside_read(folder, "z", "aliases", ALIAS_FILE, &text));
 	buf_free(&text);
 	unlinkat(folder, "z.addresses", 0);
 	close(folder);
@@ -108,6 +129,7 @@ int main(void)
 {
 	const struct CMUnitTest t[] = {
 	    cmocka_unit_test(addresses_as_text),
+	    cmocka_unit_test(records_as_text),
 	    cmocka_unit_test(targets_are_bounded),
 	    cmocka_unit_test(files_and_the_book),
 	};
