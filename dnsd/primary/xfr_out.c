@@ -5,6 +5,7 @@
 #include "dnsd/wire/later.h"
 #include "dnsd/wire/serve.h"
 #include "dnsd/primary/xfr_source.h"
+#include "dnsd/primary/xfr_tell.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
@@ -102,9 +103,10 @@ static void log_end(const struct transfer *t)
 	stats.xfr_out_failed += !whole;
 	stats.xfr_out_octets += t->octets;
 	/* That there is nothing new, anybody can ask all day. */
-	enum log_level level = !whole                          ? LOG_LV_WARN
-			       : t->source.kind == XFR_CURRENT ? LOG_LV_DEBUG
-							       : LOG_LV_INFO;
+	bool current = whole && t->source.kind == XFR_CURRENT;
+	enum log_level level = !whole ? LOG_LV_WARN : current ? LOG_LV_DEBUG : LOG_LV_INFO;
+	if (!current && !xfr_tell(t->client, whole ? kind[t->source.kind] : "broken"))
+		return;
 	log_event(level, NULL, whole ? "transfer-out" : "transfer-out-broken", LS("zone", t->zone),
 		  LS("to", t->client), LS("key", t->key[0] ? t->key : NULL),
 		  LS("kind", kind[t->source.kind]), LU("serial", image_serial(t->source.image)),

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include "dnsd/primary/xfr_source.h"
+#include "dnsd/primary/xfr_tell.h"
+#include "libcommon/base/clock.h"
 #include "t/unit/dnsd_zone.h"
 
 enum { CAP = 65535 };
@@ -220,6 +222,38 @@ static void an_image_stays_as_long_as_it_is_held(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
+static unsigned told(const char *peer, const char *kind, unsigned n)
+{
+	unsigned lines = 0;
+	for (unsigned i = 0; i < n; i++)
+		lines += xfr_tell(peer, kind);
+	return lines;
+}
+
+/* A thousand transfers a second are not a thousand lines. */
+static void the_log_is_bounded(void **state)
+{
+	static const char whole[] = "AXFR", steps[] = "IXFR";
+	char peer[16];
+	(void)state;
+	assert_int_equal(told("192.0.2.1", whole, XFR_TELL_LINES), XFR_TELL_LINES);
+	assert_int_equal(told("192.0.2.1", whole, 1000), 0);
+	assert_int_equal(told("192.0.2.1", steps, 5), 5);
+	assert_int_equal(told("192.0.2.2", whole, 5), 5);
+	assert_int_equal(xfr_tell_over(), 1000);
+	assert_int_equal(xfr_tell_over(), 0);
+	assert_int_equal(told("192.0.2.1", whole, 5), 5);
+	xfr_tell_over();
+	unsigned lines = 0;
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(peer, sizeof(peer), "10.0.%u.%u", i / 256, i % 256);
+		lines += told(peer, whole, 2);
+	}
+	/* Those that are not told apart count as one. */
+	assert_int_equal(lines, 2 * XFR_TELL_PEERS + XFR_TELL_LINES);
+	assert_int_equal(xfr_tell_over(), 2000 - lines);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +263,8 @@ int main(void)
 	    T(the_soa_alone),
 	    T(steps_are_between_the_soa),
 	    T(an_image_stays_as_long_as_it_is_held),
+	    cmocka_unit_test(the_log_is_bounded),
 	};
+	clock_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
