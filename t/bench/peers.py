@@ -3,6 +3,8 @@
 They run as root needs it: both want their own unprivileged users, so the benchmarks need root.
 Nothing is installed; each peer is stopped by close().
 """
+import contextlib
+import fcntl
 import functools
 import os
 import pathlib
@@ -27,7 +29,8 @@ OWNER, SPARE, GROUP, MAIL_UID = "news", "uucp", "uucp", 8
 
 def unpack(*packages) -> str:
     """Returns the version of the first."""
-    subprocess.run([ROOT / "t/bench/peers", PEERS, *packages], check=True)
+    with unpacking():
+        subprocess.run([ROOT / "t/bench/peers", PEERS, *packages], check=True)
     return (PEERS / "deb" / f"{packages[0]}.done").read_text().strip()
 
 
@@ -41,7 +44,20 @@ def environment() -> dict:
 def program(name, *packages) -> pathlib.Path:
     """The program of the first package, with the libraries of the others as far as they are
     missing here. RuntimeError says why it cannot be had: no network, no such package, no root."""
-    binary = PEERS / "root/usr/sbin" / name
+    with unpacking():
+        return unpack_program(PEERS / "root/usr/sbin" / name, packages)
+
+
+@contextlib.contextmanager
+def unpacking():
+    """Of tests that run side by side one unpacks at a time; the others find what it has done."""
+    PEERS.mkdir(parents=True, exist_ok=True)
+    with open(PEERS / "lock", "a", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def unpack_program(binary, packages) -> pathlib.Path:
     for package in packages:
         # Its libraries are found; what it says is its usage.
         if binary.exists() and subprocess.run([binary, "-h"], env=environment(), check=False,
@@ -54,7 +70,7 @@ def program(name, *packages) -> pathlib.Path:
             raise RuntimeError(why[-1] if why else f"{package} cannot be downloaded")
     if subprocess.run([binary, "-h"], env=environment(), check=False,
                       capture_output=True).returncode == 127:
-        raise RuntimeError(f"{name} does not find its libraries")
+        raise RuntimeError(f"{binary.name} does not find its libraries")
     return binary
 
 

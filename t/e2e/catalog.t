@@ -53,9 +53,23 @@ class Dns(Supervised):
     def stored_zones(self):
         return sorted(line.split()[0] for line in self.ctl("zone", "list").splitlines()[1:])
 
-    def kill(self, name):
-        for pid in self.pids(name):
-            os.kill(pid, signal.SIGKILL)
+    def kill(self, *names):
+        """And until hamletd has seen it: before, it calls them ready still."""
+        killed = [pid for name in names for pid in self.pids(name)]
+        for pid in killed:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:  # it had ended by itself, for want of the other
+                pass
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            try:
+                if not {p["pid"] for p in self.status()} & set(killed):
+                    return
+            except RuntimeError:  # hamletctl got no answer this time
+                pass
+            time.sleep(0.02)
+        raise RuntimeError(f"{names}: hamletd takes the killed {killed} for running")
 
     def events(self, *wanted):
         lines = (self.dir / "hamletd.log").read_text(errors="replace").splitlines()
@@ -80,10 +94,14 @@ def marker(server, zone):
 
 
 def become(what, want, fn, *args, times=1):
-    """Until fn gives it, so many times running: all processes have it."""
+    """Until fn gives it, so many times running: all processes have it. What fails, as hamletctl does
+    when stored is away, is asked again."""
     end, seen, got = time.monotonic() + SECONDS, 0, None
     while time.monotonic() < end and seen < times:
-        got = fn(*args)
+        try:
+            got = fn(*args)
+        except RuntimeError as e:
+            got = str(e)
         seen = seen + 1 if got == want else 0
         if not seen:
             time.sleep(0.1)
@@ -220,6 +238,7 @@ acl:
     action: notify
 template:
   - id: member
+    storage: "{{folder}}"
     master: hamlet
     acl: hamlet
 """

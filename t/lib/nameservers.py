@@ -80,6 +80,8 @@ remote-control:
 
 
 class Knot(NameServer):
+    """`{folder}` in `more` is its own. A template of a test has to name it as its storage: by
+    default zones are kept in a folder of the machine, which tests would share."""
     name = "knot"
 
     def find(self):
@@ -98,7 +100,10 @@ log:
     any: info
 database:
     storage: "{self.folder}"
-{more}
+template:
+  - id: default
+    storage: "{self.folder}"
+{more.replace("{folder}", str(self.folder))}
 zone:
 """
         for name, zone in zones.items():

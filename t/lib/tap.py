@@ -16,8 +16,8 @@ class Tap:
         print(f"{'ok' if good else 'not ok'} {self.n} - {name}", flush=True)
         if not good:
             self.bad += 1
-            for line in str(detail).splitlines()[:60]:
-                print(f"# {line}", flush=True)
+            for line in [name, *str(detail).splitlines()[:60]]:  # where prove passes it on
+                print(f"# {line}", file=sys.stderr, flush=True)
         return good
 
     def skip(self, name, why):
