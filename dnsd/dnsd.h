@@ -239,6 +239,7 @@ struct served { /* a zone, by a number that it has until it goes */
 	char why[256]; /* the first mistake of the last try; "": it went well */
 	bool again;    /* it is tried again by itself */
 	bool expired;  /* the image is not served */
+	bool left;     /* a secondary of the store that nobody names any more: it is not served */
 	bool gone;     /* it goes as soon as its task is over */
 	/* load_store.c only: */
 	uint64_t round;      /* of the last list of zones that it was in */
@@ -274,6 +275,9 @@ void load_changed(served_change_fn *fn);
 /* A catalog names the zone from now on (conf_zone_put() was called), or no longer: it is served, or
  * is not, unless the store has it. */
 void load_named(const uint8_t *wire);
+/* That is over for now: secondaries of the store that neither dnsd.conf nor a catalog names are
+ * not served any longer, as nobody looks after them. Not before all catalogs were read. */
+void load_named_all(void);
 /* fn is called when zones have come or gone, or are others of the same name; also when all of the
  * store's have been listed. */
 void load_watch(void (*fn)(void));

@@ -181,7 +181,16 @@ static void settle(void)
 	map_each(self.wanted, enter, NULL);
 	map_free(&self.wanted);
 	self.tells = false;
+	load_named_all();
 	book_look();
+}
+
+bool catalogs_known(void)
+{
+	for (size_t i = 0; i < self.n; i++)
+		if (!self.catalog[i].known)
+			return false;
+	return true;
 }
 
 static void on_theirs(struct timer *t)
@@ -211,6 +220,7 @@ static void look(struct catalog *c, const struct image *image)
 	}
 	catalog_list_free(&c->list);
 	c->list = list;
+	c->known = true;
 	self.tells = true;
 	settle_soon();
 }

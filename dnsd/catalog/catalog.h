@@ -30,4 +30,6 @@ bool catalog_records(struct compile *c, struct image_maker *m, struct image_orig
  */
 /* After load_start(). state: the fd of the state folder. */
 void catalog_start(int state);
+/* What all catalogs of others list was known at some time, perhaps before this start. */
+bool catalogs_known(void);
 #endif

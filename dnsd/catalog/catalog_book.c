@@ -284,12 +284,13 @@ static void on_good(const uint8_t *zone)
 /* --- the start -----------------------------------------------------------------------------------
  */
 
-static struct catalog_list read_file(const struct catalog *c)
+static struct catalog_list read_file(struct catalog *c)
 {
 	struct catalog_list l;
 	struct buf text;
 	bool there = beside_read(self.state, c->image_name, "members", CATALOG_FILE, &text);
 	catalog_parse(there ? buf_slice(&text) : SLICE(""), &l);
+	c->known |= there;
 	buf_free(&text);
 	return l;
 }

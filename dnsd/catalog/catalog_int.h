@@ -33,6 +33,7 @@ struct catalog {
 	const struct zone_conf *conf;
 	const char *image_name;
 	struct catalog_list list; /* as it was when it was good last */
+	bool known;               /* that was at some time */
 };
 struct member {
 	struct pool *pool;

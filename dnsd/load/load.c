@@ -221,7 +221,23 @@ void load_named(const uint8_t *wire)
 	} else if (s) {
 		s->conf = z;
 		s->name = name_of(s);
+		if (z->name)
+			load_store_named(s);
 	}
+}
+
+void load_leave(struct served *s, bool left)
+{
+	s->left = left;
+	if (!left) {
+		zones_set(self.zones[s->view], s->wire, NULL, s->number);
+		return;
+	}
+	timer_clear(&s->later);
+	zones_remove(self.zones[s->view], s->wire);
+	put_away(s->image);
+	s->image = NULL;
+	s->expired = s->again = false;
 }
 
 static void forget(struct served *s)
@@ -316,7 +332,7 @@ static void task_end(struct task *t)
 	struct compile *c = &t->work;
 	struct slice first = buf_slice(&c->errors);
 	first = slice_cut(&first, '\n');
-	if (s->gone) {
+	if (s->gone || s->left) {
 		image_close(&c->out);
 	} else if (!(c->dnssec & DNSSEC_TELL)) {
 		log_task(s, c);
@@ -434,6 +450,8 @@ void load_dnssec(unsigned zone, unsigned what, uint32_t ds_ttl)
 void load_again(unsigned zone, bool force)
 {
 	struct served *s = self.served[zone];
+	if (s->left)
+		return;
 	for (struct list *at = self.tasks.next; at != &self.tasks; at = at->next) {
 		struct task *t = list_entry(at, struct task, link);
 		bool in_work = self.busy && at == self.tasks.next;

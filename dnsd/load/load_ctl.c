@@ -52,8 +52,9 @@ static struct served *named(const char *text)
 static void reload_one(struct control_call *call, const char *text, bool force)
 {
 	struct served *s = named(text);
-	if (!s) {
-		control_done(call, "no such zone");
+	if (!s || s->left) {
+		control_done(call,
+			     s ? "it is served no longer: no primary is named" : "no such zone");
 		return;
 	}
 	struct reload *r = mem_alloc(sizeof(*r));
@@ -68,7 +69,7 @@ static void reload_all(struct control_call *call)
 	*r = (struct reload){.call = call, .left = 1};
 	for (unsigned i = 0; i < load_end(); i++) {
 		const struct served *s = load_zone(i);
-		if (!s)
+		if (!s || s->left)
 			continue;
 		r->left++;
 		load_task((struct served *)(uintptr_t)s, false, r);
@@ -141,10 +142,11 @@ static void list_zone(struct buf *out, const struct served *s)
 	buf_printf(out, "\"zone=%s\" serial=%u names=%llu records=%llu state=%s", s->name,
 		   s->image ? image_serial(s->image) : 0, (unsigned long long)n.names,
 		   (unsigned long long)n.records,
-		   s->expired  ? "expired"
-		   : !s->image ? "failed"
-		   : s->why[0] ? "old"
-			       : "served");
+		   s->left      ? "left"
+		   : s->expired ? "expired"
+		   : !s->image  ? "failed"
+		   : s->why[0]  ? "old"
+				: "served");
 	buf_printf(out, " signed=%s", s->image && image_origin(s->image)->dnssec ? "yes" : "no");
 	put(out, "from",
 	    s->file                            ? s->file
@@ -153,11 +155,12 @@ static void list_zone(struct buf *out, const struct served *s)
 					       : "store");
 	refresh_list(s, out);
 	bool missing = !s->file && !s->conf->catalog && !s->id && !s->image && !s->why[0];
-	bool left = s->secondary && !s->conf->primaries_n && !s->why[0];
+	bool stays = s->secondary && !s->conf->primaries_n && !s->why[0];
 	put(out, "error",
-	    missing ? "it is not in the store"
-	    : left  ? "it has no primary any more: it stays as it is"
-		    : s->why);
+	    missing   ? "it is not in the store"
+	    : s->left ? "no longer named, by dnsd.conf or a catalog: name it, or zone delete it"
+	    : stays   ? "it has no primary any more: it stays as it is"
+		      : s->why);
 	buf_addc(out, '\n');
 }
 

@@ -22,6 +22,11 @@ void load_remove(struct served *s);
 /* Serves the image that there is. True: it is that of the source as it is. Of a zone of the store
  * whose version is not known yet it is served whatever version it has. */
 bool load_present(struct served *s);
+/* Nothing is known of it, as if there was no such zone; or it is served as any other again, without
+ * an image. */
+void load_leave(struct served *s, bool left);
+/* load_store.c: whether it is left. */
+void load_store_named(struct served *s);
 /* Serves no image: SERVFAIL. */
 void load_withdraw(struct served *s);
 /* The start is not over while it waits for the store. */

@@ -116,6 +116,40 @@ static void changed(struct served *s)
 		timer_set(&s->later, s->not_before - now, on_later);
 }
 
+/* --- secondaries that are named no longer ------------------------------------------------------
+ */
+
+static bool is_left(const struct served *s)
+{
+	return s->id && s->secondary && !s->conf->name && catalogs_known();
+}
+
+void load_store_named(struct served *s)
+{
+	bool left = is_left(s);
+	if (left == s->left)
+		return;
+	load_leave(s, left);
+	if (left) {
+		log_event(LOG_LV_WARN, NULL, "zone-left", LS("zone", s->name),
+			  LS("reason", "neither dnsd.conf nor a catalog names this secondary any "
+				       "more: it is not served"));
+		return;
+	}
+	log_event(LOG_LV_INFO, NULL, "zone-named", LS("zone", s->name));
+	if (!load_present(s))
+		changed(s);
+}
+
+void load_named_all(void)
+{
+	for (unsigned i = 0; i < load_end(); i++) {
+		const struct served *s = load_zone(i);
+		if (s)
+			load_store_named((struct served *)(uintptr_t)s);
+	}
+}
+
 /* --- zones ------------------------------------------------------------------------------------ */
 
 static void unlink_image(const struct served *s)
@@ -175,7 +209,8 @@ static void zone_is(const struct row_zone *row)
 	s->version = store_version_of(row);
 	s->secondary = row->source == ZONE_SECONDARY;
 	s->round = self.round;
-	if (is_local(s) || (!s->image && load_present(s)))
+	load_store_named(s);
+	if (s->left || is_local(s) || (!s->image && load_present(s)))
 		return;
 	changed(s);
 }

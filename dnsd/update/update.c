@@ -200,7 +200,7 @@ size_t update_serve(const struct asked *a, uint8_t *out, size_t cap)
 	struct refusal r = {0};
 	struct update u;
 	size_t n;
-	if (!s || s->conf->primaries_n)
+	if (!s || s->left || s->conf->primaries_n)
 		return serve_rcode(a, DNS_NOTAUTH, out, cap);
 	struct pool *pool = pool_new(16 << 10);
 	uint16_t rcode = update_read(pool, a->q, &u);
