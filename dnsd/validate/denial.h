@@ -7,23 +7,32 @@
 #include "dnsd/validate/validate.h"
 
 enum {
-	DENIAL_SETS = 12,   /* that are taken; an honest answer has at most 4 a CNAME's hop */
-	DENIAL_HASHES = 16, /* that are remembered */
-	DENIAL_HASH = 20,
+	DENIAL_RECORDS = 12, /* that are taken; an honest answer has at most 4 for a name */
+	DENIAL_HASHES = 40,  /* that are remembered */
+	DENIAL_HASH = 20,    /* octets */
 };
-/* The records of one zone for one name; that is, of one hop of an answer. */
+struct denial_record {
+	const uint8_t *owner, *next; /* NSEC */
+	struct slice types;          /* the bitmap */
+	bool opt_out;                /* NSEC3, as the rest: */
+	uint8_t from[DENIAL_HASH], to[DENIAL_HASH];
+};
+struct denial_hashed {
+	const uint8_t *name;
+	bool wildcard; /* of "*." and the name */
+	uint8_t hash[DENIAL_HASH];
+};
+/* What there is for one name, that is, for one hop of an answer: of one zone. */
 struct denial {
 	const uint8_t *zone; /* the signer of all of them */
-	const struct rrset *set[DENIAL_SETS];
-	unsigned n;
+	unsigned n, n3;
+	struct denial_record nsec[DENIAL_RECORDS], nsec3[DENIAL_RECORDS];
 	bool rounds; /* there is NSEC3 with more than VALIDATE_NSEC3_ROUNDS */
-	/* NSEC3: hashes of names so far. */
+	/* Of NSEC3; records with other parameters than the first are left out. */
+	uint16_t iterations;
+	struct slice salt;
 	unsigned hashes;
-	struct {
-		const uint8_t *name;
-		bool wildcard; /* of "*." and the name */
-		uint8_t hash[DENIAL_HASH];
-	} memo[DENIAL_HASHES];
+	struct denial_hashed hashed[DENIAL_HASHES];
 };
 struct proof {
 	uint16_t ede; /* enum validate_ede */
@@ -34,10 +43,11 @@ struct proof {
 
 /* zone: the signer of what will be added; lower case, stays. */
 void denial_init(struct denial *d, const uint8_t *zone);
-/* The set, which stays where it is, was found secure by v, which is not at its next one yet. False:
- * it is of no use here: no NSEC or NSEC3, of another zone, expanded from a wildcard, or too many.
- */
-bool denial_add(struct denial *d, const struct rrset *set, const struct validate *v);
+/* The set that v has found secure; its data stay where they are. False: it is of no use here: no
+ * NSEC or NSEC3, of another zone, expanded from a wildcard, or too many. */
+bool denial_add(struct denial *d, const struct validate *v);
+/* Likewise, of a set that was found secure earlier, and was not expanded. */
+bool denial_add_secure(struct denial *d, const struct rrset *set);
 
 /* Each returns RRSET_SECURE, RRSET_INSECURE (opt-out, or NSEC3 with too many iterations: EDE 27),
  * or RRSET_BOGUS: not proven. name: lower case, stays as long as d. */

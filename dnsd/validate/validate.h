@@ -19,6 +19,8 @@ enum {
 	VALIDATE_SIGNATURES = 16,   /* checks of one answer, at most */
 	VALIDATE_FAILURES = 1,      /* of them that may fail, and another one is tried */
 	VALIDATE_HASHES = 150,      /* NSEC3 hashes of one answer, at most */
+	VALIDATE_KEYS = 64,         /* of a DNSKEY rrset, that are looked at */
+	VALIDATE_DIGESTS = 16,      /* of keys, that are compared with DS records */
 	VALIDATE_KEYS_A_TAG = 2,    /* keys of one tag that a signature is tried by */
 	VALIDATE_NSEC3_ROUNDS = 50, /* additional iterations: more is insecure (RFC 9276 3.2) */
 	VALIDATE_WHY = 384,         /* octets of a reason, with its NUL */
@@ -33,6 +35,7 @@ enum validate_ede { /* RFC 8914 4, as far as a validator says them */
 		    EDE_NO_SIGNATURE = 10,
 		    EDE_NO_ZONE_KEY_BIT = 11,
 		    EDE_NO_PROOF = 12,
+		    EDE_ENDS_FIRST = 25, /* a signature that ends before it begins */
 		    EDE_NSEC3_ROUNDS = 27,
 		    EDE_NONE = 0xffff,
 };
@@ -49,19 +52,24 @@ static inline void validate_work_init(struct validate_work *w)
 /* A check under way. Only the part "out" is read by others. */
 struct validate {
 	/* Out: */
-	uint16_t ede;           /* enum validate_ede */
-	char why[VALIDATE_WHY]; /* of the signature that was looked at last, good or not: type,
-				 * owner, signer, key tag and algorithm, reason: for `explain` and
-				 * logs */
+	enum rrset_security security; /* RRSET_UNCHECKED: not at its end */
+	uint16_t ede;                 /* enum validate_ede */
+	char why[VALIDATE_WHY];       /* of the signature that says most: type, owner, signer, key
+				       * tag and algorithm, reason. When good: only if `tell` */
 	uint32_t ttl;   /* of a secure one: what the signature leaves of it (RFC 4035 5.3.3) */
-	uint8_t labels; /* the signature's; with `expanded`: those of the closest encloser */
+	uint8_t labels; /* of the signature; with `expanded`: of the closest encloser */
 	bool expanded;  /* made from a wildcard: denial_expansion() must prove that it may be */
-	/* In, and where it is: */
-	const struct rrset *set, *keys, *ds;
+	/* In: */
+	bool tell;    /* why is wanted of good signatures, too; set after the beginning */
+	bool revoked; /* keys that are revoked count (RFC 5011 2.1); likewise */
+	const struct rrset *set, *keys, *ds, *trusted;
 	uint64_t now;
 	uint32_t skew;
+	/* Where it is: */
 	uint16_t sig, key, same; /* the next pair; keys with the signature's tag so far */
-	uint16_t matched;        /* keys that a DS is of */
+	uint8_t rank;            /* of why */
+	bool ready;              /* `may` is known */
+	uint64_t may;            /* DNSKEY by DS: the keys of the set that are trusted */
 };
 
 /* Begins: the set is checked by the keys, which are a zone's secure DNSKEY rrset. Both stay where
@@ -90,6 +98,10 @@ bool validate_may_sign(const uint8_t *zone, const uint8_t *owner, uint16_t type)
 enum rrset_security validate_ds(const struct rrset *ds, uint16_t *ede);
 /* Of DNSKEY: signatures by it can be checked (RFC 8624 3.1). */
 bool validate_algorithm(uint8_t algorithm);
+/* RFC 4034 appendix B. */
+uint16_t validate_key_tag(struct slice dnskey);
+/* The DS record is of that key of the zone (lower case): tag, algorithm and digest. */
+bool validate_ds_is_of(struct slice ds, const uint8_t *zone, struct slice dnskey);
 /* The target that an unsigned CNAME must have: the DNAME's owner in `name` replaced by its target
  * (RFC 6672 2.2). False: name is not below it, or the result is too long. */
 bool validate_dname_target(const struct rrset *dname, const uint8_t *name,
