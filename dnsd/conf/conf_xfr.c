@@ -2,7 +2,8 @@
 #include "dnsd/conf/conf_xfr.h"
 #include <netinet/in.h>
 #include <string.h>
-#include "dnsd/wire/serve.h"
+#include "dnsd/conf/conf_peer.h"
+#include "dnsd/dnsd.h"
 
 enum { PORT = 53 };
 
@@ -25,55 +26,23 @@ static bool read_net(struct xfr_peer *out, const char *text, bool nets)
 	return true;
 }
 
-static bool set_port(struct xfr_peer *p, const char *text)
-{
-	uint16_t port;
-	if (!conf_port(text, &port))
-		return false;
-	conf_ip_port(&p->net.sa, port);
-	return true;
-}
-
-/* A word with a value. NULL, or what is wrong; "": there is no such word. */
-static const char *read_pair(struct xfr_peer *out, const char *word, const char *value, bool port)
-{
-	if (strcmp(word, "key") == 0) {
-		out->key = conf_key(value);
-		return out->key ? NULL : "there is no such key";
-	}
-	if (port && strcmp(word, "catalog") == 0) {
-		out->catalog = value;
-		return NULL;
-	}
-	return port && strcmp(word, "port") == 0 && set_port(out, value) ? NULL : "";
-}
-
-/* The words behind the address. */
+/* The words behind the address, or in its place. */
 static bool read_rest(struct conf_errors *e, const struct conf_words *w, size_t at,
-		      const char *what, bool port, struct xfr_peer *out)
+		      const char *what, unsigned may, struct xfr_peer *out)
 {
-	while (at < w->n) {
-		const char *word = w->w[at], *value = at + 1 < w->n ? w->w[at + 1] : NULL;
-		if (strcmp(word, "tls") == 0) {
-			out->tls = true;
-			at++;
-			continue;
-		}
-		const char *why = value ? read_pair(out, word, value, port) : "";
-		if (why && *why)
-			conf_error(e, &w->where, "%s: there is no key \"%s\"", what, value);
-		else if (why)
-			conf_error(e, &w->where, "%s: \"%s\": %s[key NAME] [tls] may follow here",
-				   what, word, port ? "[port N] " : "");
-		if (why)
-			return false;
-		at += 2;
-	}
+	struct peer_words p;
+	if (!conf_peer_words(e, &w->where, w, at, what, may, &p))
+		return false;
+	if (p.port)
+		conf_ip_port(&out->net.sa, p.port);
+	out->key = p.key;
+	out->tls = p.tls;
+	out->catalog = p.catalog;
 	return true;
 }
 
-bool conf_xfr_peer(struct conf_errors *e, const struct conf_words *w, const char *what,
-		   struct xfr_peer *out)
+static bool read_peer(struct conf_errors *e, const struct conf_words *w, const char *what,
+		      unsigned may, struct xfr_peer *out)
 {
 	*out = (struct xfr_peer){.words = w};
 	if (!w->n || !read_net(out, w->w[0], false)) {
@@ -81,7 +50,7 @@ bool conf_xfr_peer(struct conf_errors *e, const struct conf_words *w, const char
 			   w->n ? w->w[0] : "");
 		return false;
 	}
-	return read_rest(e, w, 1, what, true, out);
+	return read_rest(e, w, 1, what, may, out);
 }
 
 /* NETWORK ... or key NAME ... */
@@ -96,7 +65,7 @@ static bool read_allowed(struct conf_errors *e, const struct conf_words *w, stru
 			   w->n ? w->w[0] : "");
 		return false;
 	}
-	return read_rest(e, w, any ? 0 : 1, what, false, out);
+	return read_rest(e, w, any ? 0 : 1, what, PEER_KEY | PEER_TLS, out);
 }
 
 void conf_xfr_verify(struct conf_errors *e, struct pool *pool, struct xfr_conf *x)
@@ -107,23 +76,17 @@ void conf_xfr_verify(struct conf_errors *e, struct pool *pool, struct xfr_conf *
 	may->n = told->n = 0;
 	for (size_t i = 0; i < x->secondary.n; i++) {
 		struct xfr_peer *p = &may->peer[may->n];
-		if (conf_xfr_peer(e, x->secondary.item[i], "secondary", p)) {
+		if (read_peer(e, x->secondary.item[i], "secondary",
+			      PEER_PORT | PEER_KEY | PEER_TLS | PEER_CATALOG, p)) {
 			told->peer[told->n++] = *p;
 			may->n++;
 		}
 	}
 	for (size_t i = 0; i < x->allow.n; i++)
 		may->n += read_allowed(e, x->allow.item[i], &may->peer[may->n]);
-	for (size_t i = 0; i < x->notify.n; i++) {
-		const struct conf_words *w = x->notify.item[i];
-		struct xfr_peer *p = &told->peer[told->n];
-		bool good = conf_xfr_peer(e, w, "notify", p);
-		if (good && p->tls)
-			conf_error(e, &w->where, "notify: notices go by UDP, without TLS");
-		if (good && p->catalog)
-			conf_error(e, &w->where, "notify: a catalog is for secondaries");
-		told->n += good;
-	}
+	for (size_t i = 0; i < x->notify.n; i++) /* by UDP, without TLS */
+		told->n += read_peer(e, x->notify.item[i], "notify", PEER_PORT | PEER_KEY,
+				     &told->peer[told->n]);
 }
 
 bool conf_xfr_may(const struct xfr_conf *zone, const struct xfr_conf *all,

@@ -50,7 +50,4 @@ void conf_xfr_verify(struct conf_errors *e, struct pool *pool, struct xfr_conf *
 bool conf_xfr_may(const struct xfr_conf *zone, const struct xfr_conf *all,
 		  const struct sockaddr *client, const struct tsig_key *key, bool tls);
 struct xfr_peers conf_xfr_told(const struct xfr_conf *zone, const struct xfr_conf *all);
-/* ADDRESS [port N] [key NAME] [tls], of a server to talk with; false: it was reported. */
-bool conf_xfr_peer(struct conf_errors *e, const struct conf_words *w, const char *what,
-		   struct xfr_peer *out);
 #endif

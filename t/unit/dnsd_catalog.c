@@ -113,7 +113,8 @@ static void mistakes(void **state)
 	    {"secondary 192.0.2.1 catalog ..\n", "is not a name that a catalog may have"},
 	    {"secondary 192.0.2.1 catalog\n", "may follow here"},
 	    {"allow-transfer 192.0.2.1 catalog a.test\n", "may follow here"},
-	    {"notify 192.0.2.1 catalog a.test\n", "a catalog is for secondaries"},
+	    {"notify 192.0.2.1 catalog a.test\n",
+	     "notify: \"catalog\": [port N] [key NAME] may follow"},
 	    {"zone b.test {\n\tsecondary 192.0.2.1 catalog a.test\n}\n",
 	     "by a line outside of blocks"},
 	};
