@@ -20,9 +20,10 @@ struct upstream_conf {
 	const struct sockaddr *source4, *source6; /* NULL: any */
 	const char *tls_ca; /* file of CA certificates for TLS; NULL: the system's */
 };
+extern const struct upstream_conf upstream_defaults;
 struct upstream_question {
 	const struct sockaddr *to; /* its port too */
-	const uint8_t *name;       /* lower case; kept by reference until the exchange is over */
+	const uint8_t *name;       /* copied */
 	uint16_t type;
 	bool recursive;         /* RD: to a forwarder */
 	bool checking_disabled; /* CD likewise */
@@ -31,7 +32,7 @@ struct upstream_question {
 };
 enum upstream_outcome {
 	UPSTREAM_ANSWER, /* a whole response to the question, checked: id, question, address, case;
-			  * the rcode may be any */
+			  * the rcode may be any. Names in it may have the case that was sent */
 	UPSTREAM_LATE,   /* told once, and the exchange goes on: it takes longer than the server is
 			  * used to; ask another one beside */
 	UPSTREAM_TIMEOUT,
@@ -47,17 +48,20 @@ struct upstream_answer {
 	size_t len;
 	bool tcp;
 	uint32_t ms;
+	const char *why; /* unless it is an answer, what happened, for people: static text */
 };
 struct upstream;
 typedef void upstream_fn(void *arg, const struct upstream_answer *a);
 void upstream_start(const struct upstream_conf *conf);
 void upstream_stop(void);
-/* fn is called once with the outcome, perhaps with UPSTREAM_LATE before; never before this returns;
- * then the handle is gone. */
+/* One datagram is sent (another one only where the server has it so: cookies, EDNS): who does not
+ * want to wait longer asks again at UPSTREAM_LATE. fn is called once with the outcome, perhaps with
+ * UPSTREAM_LATE before; never before this returns; then the handle is gone. */
 struct upstream *upstream_ask(const struct upstream_question *q, upstream_fn *fn, void *arg);
 void upstream_cancel(struct upstream **u);
 
-/* --- server.c: what is known of a server, for a quarter of an hour -----------------------------
+/* --- upstream_server.c: what is known of a server, for a quarter of an hour
+ * -----------------------------
  */
 /* What an answer of the server is expected to take, in ms, with what it failed lately added: a
  * server that is unknown gets a middling value, so that it is tried. */
