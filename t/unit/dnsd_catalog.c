@@ -11,26 +11,12 @@
 #include "dnsd/catalog/catalog_int.h"
 #include "dnsd/secondary/secondary.h"
 #include "libcommon/base/clock.h"
+#include "t/unit/dnsd_read.h"
 #include "t/unit/dnsd_zone.h"
 
 #define HEAD "version 1\ncontent 127.0.0.1:53\n"
 
-static char *said;
 static struct pool *pool;
-
-static int load(const char *text)
-{
-	size_t n;
-	free(said);
-	said = NULL;
-	FILE *f = open_memstream(&said, &n);
-	assert_non_null(f);
-	memset(&conf, 0, sizeof(conf));
-	int mistakes = conf_parse(pool, "/etc/dnsd.conf", text, strlen(text), conf_table, &conf,
-				  conf_verify, f);
-	fclose(f);
-	return mistakes;
-}
 
 static int begin(void **state)
 {
@@ -42,11 +28,8 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-	(void)state;
-	free(said);
-	said = NULL;
 	pool_free(&pool);
-	return 0;
+	return free_said(state);
 }
 
 /* --- dnsd.conf ---------------------------------------------------------------------------------
@@ -55,10 +38,10 @@ static int end(void **state)
 static void named_by_secondaries(void **state)
 {
 	(void)state;
-	assert_int_equal(load(HEAD "secondary 192.0.2.2 catalog Cat.test\n"
-				   "secondary 192.0.2.3 port 5353 catalog cat.test\n"
-				   "secondary 192.0.2.4\n"
-				   "secondary 192.0.2.5 catalog other.test\n"),
+	assert_int_equal(conf_read(pool, HEAD "secondary 192.0.2.2 catalog Cat.test\n"
+					      "secondary 192.0.2.3 port 5353 catalog cat.test\n"
+					      "secondary 192.0.2.4\n"
+					      "secondary 192.0.2.5 catalog other.test\n"),
 			 0);
 	const struct zone_conf *z = conf_catalog_at(0);
 	assert_string_equal(z->name, "Cat.test");
@@ -79,7 +62,8 @@ static void named_by_secondaries(void **state)
 static void blocks(void **state)
 {
 	(void)state;
-	assert_int_equal(load(HEAD "catalog a.test\n"
+	assert_int_equal(conf_read(pool, HEAD
+				   "catalog a.test\n"
 				   "catalog b.test from 192.0.2.1 port 54\n"
 				   "catalog c.test {\n\tprimary 192.0.2.1\n\tprimary 192.0.2.2\n"
 				   "\tnotify 192.0.2.9\n}\n"
@@ -121,7 +105,7 @@ static void mistakes(void **state)
 	char text[200];
 	for (size_t i = 0; i < sizeof(TRIES) / sizeof(TRIES[0]); i++) {
 		snprintf(text, sizeof(text), HEAD "%s", TRIES[i].text);
-		assert_int_not_equal(load(text), 0);
+		assert_int_not_equal(conf_read(pool, text), 0);
 		if (!strstr(said, TRIES[i].said))
 			fail_msg("%s: %s", TRIES[i].text, said);
 	}
@@ -194,9 +178,9 @@ static void ours_lists_zones(void **state)
 	bool built;
 	assert_non_null(mkdtemp(path));
 	folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(load(OURS "zone a.test file a\nzone b.test from 192.0.2.1\n"
-				   "zone c.test {\n\tfile c\n\tcatalog off\n}\n"
-				   "catalog their.test from 192.0.2.1\n"),
+	assert_int_equal(conf_read(pool, OURS "zone a.test file a\nzone b.test from 192.0.2.1\n"
+					      "zone c.test {\n\tfile c\n\tcatalog off\n}\n"
+					      "catalog their.test from 192.0.2.1\n"),
 			 0);
 	struct image *image = compile(&built);
 	assert_true(built);
@@ -216,7 +200,7 @@ static void ours_lists_zones(void **state)
 	assert_false(built);
 	image_close(&image);
 
-	assert_int_equal(load(OURS "zone b.test from 192.0.2.1\n"), 0);
+	assert_int_equal(conf_read(pool, OURS "zone b.test from 192.0.2.1\n"), 0);
 	image = compile(&built);
 	assert_true(built);
 	members_of(image, members);

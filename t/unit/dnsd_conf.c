@@ -12,38 +12,15 @@
 #include "dnsd/secondary/secondary.h"
 #include "dnsd/wire/serve.h"
 #include "libcommon/dns/name.h"
-
-static char *said;
-
-/* Reads it as /etc/dnsd.conf; returns the number of mistakes, which are in `said`. */
-static int load(struct pool *pool, const char *text)
-{
-	size_t n;
-	free(said);
-	said = NULL;
-	FILE *f = open_memstream(&said, &n);
-	assert_non_null(f);
-	memset(&conf, 0, sizeof(conf));
-	int mistakes = conf_parse(pool, "/etc/dnsd.conf", text, strlen(text), conf_table, &conf,
-				  conf_verify, f);
-	fclose(f);
-	return mistakes;
-}
-
-static int free_said(void **state)
-{
-	(void)state;
-	free(said);
-	return 0;
-}
+#include "t/unit/dnsd_read.h"
 
 static void zones_have_a_file(void **state)
 {
 	(void)state;
 	struct pool *pool = pool_new(0);
-	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\n"
-				    "zone A.test file z/a\n"
-				    "zone b.test {\n\tfile /z/b\n}\nzone .  file root\n"),
+	assert_int_equal(conf_read(pool, "version 1\ncontent 127.0.0.1:53\n"
+					 "zone A.test file z/a\n"
+					 "zone b.test {\n\tfile /z/b\n}\nzone .  file root\n"),
 			 0);
 	const struct zone_conf *z = conf.zones.item[0];
 	assert_string_equal(z->text, "/etc/z/a");
@@ -76,12 +53,12 @@ static void secondaries_have_primaries(void **state)
 {
 	(void)state;
 	struct pool *pool = pool_new(0);
-	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\n"
-				    "zone a.test from 192.0.2.1\n"
-				    "zone b.test from 2001:db8::1 port 5353 {\n"
-				    "\tprimary 192.0.2.2 tls ns.b.test\n"
-				    "\tprimary 192.0.2.3 tls ns.b.test port 54\n}\n"
-				    "zone c.test file c\n"),
+	assert_int_equal(conf_read(pool, "version 1\ncontent 127.0.0.1:53\n"
+					 "zone a.test from 192.0.2.1\n"
+					 "zone b.test from 2001:db8::1 port 5353 {\n"
+					 "\tprimary 192.0.2.2 tls ns.b.test\n"
+					 "\tprimary 192.0.2.3 tls ns.b.test port 54\n}\n"
+					 "zone c.test file c\n"),
 			 0);
 	const struct zone_conf *z = conf.zones.item[0];
 	assert_int_equal(z->primaries_n, 1);
@@ -101,7 +78,8 @@ static void secondaries_have_primaries(void **state)
 	z = conf.zones.item[2];
 	assert_int_equal(z->primaries_n, 0);
 	assert_int_equal(conf.transfer.refresh_least, 60000);
-	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\nzone c.test file c\n"), 0);
+	assert_int_equal(conf_read(pool, "version 1\ncontent 127.0.0.1:53\nzone c.test file c\n"),
+			 0);
 	assert_false(conf_has_secondaries(false));
 	pool_free(&pool);
 }
@@ -120,10 +98,10 @@ static void views_have_clients_and_zones(void **state)
 {
 	(void)state;
 	struct pool *pool = pool_new(0);
-	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\nzone a.test file z/a\n"
-				    "view lab {\n\tclients 10.9.0.0/16\n}\n"
-				    "view inside {\n\tclients 10.0.0.0/8 fd00::/8\n"
-				    "\tzone A.test file in/a\n\tzone c.test file in/c\n}\n"),
+	assert_int_equal(conf_read(pool, "version 1\ncontent 127.0.0.1:53\nzone a.test file z/a\n"
+					 "view lab {\n\tclients 10.9.0.0/16\n}\n"
+					 "view inside {\n\tclients 10.0.0.0/8 fd00::/8\n"
+					 "\tzone A.test file in/a\n\tzone c.test file in/c\n}\n"),
 			 0);
 	assert_int_equal(view_of("10.9.1.2"), 1);
 	assert_int_equal(view_of("10.8.1.2"), 2);
@@ -171,7 +149,7 @@ static int load_key(struct pool *pool, const char *before, const char *behind)
 	char whole[1024];
 	snprintf(whole, sizeof(whole), "version 1\ncontent 127.0.0.1:53\n%s%s%s\n", before,
 		 key_path, behind);
-	return load(pool, whole);
+	return conf_read(pool, whole);
 }
 
 static void keys_have_a_file(void **state)
@@ -287,7 +265,8 @@ static void who_gets_the_zones(void **state)
 	assert_int_equal(told.peer[1].len, sizeof(*v6));
 	told = conf_xfr_told(&c->xfr, &conf.xfr);
 	assert_int_equal(told.n, 1);
-	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\nzone a.test file x\n"), 0);
+	assert_int_equal(conf_read(pool, "version 1\ncontent 127.0.0.1:53\nzone a.test file x\n"),
+			 0);
 	assert_false(may("a.test", "127.0.0.1", NULL, true));
 	memset(&conf, 0, sizeof(conf));
 	pool_free(&pool);
@@ -351,11 +330,11 @@ static void mistakes_are_told(void **state)
 	for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
 		char text[256];
 		snprintf(text, sizeof(text), "version 1\ncontent 127.0.0.1:53\n%s", BAD[i].text);
-		assert_int_equal(load(pool, text), 1);
+		assert_int_equal(conf_read(pool, text), 1);
 		if (!strstr(said, BAD[i].why))
 			fail_msg("%s: not %s", said, BAD[i].why);
 	}
-	assert_int_equal(load(pool, "version 1\n"), 1);
+	assert_int_equal(conf_read(pool, "version 1\n"), 1);
 	assert_non_null(strstr(said, "nothing to listen on"));
 	pool_free(&pool);
 }
@@ -365,9 +344,9 @@ static void an_address_has_datagrams_and_connections(void **state)
 	(void)state;
 	struct pool *pool = pool_new(0);
 	struct listen_spec *spec;
-	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\ncontent [::1]:53\n"
-				    "content-tls 127.0.0.1:853\n"
-				    "tcp {\n\tconnections-per-address 7\n}\n"),
+	assert_int_equal(conf_read(pool, "version 1\ncontent 127.0.0.1:53\ncontent [::1]:53\n"
+					 "content-tls 127.0.0.1:853\n"
+					 "tcp {\n\tconnections-per-address 7\n}\n"),
 			 0);
 	assert_int_equal(conf_listeners(pool, &spec), 5);
 	assert_string_equal(spec[0].name, "dns-udp-127.0.0.1-53");
@@ -386,8 +365,8 @@ static void networks(void **state)
 	(void)state;
 	struct pool *pool = pool_new(0);
 	struct sockaddr_in in = {.sin_family = AF_INET};
-	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\n"
-				    "allow 192.0.2.0/24\nallow 2001:db8::/32\n"),
+	assert_int_equal(conf_read(pool, "version 1\ncontent 127.0.0.1:53\n"
+					 "allow 192.0.2.0/24\nallow 2001:db8::/32\n"),
 			 0);
 	inet_pton(AF_INET, "192.0.2.77", &in.sin_addr);
 	assert_true(conf_has(&conf.allow, (struct sockaddr *)&in));
@@ -409,7 +388,7 @@ static void zones_are_signed_or_not(void **state)
 				   "zone b.test {\n\tfile b\n\tdnssec off\n}\n"
 				   "zone c.test {\n\tfile c\n\tdnssec on {\n\t\tnsec3 off\n"
 				   "\t\tzonemd on\n\t}\n}\n";
-	assert_int_equal(load(pool, text), 0);
+	assert_int_equal(conf_read(pool, text), 0);
 	const struct zone_conf *a = conf.zones.item[0], *b = conf.zones.item[1],
 			       *c = conf.zones.item[2];
 	assert_true(a->dnssec.on && a->dnssec.nsec3 && !a->dnssec.zonemd);
@@ -417,7 +396,8 @@ static void zones_are_signed_or_not(void **state)
 	assert_true(c->dnssec.on && !c->dnssec.nsec3 && c->dnssec.zonemd);
 	assert_int_equal(c->dnssec.interval, 365 * 86400000ull);
 	assert_true(conf_zone((const uint8_t *)"\1d\4test")->dnssec.on);
-	assert_int_equal(load(pool, "version 1\ncontent 127.0.0.1:53\nzone a.test file a\n"), 0);
+	assert_int_equal(conf_read(pool, "version 1\ncontent 127.0.0.1:53\nzone a.test file a\n"),
+			 0);
 	a = conf.zones.item[0];
 	assert_false(a->dnssec.on);
 	static const struct {
@@ -434,7 +414,7 @@ static void zones_are_signed_or_not(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		char all[256];
 		str_fmt(all, sizeof(all), "version 1\ncontent 127.0.0.1:53\n%s", bad[i].text);
-		assert_int_equal(load(pool, all), 1);
+		assert_int_equal(conf_read(pool, all), 1);
 		if (!strstr(said, bad[i].why))
 			fail_msg("%s", said);
 	}

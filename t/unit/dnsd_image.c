@@ -12,31 +12,6 @@
 	"@ 3600 NS ns1\n"                                   \
 	"ns1 3600 A 192.0.2.1\n"
 
-static int begin(void **state)
-{
-	(void)state;
-	zone_begin();
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	zone_end();
-	return 0;
-}
-
-struct said {
-	struct buf errors, warnings;
-};
-
-static void hear(void *arg, bool error, const char *line)
-{
-	struct said *s = arg;
-	struct buf *b = error ? &s->errors : &s->warnings;
-	buf_printf(b, "%s%s", b->len ? "; " : "", line);
-}
-
 static void mistakes_are_told(void **state)
 {
 	(void)state;
@@ -72,9 +47,10 @@ static void mistakes_are_told(void **state)
 	     ""},
 	};
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		struct said s = {0};
+		struct zone_said s = {0};
 		struct image_stats stats;
-		bool ok = image_finish(zone_maker("b.test", row[i].zone, NULL), &stats, hear, &s);
+		bool ok =
+		    image_finish(zone_maker("b.test", row[i].zone, NULL), &stats, zone_hear, &s);
 		assert_string_equal(buf_cstr(&s.errors), row[i].errors);
 		assert_string_equal(buf_cstr(&s.warnings), row[i].warnings);
 		assert_int_equal(ok, row[i].errors[0] == 0);
@@ -89,7 +65,7 @@ static void mistakes_are_told(void **state)
 static void others_zones_may_have_mistakes(void **state)
 {
 	(void)state;
-	struct said s = {0};
+	struct zone_said s = {0};
 	struct image_options o = {.lenient = true};
 	struct image_match m;
 	const char *why;
@@ -97,7 +73,7 @@ static void others_zones_may_have_mistakes(void **state)
 					  HEAD "x 1 NS a.\ny.x 1 TXT no\nd 1 DNAME y\n"
 					       "a.d 1 A 192.0.2.1\n* 1 NS a.\n",
 					  &o),
-			       NULL, hear, &s);
+			       NULL, zone_hear, &s);
 	assert_true(ok);
 	assert_int_equal(s.errors.len, 0);
 	assert_string_equal(buf_cstr(&s.warnings),
@@ -154,7 +130,7 @@ static void an_alias_in_a_circle(void **state)
 	(void)state;
 	unsigned asked = 0;
 	const struct image_options o = {.alias = addresses_of, .alias_arg = &asked};
-	struct said s = {0};
+	struct zone_said s = {0};
 	bool ok = image_finish(zone_maker("b.test",
 					  HEAD "@ 300 ALIAS there.test.\n"
 					       "self 300 ALIAS Self.b.test.\n"
@@ -162,7 +138,7 @@ static void an_alias_in_a_circle(void **state)
 					       "z 300 ALIAS x.b.test.\n"
 					       "*.w 300 ALIAS any.w.b.test.\n",
 					  &o),
-			       NULL, hear, &s);
+			       NULL, zone_hear, &s);
 	assert_true(ok);
 	assert_int_equal(asked, 1);
 	assert_int_equal(s.errors.len, 0);
@@ -192,7 +168,7 @@ static void records_are_added_at_the_end(void **state)
 {
 	(void)state;
 	unsigned called = 0;
-	struct said s = {0};
+	struct zone_said s = {0};
 	struct image_stats n;
 	struct image_options o = {.sign = add_two, .sign_arg = &called};
 	struct image_match m;
@@ -202,7 +178,7 @@ static void records_are_added_at_the_end(void **state)
 					    HEAD "zz 1 NSEC b.test. A\nzz 1 A 192.0.2.1\n"
 						 "@ 1 NSEC3PARAM 1 0 0 -\n",
 					    &o),
-				 &n, hear, &s));
+				 &n, zone_hear, &s));
 	assert_string_equal(buf_cstr(&s.warnings),
 			    "b.test: 2 records of DNSSEC are left out: it is signed here");
 	assert_int_equal(called, 1);
@@ -225,7 +201,7 @@ static void records_are_added_at_the_end(void **state)
 	buf_free(&s.errors);
 	buf_free(&s.warnings);
 	/* Not for a zone that is not in order. */
-	assert_false(image_finish(zone_maker("b.test", "@ 1 NS a.\n", &o), NULL, hear, &s));
+	assert_false(image_finish(zone_maker("b.test", "@ 1 NS a.\n", &o), NULL, zone_hear, &s));
 	assert_int_equal(called, 1);
 	buf_free(&s.errors);
 }
@@ -478,5 +454,5 @@ int main(void)
 	    cmocka_unit_test(damage_is_found),
 	    cmocka_unit_test(hashes_are_those_of_rfc_5155),
 	};
-	return cmocka_run_group_tests_name("dnsd image", tests, begin, end);
+	return cmocka_run_group_tests_name("dnsd image", tests, zone_set_up, zone_tear_down);
 }

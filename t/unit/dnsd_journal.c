@@ -11,21 +11,6 @@
 
 #define HEAD(serial) "@ 60 SOA ns1 hm " serial " 1 2 3 4\n@ 60 NS ns1\nns1 60 A 192.0.2.1\n"
 
-static int begin(void **state)
-{
-	(void)state;
-	zone_begin();
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	unlinkat(zone_folder, "image.journal", 0);
-	zone_end();
-	return 0;
-}
-
 static enum journal_noted note(const char *old, const char *fresh)
 {
 	struct image *a = old ? zone_image("a.test", old) : NULL, *b = zone_image("a.test", fresh);
@@ -233,7 +218,7 @@ static void it_goes_with_the_zone(void **state)
 	assert_string_equal(name, "a.test.journal.new");
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
+#define T(f) cmocka_unit_test_setup_teardown(f, zone_set_up, zone_tear_down)
 
 int main(void)
 {

@@ -25,29 +25,14 @@
 
 enum { DAY = 86400, LIFE = 14 * DAY, REFRESH = 5 * DAY };
 
-static struct buf said;
-
-static int begin(void **state)
-{
-	(void)state;
-	zone_begin();
-	return 0;
-}
+static struct zone_said said;
 
 static int end(void **state)
 {
-	(void)state;
-	zone_end();
 	signer_end();
-	buf_free(&said);
-	return 0;
-}
-
-static void hear(void *arg, bool error, const char *line)
-{
-	(void)arg;
-	(void)error;
-	buf_printf(&said, "%s\n", line);
+	buf_free(&said.errors);
+	buf_free(&said.warnings);
+	return zone_tear_down(state);
 }
 
 static struct sign options(unsigned keys)
@@ -66,7 +51,7 @@ static struct image *sign(const char *text, struct sign *s)
 {
 	struct image_options o = {.sign = sign_zone, .sign_arg = s};
 	const char *why;
-	if (!image_finish(zone_maker("b.test", text, &o), NULL, hear, NULL))
+	if (!image_finish(zone_maker("b.test", text, &o), NULL, zone_hear, &said))
 		return NULL;
 	return image_open(zone_folder, "image", &why);
 }
@@ -401,9 +386,9 @@ static void without_signatures_there_is_no_image(void **state)
 	struct sign s = options(1);
 	s.batch = refuse;
 	unlinkat(zone_folder, "image", 0);
-	buf_clear(&said);
+	buf_clear(&said.errors);
 	assert_null(sign(ZONE, &s));
-	assert_string_equal(buf_cstr(&said), "b.test: cannot be signed: keyd is not there\n");
+	assert_string_equal(buf_cstr(&said.errors), "b.test: cannot be signed: keyd is not there");
 	assert_int_equal(faccessat(zone_folder, "image", F_OK, 0), -1);
 	assert_int_equal(faccessat(zone_folder, "image.new", F_OK, 0), -1);
 }
@@ -464,5 +449,5 @@ int main(void)
 	    cmocka_unit_test(digest_is_that_of_rfc_8976),
 	    cmocka_unit_test(keys_are_told_as_in_rfc_6605),
 	};
-	return cmocka_run_group_tests_name("sign", tests, begin, end);
+	return cmocka_run_group_tests_name("sign", tests, zone_set_up, end);
 }

@@ -110,16 +110,37 @@ static int bound(const char *address, struct sockaddr_storage *at)
 
 /* --- datagrams ----------------------------------------------------------------------------- */
 
+/* Datagrams to `to` are answered, at all addresses when it is not 127.0.0.1. Our connected socket,
+ * which takes what comes from there alone; -1: there is no IPv6 here. */
+static int asker(const char *to)
+{
+	struct sockaddr_storage at = {0};
+	struct sockaddr_in in = {.sin_family = AF_INET};
+	int server = bound(strcmp(to, "127.0.0.1") == 0 ? to : "*", &at);
+	if (server < 0)
+		return -1;
+	/* The port is at the same place in both. */
+	memcpy(&in.sin_port, &((struct sockaddr_in6 *)&at)->sin6_port, sizeof(in.sin_port));
+	inet_pton(AF_INET, to, &in.sin_addr);
+	int c = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_true(udp_start(server, "udp", UDP_MAX, echo, announced));
+	assert_int_equal(connect(c, (struct sockaddr *)&in, sizeof(in)), 0);
+	return c;
+}
+
+static void asker_end(int c)
+{
+	close(c);
+	udp_stop();
+	uv_run(loop_get(), UV_RUN_NOWAIT);
+}
+
 static void datagrams_are_answered_in_batches(void **state)
 {
 	(void)state;
 	enum { N = 300 };
-	struct sockaddr_storage at = {0};
-	int server = bound("127.0.0.1", &at), seen[N] = {0}, got = 0;
-	int c = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int c = asker("127.0.0.1"), seen[N] = {0}, got = 0;
 	uint8_t p[QUERY] = {0};
-	assert_true(udp_start(server, "udp", UDP_MAX, echo, announced));
-	assert_int_equal(connect(c, (struct sockaddr *)&at, sizeof(struct sockaddr_in)), 0);
 	for (unsigned i = 0; i < N; i++) {
 		query(p, i);
 		if (i % 3 == 0) /* dropped ones do not disturb the others of their batch */
@@ -134,44 +155,30 @@ static void datagrams_are_answered_in_batches(void **state)
 	}
 	for (int i = 0; i < N; i++)
 		assert_int_equal(seen[i], i % 3 != 0);
-	close(c);
-	udp_stop();
-	uv_run(loop_get(), UV_RUN_NOWAIT);
+	asker_end(c);
 }
 
 static void a_response_comes_from_the_address_that_was_asked(void **state)
 {
 	(void)state;
-	struct sockaddr_storage at = {0};
-	struct sockaddr_in to = {.sin_family = AF_INET};
-	int server = bound("*", &at), c = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int c = asker("127.0.0.3");
 	uint8_t p[QUERY];
-	if (server < 0) /* no IPv6 here */
+	if (c < 0)
 		skip();
-	assert_true(udp_start(server, "udp", UDP_MAX, echo, announced));
-	memcpy(&to.sin_port, &((struct sockaddr_in6 *)&at)->sin6_port, sizeof(to.sin_port));
-	inet_pton(AF_INET, "127.0.0.3", &to.sin_addr);
-	/* A connected socket takes what comes from there alone. */
-	assert_int_equal(connect(c, (struct sockaddr *)&to, sizeof(to)), 0);
 	query(p, 7);
 	assert_int_equal(send(c, p, QUERY, 0), QUERY);
 	assert_true(readable(c));
 	assert_int_equal(recv(c, p, sizeof(p), 0), QUERY);
-	close(c);
-	udp_stop();
-	uv_run(loop_get(), UV_RUN_NOWAIT);
+	asker_end(c);
 }
 
 static void one_bad_datagram_does_not_fail_a_batch(void **state)
 {
 	(void)state;
-	struct sockaddr_storage at = {0};
-	int server = bound("127.0.0.1", &at), c = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int c = asker("127.0.0.1");
 	static uint8_t large[UDP_MAX + 100];
 	uint8_t p[QUERY];
 	uint64_t bad = stats.udp_bad;
-	assert_true(udp_start(server, "udp", UDP_MAX, echo, announced));
-	assert_int_equal(connect(c, (struct sockaddr *)&at, sizeof(struct sockaddr_in)), 0);
 	assert_int_equal(send(c, large, sizeof(large), 0), sizeof(large));
 	query(p, 9);
 	assert_int_equal(send(c, p, QUERY, 0), QUERY);
@@ -179,24 +186,16 @@ static void one_bad_datagram_does_not_fail_a_batch(void **state)
 	assert_int_equal(recv(c, p, sizeof(p), 0), QUERY);
 	assert_int_equal(p[1], 9);
 	assert_int_equal(stats.udp_bad, bad + 1);
-	close(c);
-	udp_stop();
-	uv_run(loop_get(), UV_RUN_NOWAIT);
+	asker_end(c);
 }
 
 static void a_datagram_may_be_answered_later(void **state)
 {
 	(void)state;
-	struct sockaddr_storage at = {0};
-	struct sockaddr_in to = {.sin_family = AF_INET};
-	int server = bound("*", &at), c = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int c = asker("127.0.0.4");
 	uint8_t p[QUERY];
-	if (server < 0) /* no IPv6 here */
+	if (c < 0)
 		skip();
-	assert_true(udp_start(server, "udp", UDP_MAX, echo, announced));
-	memcpy(&to.sin_port, &((struct sockaddr_in6 *)&at)->sin6_port, sizeof(to.sin_port));
-	inet_pton(AF_INET, "127.0.0.4", &to.sin_addr);
-	assert_int_equal(connect(c, (struct sockaddr *)&to, sizeof(to)), 0);
 	kept.n = 0;
 	for (unsigned i = 0; i < 4; i++) {
 		query(p, i);

@@ -14,21 +14,6 @@ enum { CAP = 65535 };
 static const uint8_t question[] = "\1A\4test\0\0\xfc\0\1"; /* a case of its own */
 enum { QUESTION = sizeof(question) - 1 };
 
-static int begin(void **state)
-{
-	(void)state;
-	zone_begin();
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	unlinkat(zone_folder, "image.journal", 0);
-	zone_end();
-	return 0;
-}
-
 /* What a transfer consists of. */
 static struct {
 	struct buf text; /* its records as lines of a zone file */
@@ -220,7 +205,7 @@ static void an_image_stays_as_long_as_it_is_held(void **state)
 	buf_free(&got.text);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
+#define T(f) cmocka_unit_test_setup_teardown(f, zone_set_up, zone_tear_down)
 
 static unsigned told(const char *peer, const char *kind, unsigned n)
 {

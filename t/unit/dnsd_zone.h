@@ -32,9 +32,25 @@ static inline void zone_begin(void)
 static inline void zone_end(void)
 {
 	unlinkat(zone_folder, "image", 0);
+	unlinkat(zone_folder, "image.journal", 0);
 	close(zone_folder);
 	rmdir(zone_path);
 	zone_folder = -1;
+}
+
+/* The same as fixtures. */
+static inline int zone_set_up(void **state)
+{
+	(void)state;
+	zone_begin();
+	return 0;
+}
+
+static inline int zone_tear_down(void **state)
+{
+	(void)state;
+	zone_end();
+	return 0;
 }
 
 /* --- zones from text: "OWNER TTL TYPE DATA" a line; an owner is relative, "@" the zone ---------
@@ -93,6 +109,18 @@ static inline void zone_print(void *arg, bool error, const char *line)
 {
 	(void)arg;
 	fprintf(stderr, "%s: %s\n", error ? "error" : "warning", line);
+}
+
+/* What image_finish() reports, "; " in between. */
+struct zone_said {
+	struct buf errors, warnings;
+};
+
+static inline void zone_hear(void *arg, bool error, const char *line)
+{
+	struct zone_said *s = arg;
+	struct buf *b = error ? &s->errors : &s->warnings;
+	buf_printf(b, "%s%s", b->len ? "; " : "", line);
 }
 
 static inline struct image *zone_image(const char *zone, const char *text)

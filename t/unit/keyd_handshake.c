@@ -3,58 +3,24 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
-#include <unistd.h>
 #include <cmocka.h>
 #include "libcommon/base/clock.h"
-#include "libcommon/base/log.h"
 #include "libcommon/ipc/key.h"
-#include "libcommon/net/loop.h"
-#include "t/unit/keyd_make.h"
+#include "t/unit/keyd_run.h"
 
 static const char CERTS[] = "certificate demo {\n names *.a.test localhost\n}\n"
 			    "certificate mail {\n names mail.a.test\n roles smtpd\n}\n";
-static const enum role ROLES[] = {ROLE_SMTPD, ROLE_POP3D, ROLE_CTL};
-enum { ROLES_N = 3 };
+static const enum role ROLES[ROLES_N] = {ROLE_SMTPD, ROLE_POP3D, ROLE_CTL};
 
-static char dir[64];
 static pid_t supervisor;
 static int supervisor_fd;
-static int listener[ROLES_N]; /* kept open, as hamletd does */
 static unsigned changes;
 static struct tls_keys *keys;
 static struct tls_ctx *ctx;
 
 /* --- keyd in a process of its own ------------------------------------------------------------ */
-
-static const char *socket_of(enum role role)
-{
-	static char path[100];
-	snprintf(path, sizeof(path), "%s/%s.sock", dir, role_name(role));
-	return path;
-}
-
-static _Noreturn void serve(void)
-{
-	struct why w = {0};
-	char name[32];
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (!state_conf(pool_new(0), dir, CERTS) || !set_open(&w)) {
-		fprintf(stderr, "%s\n", w.text);
-		_exit(1);
-	}
-	for (size_t i = 0; i < ROLES_N; i++) {
-		snprintf(name, sizeof(name), "key-%s", role_name(ROLES[i]));
-		server_listen(name, listener[i]);
-	}
-	loop_run();
-	_exit(0);
-}
 
 /* Starts and kills keyd as it is told: a fork of the test itself would share its loop. */
 static _Noreturn void supervise(int fd)
@@ -64,7 +30,7 @@ static _Noreturn void supervise(int fd)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	while (read(fd, &c, 1) == 1) {
 		if (c == 's' && (pid = fork()) == 0)
-			serve();
+			keyd_serve(CERTS);
 		if (c == 'k') {
 			kill(pid, SIGKILL);
 			waitpid(pid, NULL, 0);
@@ -118,17 +84,8 @@ static void wait_change(unsigned n)
 static int start(void **state)
 {
 	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/hamlet-keyd-XXXXXX");
-	if (!mkdtemp(dir))
+	if (!sockets_open())
 		return -1;
-	for (size_t i = 0; i < ROLES_N; i++) {
-		struct sockaddr_un sa = {.sun_family = AF_UNIX};
-		snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", socket_of(ROLES[i]));
-		listener[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (bind(listener[i], (struct sockaddr *)&sa, sizeof(sa)) != 0 ||
-		    listen(listener[i], 64) != 0)
-			return -1;
-	}
 	int fd[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) != 0)
 		return -1;
@@ -158,9 +115,7 @@ static int stop(void **state)
 	keyd_kill();
 	close(supervisor_fd);
 	waitpid(supervisor, NULL, 0);
-	for (size_t i = 0; i < ROLES_N; i++)
-		close(listener[i]);
-	return state_remove(dir);
+	return sockets_close();
 }
 
 /* --- clients --------------------------------------------------------------------------------- */
@@ -396,7 +351,6 @@ static void without_keyd_handshakes_fail_soon(void **state)
 static int quiet(void **state)
 {
 	(void)state;
-	log_init("test", LOG_TO_STDERR, LOG_LV_ERROR);
 	return 0;
 }
 

@@ -4,60 +4,26 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
-#include <unistd.h>
 #include <cmocka.h>
 #include "libcommon/base/clock.h"
-#include "libcommon/base/log.h"
 #include "libcommon/ipc/zone_key.h"
-#include "libcommon/net/loop.h"
-#include "t/unit/keyd_make.h"
+#include "t/unit/keyd_run.h"
 #include "t/unit/keyd_zone.h"
 
 enum { TIMEOUT_MS = 60000 };
-static const enum role ROLES[] = {ROLE_DNSD, ROLE_CTL, ROLE_SMTPD};
-enum { ROLES_N = 3 };
+static const enum role ROLES[ROLES_N] = {ROLE_DNSD, ROLE_CTL, ROLE_SMTPD};
 static const struct slice ORG = SLICE("\7example\3org\0");
 
-static char dir[64];
-static int listener[ROLES_N]; /* kept open, as hamletd does */
 static pid_t keyd;
 static struct pool *pool;
 static struct zone_keys *keys;
-
-static const char *socket_of(enum role role)
-{
-	static char path[100];
-	snprintf(path, sizeof(path), "%s/%s.sock", dir, role_name(role));
-	return path;
-}
-
-static _Noreturn void serve(void)
-{
-	struct why w = {0};
-	char name[32];
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (!state_conf(pool_new(0), dir, "") || !set_open(&w) || !zone_open(&w)) {
-		fprintf(stderr, "%s\n", w.text);
-		_exit(1);
-	}
-	for (size_t i = 0; i < ROLES_N; i++) {
-		snprintf(name, sizeof(name), "key-%s", role_name(ROLES[i]));
-		server_listen(name, listener[i]);
-	}
-	loop_run();
-	_exit(0);
-}
 
 static void keyd_start(void)
 {
 	keyd = fork();
 	if (keyd == 0)
-		serve();
+		keyd_serve("");
 }
 
 static void keyd_kill(void)
@@ -69,18 +35,8 @@ static void keyd_kill(void)
 static int start(void **state)
 {
 	(void)state;
-	log_init("test", LOG_TO_STDERR, LOG_LV_ERROR);
-	snprintf(dir, sizeof(dir), "/tmp/hamlet-keyd-XXXXXX");
-	if (!mkdtemp(dir))
+	if (!sockets_open())
 		return -1;
-	for (size_t i = 0; i < ROLES_N; i++) {
-		struct sockaddr_un sa = {.sun_family = AF_UNIX};
-		snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", socket_of(ROLES[i]));
-		listener[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (bind(listener[i], (struct sockaddr *)&sa, sizeof(sa)) != 0 ||
-		    listen(listener[i], 64) != 0)
-			return -1;
-	}
 	keyd_start();
 	pool = pool_new(0);
 	keys = zone_keys_client(socket_of(ROLE_DNSD), ROLE_DNSD, TIMEOUT_MS);
@@ -93,9 +49,7 @@ static int stop(void **state)
 	zone_keys_free(&keys);
 	pool_free(&pool);
 	keyd_kill();
-	for (size_t i = 0; i < ROLES_N; i++)
-		close(listener[i]);
-	return state_remove(dir);
+	return sockets_close();
 }
 
 static const struct row_zone_key *only(const struct msg_zone_keyset *s)

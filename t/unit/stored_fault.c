@@ -5,21 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include "libcommon/base/log.h"
-#include "libcommon/net/loop.h"
 #include "stored/body.h"
 #include "stored/check.h"
-#include "stored/fault.h"
-#include "stored/work.h"
+#include "t/unit/stored_faulty.h"
 
 enum { OPS = 24, BIG = 40000, SMALL = 2000 };
 
-static char dir[64];
 /* By operation number, in memory that a killed child leaves behind. */
 static struct {
 	int err; /* ipc_err, -1: never answered */
@@ -98,14 +89,11 @@ static void on_stop(const char *why)
  * one after the other. */
 static void store_with(const char *spec, unsigned together)
 {
-	const char *why = NULL;
 	finished = 0;
 	stopped = false;
 	for (unsigned n = 0; n <= OPS; n++)
 		answer[n].err = -1;
-	assert_true(fault_set("off"));
-	if (!work_start(dir, 1, 1, &why))
-		fail_msg("%s", why);
+	store_begin();
 	work_on_stop(on_stop);
 	send_op(OPS, make_table);
 	wait_for(1);
@@ -116,9 +104,7 @@ static void store_with(const char *spec, unsigned together)
 			wait_for(n + 2);
 	}
 	wait_for(OPS + 1);
-	work_stop();
-	uv_run(loop_get(), UV_RUN_NOWAIT);
-	assert_true(fault_set("off"));
+	store_end();
 }
 
 static void finding(void *arg, const char *text)
@@ -167,25 +153,12 @@ static unsigned prove(const char *spec)
 	return acknowledged;
 }
 
-static void clean(void)
-{
-	char cmd[128];
-	snprintf(cmd, sizeof(cmd), "rm -rf %s/*", dir);
-	assert_int_equal(system(cmd), 0);
-}
-
 static unsigned refused_with(enum ipc_err e)
 {
 	unsigned n = 0;
 	for (unsigned i = 0; i < OPS; i++)
 		n += answer[i].err == (int)e;
 	return n;
-}
-
-/* The next call to fail: every one in a long run, else a sample. */
-static unsigned next(unsigned at)
-{
-	return at + (getenv("HAMLET_LONG") || at < 4 ? 1 : at / 2);
 }
 
 /* Lets the first, second ... call of the kind fail, until none of the calls is that many. */
@@ -276,29 +249,21 @@ static void a_full_disk_for_large_bodies_alone(void **state)
 		assert_int_equal(answer[n].err, n % 2 ? ERR_FULL : ERR_OK);
 }
 
-/* SIGKILL in the middle: a child stores, and dies before its Nth write or sync. */
+static void store_by_fours(const char *spec)
+{
+	store_with(spec, 4);
+}
+
+static void prove_it(const char *spec)
+{
+	prove(spec);
+}
+
+/* SIGKILL in the middle. */
 static void killed_at_each_call(void **state)
 {
 	(void)state;
-	unsigned at = 1;
-	for (; at < 300; at = next(at)) {
-		char spec[64];
-		int status = 0;
-		snprintf(spec, sizeof(spec), "kill:%u", at);
-		pid_t pid = fork();
-		assert_true(pid >= 0);
-		if (pid == 0) {
-			uv_loop_fork(loop_get());
-			store_with(spec, 4);
-			_exit(0);
-		}
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		prove(spec);
-		clean();
-		if (WIFEXITED(status))
-			break;
-	}
-	assert_true(at > 9 && at < 300);
+	kill_at_each_call(store_by_fours, prove_it, 10, 300);
 }
 
 static void specifications(void **state)
@@ -317,31 +282,12 @@ static void specifications(void **state)
 	assert_true(fault_set("off"));
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	strcpy(dir, "/tmp/stored_fault.XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	char cmd[128];
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	return system(cmd);
-}
-
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
-	setenv("HAMLET_FAULT", "on", 1);
-	if (!fault_init())
+	answer = faulty_init("stored_fault");
+	if (!answer)
 		return 1;
-	log_init("stored_fault", LOG_TO_STDERR, LOG_LV_ERROR);
-	if (!getenv("HAMLET_FAULT_LOG") && !freopen("/dev/null", "w", stderr))
-		return 1; /* every failure is logged, and they are hundreds */
-	answer = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	const struct CMUnitTest tests[] = {
 	    T(specifications),
 	    T(failing_writes),

@@ -5,16 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include "libcommon/base/log.h"
-#include "libcommon/net/loop.h"
-#include "stored/fault.h"
-#include "stored/work.h"
 #include "stored/zone.h"
+#include "t/unit/stored_faulty.h"
 #include "t/unit/zone_sorted.h"
 
 enum {
@@ -23,7 +15,6 @@ enum {
 	APEX = 2,
 };
 
-static char dir[64];
 static const uint8_t wire[] = "\7example\3org";
 static const struct slice name = {(const char *)wire, sizeof(wire)};
 /* In memory that a killed child leaves behind. */
@@ -117,24 +108,15 @@ static bool import(unsigned serial, unsigned hosts)
 	return ok;
 }
 
-static void begin(void)
-{
-	const char *why = NULL;
-	assert_true(fault_set("off"));
-	if (!work_start(dir, 1, 1, &why))
-		fail_msg("%s", why);
-}
-
 static void change_with(const char *spec)
 {
-	begin();
+	said->imported = said->edited = false;
+	store_begin();
 	assert_true(import(1, HOSTS));
 	assert_true(fault_set(spec));
 	said->imported = import(1, HOSTS + MORE);
 	said->edited = step(NULL, SLICE(""), false);
-	work_stop();
-	uv_run(loop_get(), UV_RUN_NOWAIT);
-	assert_true(fault_set("off"));
+	store_end();
 }
 
 /* --- what is there then ----------------------------------------------------------------------- */
@@ -197,19 +179,6 @@ static void prove(const char *spec)
 	pool_free(&t.pool);
 }
 
-static void clean(void)
-{
-	char cmd[128];
-	snprintf(cmd, sizeof(cmd), "rm -rf %s/*", dir);
-	assert_int_equal(system(cmd), 0);
-}
-
-/* Every call in a long run, else a sample. */
-static unsigned next(unsigned at)
-{
-	return at + (getenv("HAMLET_LONG") || at < 4 ? 1 : at / 2);
-}
-
 /* The first, second ... call of the kind, until none is that many. */
 static void each_call(const char *kind, unsigned least)
 {
@@ -254,57 +223,19 @@ static void a_disk_that_is_full(void **state)
 	}
 }
 
-/* SIGKILL in the middle: a child dies before its Nth write or sync. */
+/* SIGKILL in the middle. */
 static void killed_at_each_call(void **state)
 {
 	(void)state;
-	unsigned at = 1;
-	for (; at < 400; at = next(at)) {
-		char spec[64];
-		int status = 0;
-		snprintf(spec, sizeof(spec), "kill:%u", at);
-		said->imported = said->edited = false;
-		pid_t pid = fork();
-		assert_true(pid >= 0);
-		if (pid == 0) {
-			uv_loop_fork(loop_get());
-			change_with(spec);
-			_exit(0);
-		}
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		prove(spec);
-		clean();
-		if (WIFEXITED(status))
-			break;
-	}
-	assert_in_range(at, 9, 399);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	strcpy(dir, "/tmp/stored_zone_fault.XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	char cmd[128];
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	return system(cmd);
+	kill_at_each_call(change_with, prove, 9, 400);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
-	setenv("HAMLET_FAULT", "on", 1);
-	if (!fault_init())
+	said = faulty_init("stored_zone_fault");
+	if (!said)
 		return 1;
-	log_init("stored_zone_fault", LOG_TO_STDERR, LOG_LV_ERROR);
-	if (!getenv("HAMLET_FAULT_LOG") && !freopen("/dev/null", "w", stderr))
-		return 1; /* every failure is logged, and they are hundreds */
-	said = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	const struct CMUnitTest tests[] = {
 	    T(failing_writes),
 	    T(failing_syncs),
