@@ -153,9 +153,9 @@ struct rrl;
 /* rate: responses a second of a class to an IPv4 /24 or IPv6 /56. Who asks for more gets into debt,
  * up to what `window_ms` pays for, and is limited until it is paid. slip: of the responses over the
  * limit every so manieth goes out, emptied and with TC, so that a real client comes by TCP; 0:
- * none. A fixed table of RRL_SLOTS networks. */
-enum { RRL_SLOTS = 1 << 16 };
-struct rrl *rrl_new(uint32_t rate, uint32_t slip, uint64_t window_ms);
+ * none. A fixed table of RRL_SLOTS networks (shared.h), of all processes. */
+struct shared;
+struct rrl *rrl_new(uint32_t rate, uint32_t slip, uint64_t window_ms, struct shared *table);
 void rrl_free(struct rrl **r);
 /* A response of the class is about to go to the client; now: clock_mono(). */
 enum rrl_verdict rrl_count(struct rrl *r, const struct sockaddr *client, enum rrl_class class,

@@ -8,6 +8,7 @@
 #include "dnsd/alias/resolver.h"
 #include "dnsd/leader.h"
 #include "dnsd/secondary/secondary.h"
+#include "dnsd/wire/shared.h"
 #include "libcommon/base/fatal.h"
 #include "libcommon/base/folder.h"
 #include "libcommon/base/log.h"
@@ -171,6 +172,7 @@ int main(int argc, char **argv)
 	    .drain = drain,
 	    .stats = write_stats,
 	    .command = command,
+	    .shared = sizeof(struct shared),
 	};
 	return daemon_main(argc, argv, &d);
 }

@@ -39,7 +39,7 @@ static const struct conf_directive RRL[] = {
      .def = "200",
      .max = 1000000,
      .help = "Most responses of a kind (answer, referral, no such name, error) to a network of "
-	     "clients, an IPv4 /24 or an IPv6 /56, and process; 0: no limit."},
+	     "clients, an IPv4 /24 or an IPv6 /56, from all processes together; 0: no limit."},
     {.name = "slip",
      .type = CONF_INT,
      .offset = offsetof(struct rrl_conf, slip),

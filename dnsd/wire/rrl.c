@@ -1,33 +1,26 @@
 /* Response rate limiting. Spoofed questions come with the address of a victim, which gets all the
- * answers: what one network gets is limited. Each slot is a token bucket of a network and a class;
- * a set of WAYS slots is chosen by a keyed hash, and the one that was not used for longest gives
- * way. Nothing here allocates or blocks. */
+ * answers: what one network gets is limited. Each slot is of a network and a class; a set of WAYS
+ * slots is chosen by a keyed hash, and the one whose debt was paid first gives way. The slots are
+ * shared by the processes: a slot's only number is changed in one step, and two that take the same
+ * slot for different networks at the same moment do no harm. Nothing here allocates or blocks. */
 #include <stdlib.h>
 #include "dnsd/dnsd.h"
-#include "libcommon/base/map.h"
+#include "dnsd/wire/shared.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/dns/wire.h"
 
-enum { WAYS = 4, PREFIX4 = 3, PREFIX6 = 7 /* octets */ };
+enum { WAYS = 4, PREFIX4 = 3, PREFIX6 = 7 /* octets */, SECOND = 1000000000, MS = 1000000 };
 
-struct slot {
-	uint32_t tag;   /* of the hash: two networks that share it share the bucket */
-	uint32_t over;  /* responses over the limit, for slip */
-	int64_t credit; /* thousandths of a response */
-	uint64_t last;  /* ms; 0: unused */
-};
 struct rrl {
-	uint32_t rate, slip;
-	int64_t most_debt;
-	struct slot slot[RRL_SLOTS];
+	uint32_t slip;
+	uint64_t cost, most_debt; /* ns */
+	struct shared *table;
 };
 
-struct rrl *rrl_new(uint32_t rate, uint32_t slip, uint64_t window_ms)
+struct rrl *rrl_new(uint32_t rate, uint32_t slip, uint64_t window_ms, struct shared *table)
 {
 	struct rrl *r = mem_alloc(sizeof(*r));
-	r->rate = rate;
-	r->slip = slip;
-	r->most_debt = (int64_t)rate * (int64_t)window_ms;
+	*r = (struct rrl){slip, SECOND / rate, window_ms * MS, table};
 	return r;
 }
 
@@ -38,7 +31,7 @@ void rrl_free(struct rrl **r)
 }
 
 /* The network of the client and the class; IPv4 in IPv6 is IPv4. */
-static uint64_t key_of(const struct sockaddr *client, enum rrl_class class)
+static uint64_t key_of(const struct rrl *r, const struct sockaddr *client, enum rrl_class class)
 {
 	struct {
 		uint8_t family, class, net[PREFIX6];
@@ -57,42 +50,47 @@ static uint64_t key_of(const struct sockaddr *client, enum rrl_class class)
 		memcpy(key.net, &((const struct sockaddr_in *)(const void *)client)->sin_addr,
 		       PREFIX4);
 	}
-	return map_hash(&key, sizeof(key));
+	return sip24(r->table->key, &key, sizeof(key));
 }
 
-static struct slot *find(struct rrl *r, uint64_t hash)
+static struct rrl_slot *find(struct rrl *r, uint64_t hash)
 {
-	struct slot *set = &r->slot[hash % (RRL_SLOTS / WAYS) * WAYS], *oldest = set;
+	struct rrl_slot *set = &r->table->rrl[hash % (RRL_SLOTS / WAYS) * WAYS], *oldest = set;
 	uint32_t tag = (uint32_t)(hash >> 32);
+	uint64_t least = UINT64_MAX;
 	for (int i = 0; i < WAYS; i++) {
-		if (set[i].last && set[i].tag == tag)
+		uint64_t paid = atomic_load_explicit(&set[i].paid, memory_order_relaxed);
+		if (paid && atomic_load_explicit(&set[i].tag, memory_order_relaxed) == tag)
 			return &set[i];
-		if (set[i].last < oldest->last)
+		if (paid < least) {
+			least = paid;
 			oldest = &set[i];
+		}
 	}
-	*oldest = (struct slot){.tag = tag, .credit = (int64_t)r->rate * 1000};
+	atomic_store_explicit(&oldest->tag, tag, memory_order_relaxed);
+	atomic_store_explicit(&oldest->over, 0, memory_order_relaxed);
+	atomic_store_explicit(&oldest->paid, 0, memory_order_relaxed);
 	return oldest;
 }
 
 enum rrl_verdict rrl_count(struct rrl *r, const struct sockaddr *client, enum rrl_class class,
 			   uint64_t now)
 {
-	struct slot *s = find(r, key_of(client, class));
-	int64_t most = (int64_t)r->rate * 1000;
-	uint64_t passed = s->last && now > s->last ? now - s->last : 0;
-	if (passed > 3600 * 1000) /* no debt lasts longer; and the product stays small */
-		passed = 3600 * 1000;
-	s->last = now ? now : 1;
-	s->credit += (int64_t)passed * r->rate - 1000;
-	if (s->credit > most - 1000)
-		s->credit = most - 1000;
-	if (s->credit >= 0) {
-		s->over = 0;
+	struct rrl_slot *s = find(r, key_of(r, client, class));
+	uint64_t at = now * MS + 2ull * SECOND, next; /* no time is before the first second */
+	uint64_t paid = atomic_load_explicit(&s->paid, memory_order_relaxed);
+	do { /* unused time of one second at most is left to it */
+		next = (paid < at - SECOND ? at - SECOND : paid) + r->cost;
+		if (next > at + r->most_debt)
+			next = at + r->most_debt;
+	} while (!atomic_compare_exchange_weak_explicit(&s->paid, &paid, next, memory_order_relaxed,
+							memory_order_relaxed));
+	if (next <= at) {
+		atomic_store_explicit(&s->over, 0, memory_order_relaxed);
 		return RRL_PASS;
 	}
-	if (s->credit < -r->most_debt)
-		s->credit = -r->most_debt;
-	return r->slip && ++s->over % r->slip == 0 ? RRL_SLIP : RRL_DROP;
+	uint32_t over = atomic_fetch_add_explicit(&s->over, 1, memory_order_relaxed) + 1;
+	return r->slip && over % r->slip == 0 ? RRL_SLIP : RRL_DROP;
 }
 
 size_t rrl_slip(uint8_t *response, size_t len)

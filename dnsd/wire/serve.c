@@ -1,6 +1,7 @@
 /* A query in, a response out: who may ask, what is answered, how much of it. */
 #include "dnsd/catalog/catalog.h"
 #include "dnsd/wire/serve.h"
+#include "dnsd/wire/shared.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/net/stream.h"
@@ -11,6 +12,7 @@ enum {
 };
 
 static struct answer_conf about;
+static struct shared *shared;
 static struct rrl *limit;
 static uint16_t keepalive;
 static bool catalogs; /* there are some */
@@ -33,10 +35,11 @@ void serve_start(int state)
 	    .bad_cookie = conf.bad_cookie,
 	};
 	catalogs = conf_catalog_at(0) != NULL;
+	shared = shared_open(daemon_shared());
 	keepalive = units > UINT16_MAX ? UINT16_MAX : (uint16_t)units;
 	if (conf.rrl.responses_per_second)
 		limit = rrl_new((uint32_t)conf.rrl.responses_per_second, (uint32_t)conf.rrl.slip,
-				conf.rrl.window);
+				conf.rrl.window, shared);
 }
 
 static bool may_ask(const struct sockaddr *client)
@@ -153,6 +156,13 @@ static void note_bad_signature(const struct query_from *from, const struct tsig 
 						       : "signature too short"));
 }
 
+/* What is to have an effect once. */
+static bool is_replay(const struct query *q, const struct tsig *t)
+{
+	bool once = q->kind == QUERY_UPDATE || q->kind == QUERY_NOTIFY;
+	return once && !shared_signed(shared, t->key, (unsigned)q->kind, t->time);
+}
+
 /* Whether the client and its signature are good; what they are not good for is refused. */
 static void admit(const struct query_from *from, struct query *q, struct tsig *t)
 {
@@ -161,6 +171,10 @@ static void admit(const struct query_from *from, struct query *q, struct tsig *t
 		refuse(q, DNS_REFUSED);
 	} else if (q->tsig && q->rcode != DNS_FORMERR) {
 		uint16_t rcode = tsig_check(t, q->pkt, q->len, q->tsig, conf_key_find, clock_sec());
+		if (rcode == DNS_NOERROR && is_replay(q, t)) {
+			t->error = TSIG_BADTIME;
+			rcode = DNS_NOTAUTH;
+		}
 		if (rcode != DNS_NOERROR)
 			refuse(q, rcode);
 		if (rcode == DNS_NOTAUTH)

@@ -22,6 +22,7 @@ static struct {
 	struct daemon_fds fds;
 	struct listener **listener; /* of spec, once ready */
 	struct limits *limits;
+	void *shared;
 	unsigned proc;
 	bool ready, draining;
 	int code;
@@ -36,6 +37,11 @@ bool daemon_draining(void)
 struct limits *daemon_limits(void)
 {
 	return self.limits;
+}
+
+void *daemon_shared(void)
+{
+	return self.shared;
 }
 
 const char *daemon_rundir(void)
@@ -142,8 +148,11 @@ static void load_config(void)
 static void open_limits(void)
 {
 	int fd = self.fds.limits;
-	self.limits = limits_open(fd, fd < 0 ? LIMIT_SLOTS_ALONE : LIMIT_SLOTS, self.proc);
-	if (!self.limits)
+	unsigned slots = fd < 0 ? LIMIT_SLOTS_ALONE : LIMIT_SLOTS;
+	self.limits = limits_open(fd, slots, self.proc);
+	if (self.d->shared)
+		self.shared = limits_area(fd, slots, self.d->shared);
+	if (!self.limits || (self.d->shared && !self.shared))
 		fatal(EX_OSERR, "no memory for the table of limits");
 	if (fd >= 0)
 		close(fd);

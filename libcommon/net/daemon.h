@@ -66,6 +66,8 @@ struct daemon {
 	/* Listening fds of `raw` listeners, those of datagrams among them, by name ("store-smtpd"
 	 * ...), inherited or bound here: yours. */
 	void (*inherit)(const char *fdname, int fd);
+	/* Octets, at most LIMITS_AREA, of what the processes of the service count together. */
+	size_t shared;
 };
 
 int daemon_main(int argc, char **argv, const struct daemon *d);
@@ -76,6 +78,9 @@ void daemon_exit(int code);
 bool daemon_draining(void);
 /* The shared table of this service's limits. */
 struct limits *daemon_limits(void);
+/* Memory of d->shared octets, zero at first, that all processes of this service see, also those
+ * that come later; of another version of the program, too. NULL before inherit(). */
+void *daemon_shared(void);
 /* Folder of the suite's sockets: HAMLET_RUNDIR or /run/hamlet. */
 const char *daemon_rundir(void);
 

@@ -10,12 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "libcommon/base/clock.h"
 #include "libcommon/base/id.h"
 #include "libcommon/base/mem.h"
 
-enum { WAYS = 8, LOCK_SPINS = 100000 };
+enum { WAYS = 8, LOCK_SPINS = 100000, PAGE_MOST = 64 << 10 };
 
 struct slot {
 	unsigned char key[17]; /* family (4, 6, 1 for local; 0: unused), address or uid */
@@ -49,9 +50,31 @@ static uint32_t buckets_for(unsigned slots)
 	return n;
 }
 
-size_t limits_size(unsigned slots)
+static size_t table_size(unsigned slots)
 {
 	return sizeof(struct shared) + buckets_for(slots) * sizeof(struct bucket);
+}
+
+/* Where any page may begin. */
+static size_t area_at(unsigned slots)
+{
+	return (table_size(slots) + PAGE_MOST - 1) / PAGE_MOST * PAGE_MOST;
+}
+
+size_t limits_size(unsigned slots)
+{
+	return area_at(slots) + LIMITS_AREA;
+}
+
+void *limits_area(int fd, unsigned slots, size_t size)
+{
+	struct stat st;
+	bool room = fd >= 0 && size <= LIMITS_AREA && fstat(fd, &st) == 0 &&
+		    (size_t)st.st_size >= limits_size(slots);
+	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 room ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, room ? fd : -1,
+			 room ? (off_t)area_at(slots) : 0);
+	return mem == MAP_FAILED ? NULL : mem;
 }
 
 static void lock(struct bucket *b)
@@ -96,7 +119,7 @@ static void forget_all(struct limits *l, int fd)
 
 struct limits *limits_open(int fd, unsigned slots, unsigned proc)
 {
-	size_t size = limits_size(slots);
+	size_t size = table_size(slots);
 	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
 	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
 	if (mem == MAP_FAILED)

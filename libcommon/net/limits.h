@@ -20,6 +20,11 @@ struct sockaddr_local {
 };
 struct limits;
 size_t limits_size(unsigned slots); /* bytes that a memfd for so many addresses needs */
+/* Behind the table is room for what else the processes of a service count together: `size` octets,
+ * at most LIMITS_AREA, zero at first. fd -1, or a memfd that has no such room: the process's own.
+ * It stays as long as the process. NULL: no memory. */
+enum { LIMITS_AREA = 2 << 20 };
+void *limits_area(int fd, unsigned slots, size_t size);
 /* fd -1: private. proc: this process's index (0..LIMITS_PROCS-1); its old counts are zeroed. */
 struct limits *limits_open(int fd, unsigned slots, unsigned proc);
 void limits_close(struct limits **l);

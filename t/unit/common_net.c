@@ -139,6 +139,27 @@ static void limits_are_shared_and_come_back(void **state)
 	close(fd);
 }
 
+static void an_area_beside_the_limits(void **state)
+{
+	(void)state;
+	int fd = memfd_create("limits", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(fd, (off_t)limits_size(64)), 0);
+	struct limits *l = limits_open(fd, 64, 0);
+	struct sockaddr_storage x = address("192.0.2.1", 1);
+	unsigned char *a = limits_area(fd, 64, LIMITS_AREA), *b = limits_area(fd, 64, 100);
+	assert_int_equal(a[0] | a[LIMITS_AREA - 1], 0);
+	memset(a, 7, LIMITS_AREA);
+	assert_int_equal(b[99], 7);
+	assert_int_equal(limits_count(l, SA(x)), 0);
+	limits_close(&l);
+	/* That of another version, which has none. */
+	assert_int_equal(ftruncate(fd, (off_t)limits_size(64) - LIMITS_AREA), 0);
+	unsigned char *own = limits_area(fd, 64, 100), *alone = limits_area(-1, 64, 100);
+	own[99] = 1;
+	assert_int_equal(alone[99], 0);
+	close(fd);
+}
+
 static void rates_are_kept(void **state)
 {
 	(void)state;
@@ -233,6 +254,7 @@ int main(void)
 	    cmocka_unit_test(proxy_headers_are_read_at_any_cut),
 	    cmocka_unit_test(bad_proxy_headers_are_refused),
 	    cmocka_unit_test(limits_are_shared_and_come_back),
+	    cmocka_unit_test(an_area_beside_the_limits),
 	    cmocka_unit_test(rates_are_kept),
 	    cmocka_unit_test(full_table_forgets_the_oldest),
 	    cmocka_unit_test(timers_defers_and_jobs_run),

@@ -7,9 +7,18 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include "dnsd/dnsd.h"
+#include "dnsd/wire/shared.h"
 #include "libcommon/dns/wire.h"
 
 enum { RATE = 10, WINDOW_MS = 5000 };
+
+static struct shared *tables[20];
+static unsigned tables_n;
+
+static struct shared *table_new(void)
+{
+	return tables[tables_n++] = shared_open(NULL);
+}
 
 static const struct sockaddr *address(const char *text)
 {
@@ -44,7 +53,7 @@ static unsigned pass(struct rrl *r, const char *client, enum rrl_class class, ui
 static void a_network_gets_its_rate(void **state)
 {
 	(void)state;
-	struct rrl *r = rrl_new(RATE, 2, WINDOW_MS);
+	struct rrl *r = rrl_new(RATE, 2, WINDOW_MS, table_new());
 	unsigned slipped;
 	assert_int_equal(pass(r, "192.0.2.1", RRL_ANSWER, 1000, 30, &slipped), RATE);
 	assert_int_equal(slipped, 10);
@@ -60,7 +69,7 @@ static void a_network_gets_its_rate(void **state)
 static void ipv6_counts_by_56_bits(void **state)
 {
 	(void)state;
-	struct rrl *r = rrl_new(RATE, 2, WINDOW_MS);
+	struct rrl *r = rrl_new(RATE, 2, WINDOW_MS, table_new());
 	assert_int_equal(pass(r, "2001:db8:1:200::1", RRL_ANSWER, 1, 30, NULL), RATE);
 	assert_int_equal(pass(r, "2001:db8:1:2ff::1", RRL_ANSWER, 1, 5, NULL), 0);
 	assert_int_equal(pass(r, "2001:db8:1:300::1", RRL_ANSWER, 1, 30, NULL), RATE);
@@ -70,7 +79,7 @@ static void ipv6_counts_by_56_bits(void **state)
 static void a_steady_rate_passes(void **state)
 {
 	(void)state;
-	struct rrl *r = rrl_new(RATE, 2, WINDOW_MS);
+	struct rrl *r = rrl_new(RATE, 2, WINDOW_MS, table_new());
 	for (uint64_t now = 1; now < 100000; now += 1000 / RATE)
 		assert_int_equal(pass(r, "192.0.2.1", RRL_ANSWER, now, 1, NULL), 1);
 	rrl_free(&r);
@@ -79,7 +88,7 @@ static void a_steady_rate_passes(void **state)
 static void debt_is_paid_within_the_window(void **state)
 {
 	(void)state;
-	struct rrl *r = rrl_new(RATE, 2, WINDOW_MS);
+	struct rrl *r = rrl_new(RATE, 2, WINDOW_MS, table_new());
 	pass(r, "192.0.2.1", RRL_ANSWER, 1000, 100000, NULL);
 	assert_int_equal(pass(r, "192.0.2.1", RRL_ANSWER, 1000 + WINDOW_MS - 200, 1, NULL), 0);
 	assert_int_equal(pass(r, "192.0.2.1", RRL_ANSWER, 1000 + 2 * WINDOW_MS, 1, NULL), 1);
@@ -92,7 +101,8 @@ static void slip(void **state)
 {
 	(void)state;
 	unsigned slipped;
-	struct rrl *none = rrl_new(RATE, 0, WINDOW_MS), *all = rrl_new(RATE, 1, WINDOW_MS);
+	struct rrl *none = rrl_new(RATE, 0, WINDOW_MS, table_new()),
+		   *all = rrl_new(RATE, 1, WINDOW_MS, table_new());
 	assert_int_equal(pass(none, "192.0.2.1", RRL_ERROR, 1, 50, &slipped), RATE);
 	assert_int_equal(slipped, 0);
 	assert_int_equal(pass(all, "192.0.2.1", RRL_ERROR, 1, 50, &slipped), RATE);
@@ -104,7 +114,7 @@ static void slip(void **state)
 static void more_networks_than_slots(void **state)
 {
 	(void)state;
-	struct rrl *r = rrl_new(1, 2, WINDOW_MS);
+	struct rrl *r = rrl_new(1, 2, WINDOW_MS, table_new());
 	struct sockaddr_in in = {.sin_family = AF_INET};
 	unsigned passed = 0;
 	const unsigned n = 4 * RRL_SLOTS;
@@ -116,6 +126,48 @@ static void more_networks_than_slots(void **state)
 	/* But for the few that share a tag, each network is another one. */
 	assert_true(passed > n - n / 100);
 	rrl_free(&r);
+}
+
+/* Several processes are one server to who asks. */
+static void processes_share_the_limit(void **state)
+{
+	(void)state;
+	struct shared *table = table_new();
+	assert_ptr_equal(shared_open(table), table);
+	struct rrl *a = rrl_new(RATE, 2, WINDOW_MS, table), *b = rrl_new(RATE, 2, WINDOW_MS, table);
+	assert_int_equal(pass(a, "192.0.2.1", RRL_ANSWER, 1000, RATE / 2, NULL), RATE / 2);
+	assert_int_equal(pass(b, "192.0.2.1", RRL_ANSWER, 1000, 30, NULL), RATE - RATE / 2);
+	assert_int_equal(pass(a, "192.0.2.1", RRL_ANSWER, 1000, 30, NULL), 0);
+	table->layout++; /* another version of the program has begun it */
+	tables[tables_n++] = shared_open(table);
+	assert_ptr_not_equal(tables[tables_n - 1], table);
+	rrl_free(&a);
+	rrl_free(&b);
+}
+
+static void a_key_signs_forward_in_time(void **state)
+{
+	(void)state;
+	struct shared *s = table_new();
+	struct tsig_key one = {.name = "\3one", .name_len = 5},
+			two = {.name = "\3two", .name_len = 5};
+	assert_true(shared_signed(s, &one, 1, 1000));
+	assert_true(shared_signed(s, &one, 1, 1000)); /* the same moment, or again: others decide */
+	assert_true(shared_signed(s, &one, 1, 1030));
+	assert_false(shared_signed(s, &one, 1, 1000));
+	assert_false(shared_signed(s, &one, 1, 1030 - SIGNED_OVERTAKEN - 1));
+	assert_true(shared_signed(s, &one, 1, 1030 - SIGNED_OVERTAKEN));
+	assert_false(shared_signed(s, &one, 1, 1000));
+	/* Other keys, and other kinds of messages. */
+	assert_true(shared_signed(s, &two, 1, 1000));
+	assert_true(shared_signed(s, &one, 2, 1000));
+	/* More keys than there is room for: those of long ago are forgotten. */
+	for (unsigned i = 0; i < 2 * SIGNED_SLOTS; i++) {
+		two.name[1] = (uint8_t)i;
+		two.name[2] = (uint8_t)(i >> 8);
+		assert_true(shared_signed(s, &two, 1, 500));
+	}
+	assert_false(shared_signed(s, &one, 1, 1000));
 }
 
 static size_t response(uint8_t *p, size_t cap, bool edns, unsigned records)
@@ -170,8 +222,13 @@ int main(void)
 	    cmocka_unit_test(a_steady_rate_passes),
 	    cmocka_unit_test(debt_is_paid_within_the_window),
 	    cmocka_unit_test(slip),
+	    cmocka_unit_test(processes_share_the_limit),
+	    cmocka_unit_test(a_key_signs_forward_in_time),
 	    cmocka_unit_test(more_networks_than_slots),
 	    cmocka_unit_test(what_slips_has_the_question_and_edns_alone),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	while (tables_n)
+		free(tables[--tables_n]);
+	return failed;
 }

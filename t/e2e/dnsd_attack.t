@@ -1,0 +1,292 @@
+#!/usr/bin/env python3
+"""dnsd, two processes, between hostile neighbours: a primary whose changes do not fit, whose zones
+are too large, that repeats its records; updates played again; questions and NOTIFY in floods; a
+resolver that lies; keyd that dies while it signs. What was served stays, the log stays readable."""
+import os
+import pathlib
+import socket
+import struct
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import dnswire  # noqa: E402
+from dnswire import wire_name  # noqa: E402
+from primary import A, AXFR, IXFR, SOA, Primary, rr, signed, soa, whole  # noqa: E402
+from suite import FIRST_UID, Supervised  # noqa: E402
+from tap import Tap  # noqa: E402
+
+SECONDS = 60
+SECRET = b"0123456789abcdef0123456789abcdef"
+ZONES = ("fit.test", "twice.test", "huge.test", "grow.test")
+RATE = 100
+CONF = """{zones}
+key up file up.key
+key down file up.key
+zone up.test {{
+	update {{
+		key up
+	}}
+}}
+transfer-in {{
+	refresh-least 1s
+	retry-least 1s
+	retry-most 2s
+	max-records 5000
+}}
+rrl {{
+	responses-per-second {rate}
+	slip 0
+	exempt 127.0.0.0/24
+}}
+allow-transfer 127.0.0.0/24
+"""
+START = "@ SOA ns host 1 2h 10m 4w 5m\n@ NS ns\nns A 192.0.2.1\n"
+
+
+class Attacked(Supervised):
+    def __init__(self, primary):
+        self.primary = primary
+        super().__init__(["dnsd"], processes={"dnsd": 2})
+        self.port = self.ports["content"]
+        (self.dir / "text").write_text("$TTL 300\n" + START)
+        self.ctl("zone", "import", "up.test", str(self.dir / "text"))
+
+    def write_conf(self, name):
+        if name == "dnsd":
+            key = self.dir / "up.key"
+            key.write_bytes(b"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n")
+            key.chmod(0o600)
+            if os.geteuid() == 0:
+                os.chown(key, FIRST_UID + self.daemons.index("dnsd"), -1)
+            zones = "\n".join(f"zone {z} from 127.0.0.1 port {self.primary.port}" for z in ZONES)
+            self.extra["dnsd"] = CONF.format(zones=zones, rate=RATE)
+        super().write_conf(name)
+
+    def logged(self, *wanted):
+        return [line for line in (self.dir / "hamletd.log").read_text(errors="replace").splitlines()
+                if all(w in line for w in wanted)]
+
+
+def answers(s, name, kind="A"):
+    """What both processes say: {(rcode, data ...)}."""
+    out = set()
+    for i in range(8):
+        m = dnswire.Message(dnswire.ask_stream(s.port, [dnswire.query(name, kind, number=i)])[0]
+                            if i % 2 else
+                            dnswire.ask_udp(s.port, [dnswire.query(name, kind, number=i)])[0])
+        out.add((m.rcode, *sorted(r[3] for r in m.answer)))
+    return out
+
+
+def address(text):
+    return socket.inet_aton(text).hex()
+
+
+def becomes(s, name, *want, kind="A"):
+    want = {(0, *map(address, want))}
+    end = time.monotonic() + SECONDS
+    while (got := answers(s, name, kind)) != want and time.monotonic() < end:
+        time.sleep(0.1)
+    return [] if got == want else [f"{name} {kind}: {got}, expected {want}"]
+
+
+def until(what, fn):
+    end = time.monotonic() + SECONDS
+    while not fn():
+        if time.monotonic() > end:
+            return [f"never: {what}"]
+        time.sleep(0.1)
+    return []
+
+
+def transfer(s, zone):
+    """`zone refresh`; what it says, good or bad."""
+    try:
+        return s.ctl("zone", "refresh", zone)
+    except RuntimeError as e:
+        return str(e)
+
+
+# --- a primary ------------------------------------------------------------------------------------
+def first_zones(p):
+    def one(zone):
+        p.zones[zone] = (1, lambda kind: [whole(zone, 1, [rr(zone, "www", A, "192.0.2.1")])])
+    for zone in ZONES:
+        one(zone)
+
+
+def changes_that_do_not_fit(s):
+    """A record is deleted that is not there, one added that is: the zone is fetched whole."""
+    bad, zone = becomes(s, "www.fit.test", "192.0.2.1"), "fit.test"
+    www = {last: rr(zone, "www", A, f"192.0.2.{last}") for last in (1, 2, 3, 9)}
+    for serial, gone, come, now, why in (
+            (2, [www[9]], [www[2]], [2], "deletes 192.0.2.9, which is not there"),
+            (3, [], [www[2]], [3], "adds 192.0.2.2, which is there"),
+            (4, [www[3]], [www[1]], [1], None)):
+        def told(kind, serial=serial, gone=gone, come=come, now=now):
+            if kind == AXFR:
+                return [whole(zone, serial, [www[n] for n in now])]
+            return [[soa(zone, serial), soa(zone, serial - 1), *gone, soa(zone, serial), *come,
+                     soa(zone, serial)]]
+        s.primary.zones[zone] = (serial, told)
+        said = transfer(s, zone)
+        bad += [] if f"serial {serial}, by {'AXFR' if why else 'IXFR'}" in said else [said]
+        bad += becomes(s, "www.fit.test", *(f"192.0.2.{n}" for n in now))
+        if why and not s.logged("transfer-whole", "zone=fit.test", "www.fit.test A", why):
+            bad.append(f"not in the log: {why}")
+    return bad
+
+
+def records_twice(s):
+    zone = "twice.test"
+    twice = [rr(zone, "www", A, "192.0.2.7"), rr(zone, "WWW", A, "192.0.2.7", ttl=30)] * 2
+    s.primary.zones[zone] = (2, lambda kind: [whole(zone, 2, twice)])
+    said = transfer(s, zone)
+    return ([] if "serial 2" in said else [said]) + becomes(s, "www.twice.test", "192.0.2.7")
+
+
+def too_many_at_a_name(s):
+    """20,000 ... and those that do not fit in a message: what there was stays."""
+    zone, bad = "huge.test", becomes(s, "www.huge.test", "192.0.2.1")
+    many = [rr(zone, "big", A, f"10.0.{i // 250}.{i % 250}") for i in range(4500)]
+    s.primary.zones[zone] = (2, lambda kind: [whole(zone, 2, [])[:-1], *(
+        many[i:i + 1000] for i in range(0, len(many), 1000)), [soa(zone, 2)]])
+    said = transfer(s, zone)
+    bad += [] if "big.huge.test A: so many records" in said else [said]
+    bad += [] if s.logged("refresh-failed", "zone=huge.test", "64 KiB") else ["no line in the log"]
+    bad += becomes(s, "www.huge.test", "192.0.2.1")
+    s.primary.zones[zone] = (3, lambda kind: [whole(zone, 3, [rr(zone, "www", A, "192.0.2.2")])])
+    transfer(s, zone)
+    return bad + becomes(s, "www.huge.test", "192.0.2.2")
+
+
+def a_zone_that_grows(s):
+    """Each change is small, the zone must not be larger than it may be."""
+    zone, bad, serial = "grow.test", becomes(s, "www.grow.test", "192.0.2.1"), 1
+    for serial in range(2, 12):
+        more = [rr(zone, f"h{serial}-{i}", A, "192.0.2.3") for i in range(700)]
+
+        def told(kind, serial=serial, more=more):
+            return [[soa(zone, serial), soa(zone, serial - 1), soa(zone, serial), *more,
+                     soa(zone, serial)]] if kind == IXFR else None
+        s.primary.zones[zone] = (serial, told)
+        said = transfer(s, zone)
+        if f"serial {serial}" not in said:
+            break
+    bad += [] if serial == 9 and "too large: over 5000 records" in said else [f"{serial}: {said}"]
+    return bad + becomes(s, "h8-699.grow.test", "192.0.2.3")
+
+
+# --- clients --------------------------------------------------------------------------------------
+def update(name, text, number):
+    return struct.pack(">6H", number, 5 << 11, 1, 0, 1, 0) + wire_name("up.test") + \
+        struct.pack(">HH", SOA, 1) + rr("up.test", name, A, text)
+
+
+def rcode(s, packet, by="127.0.0.1"):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((by, 0))
+        sock.connect(("127.0.0.1", s.port))
+        sock.settimeout(5)
+        for _ in range(10):
+            sock.send(packet)
+            try:
+                return sock.recv(4096)[3] & 15
+            except TimeoutError:
+                pass
+    return None
+
+
+def played_again(s):
+    """Both processes know what a key signed last: older updates and notifies are played again."""
+    now, bad = int(time.time()), becomes(s, "ns.up.test", "192.0.2.1")
+    old = signed(update("a", "192.0.2.4", 1), "up", SECRET, now - 100)[0]
+    new = signed(update("b", "192.0.2.4", 2), "up", SECRET, now)[0]
+    for what, packet, want in (("old", old, 0), ("new", new, 0)):
+        if (got := rcode(s, packet)) != want:
+            bad.append(f"{what}: rcode {got}")
+    again = {rcode(s, b"%c%c" % (i, i) + old[2:]) for i in range(16)}
+    bad += [] if again == {9} else [f"played again: rcodes {again}"]
+    # Not older than the newest: it was overtaken, or is sent again because its answer was lost.
+    late = signed(update("c", "192.0.2.4", 3), "up", SECRET, now - 5)[0]
+    bad += [] if rcode(s, late) == rcode(s, new) == 0 else ["what was overtaken is refused"]
+    # Another key, and another kind of message.
+    bad += [] if rcode(s, signed(update("d", "192.0.2.4", 4), "down", SECRET, now - 100)[0]) == 5 \
+        else ["another key"]
+    note = struct.pack(">6H", 5, 4 << 11, 1, 0, 0, 0) + wire_name("fit.test") + \
+        struct.pack(">HH", SOA, 1)
+    got = [rcode(s, signed(note, "up", SECRET, now - ago)[0]) for ago in (50, 0, 50)]
+    return bad + ([] if got == [0, 0, 9] else [f"NOTIFY: {got}"])
+
+
+def one_limit(s):
+    """However many processes there are, a network gets its rate."""
+    socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(40)]
+    began, got = time.monotonic(), 0
+    for i, sock in enumerate(socks):
+        sock.bind((f"127.7.7.{i + 1}", 0))
+        sock.connect(("127.0.0.1", s.port))
+        sock.setblocking(False)
+
+    def take():
+        n = 0
+        for sock in socks:
+            try:
+                while sock.recv(4096):
+                    n += 1
+            except BlockingIOError:
+                pass
+        return n
+    for i in range(40 * RATE):
+        socks[i % 40].send(dnswire.query("ns.up.test", "A", number=i))
+        if i % 400 == 0:
+            got += take()
+    time.sleep(0.5)
+    got += take()
+    most = RATE * (1 + time.monotonic() - began) + 1
+    for sock in socks:
+        sock.close()
+    return [] if RATE <= got <= most else [f"{got} answers, {RATE} to {most:.0f} expected"]
+
+
+def transfers_in_a_flood(s):
+    """A secondary that transfers the zone all day: a hundred lines of it, and a number."""
+    becomes(s, "ns.up.test", "192.0.2.1")
+    queries = [dnswire.query("up.test", AXFR, number=i) for i in range(1000)]
+    threads = [threading.Thread(target=dnswire.ask_stream, args=(s.port, queries)) for _ in range(2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    lines = len(s.logged("transfer-out ", "zone=up.test"))
+    # Two processes; the while may end in the middle.
+    return [] if 100 <= lines <= 800 else [f"{lines} lines"]
+
+
+def what_was_not_told(s):
+    return until("transfers-untold", lambda: s.logged("transfers-untold", "kind=AXFR", "times="))
+
+
+def main():
+    tap, primary = Tap(), Primary()
+    first_zones(primary)
+    s = Attacked(primary)
+    try:
+        for name, test in (
+                ("transfers in a flood", transfers_in_a_flood),
+                ("changes that do not fit are not made", changes_that_do_not_fit),
+                ("records that come twice are there once", records_twice),
+                ("more records at a name than a message holds", too_many_at_a_name),
+                ("a zone that grows by changes", a_zone_that_grows),
+                ("updates and notifies played again", played_again),
+                ("the limit of responses is one of all processes", one_limit),
+                ("... of which the log tells the number", what_was_not_told)):
+            tap.test(name, test, s)
+    finally:
+        tap.ends(s)
+    tap.done()
+
+
+main()
