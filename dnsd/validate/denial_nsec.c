@@ -16,6 +16,7 @@ static bool spans(const struct denial *d, const struct denial_record *r, const u
 	return dns_name_eq(r->next, d->zone) || dns_name_cmp(name, r->next) < 0;
 }
 
+/* by: the record that does; of COVER_NONE it is none of use. */
 static enum cover cover(const struct denial *d, const uint8_t *name,
 			const struct denial_record **by)
 {
@@ -96,8 +97,8 @@ enum rrset_security nsec_expansion(struct denial *d, const uint8_t *name, unsign
 
 enum denial_cut nsec_ds(struct denial *d, const uint8_t *name, struct proof *out)
 {
-	const struct denial_record *r = match(d, name);
-	if (!r && cover(d, name, &r) != COVER_NONE)
+	const struct denial_record *r = match(d, name), *by;
+	if (!r && cover(d, name, &by) != COVER_NONE)
 		return DENIAL_NO_CUT;
 	if (r && !types_have(r->types, DNS_DS) && !types_have(r->types, DNS_SOA))
 		return types_have(r->types, DNS_NS) ? DENIAL_INSECURE : DENIAL_NO_CUT;
