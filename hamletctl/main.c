@@ -8,33 +8,28 @@
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/rundir.h"
+#include "libcommon/base/str.h"
 
 enum {
 	OPT_JSON = 256,
 	OPT_PASSWORD,
-	OPT_TO,
-	OPT_FROM,
-	OPT_ALL,
-	OPT_TTL,
-	OPT_ALGORITHM,
-	OPT_YES,
-	OPT_FORCE,
-	OPT_ROLL,
-	OPT_EMERGENCY,
-	OPT_DS_SEEN,
+	OPT_WORD, /* it is a word of the command */
 	WORDS_MAX = 8,
+	OPTION_MAX = 16,
 };
 
 /* The options of commands are words to them, the last ones, wherever they were typed. */
 static struct {
 	const char *word[WORDS_MAX];
+	char option[WORDS_MAX][OPTION_MAX]; /* with its hyphens */
 	int n;
 } tail;
 
-static void add(const char *option, const char *value)
+static void add(const char *name, const char *value)
 {
-	if (tail.n + 2 > WORDS_MAX) /* no command takes as many: this is one word too many, too */
-		return;
+	char *option = tail.option[tail.n];
+	if (tail.n + 2 > WORDS_MAX || !str_fmt(option, OPTION_MAX, "--%s", name))
+		return; /* no command takes as many: this is one word too many, too */
 	tail.word[tail.n++] = option;
 	if (value)
 		tail.word[tail.n++] = value;
@@ -52,27 +47,36 @@ static int run(int argc, char **argv)
 	return status;
 }
 
+#define FLAG(name)                                  \
+	{                                           \
+		(name), no_argument, NULL, OPT_WORD \
+	}
+#define VALUE(name)                                       \
+	{                                                 \
+		(name), required_argument, NULL, OPT_WORD \
+	}
+static const struct option longs[] = {{"json", no_argument, NULL, OPT_JSON},
+				      {"password-stdin", no_argument, NULL, OPT_PASSWORD},
+				      {"help", no_argument, NULL, 'h'},
+				      {"version", no_argument, NULL, 'V'},
+				      VALUE("to"),
+				      VALUE("from"),
+				      FLAG("all"),
+				      VALUE("ttl"),
+				      VALUE("algorithm"),
+				      FLAG("yes"),
+				      FLAG("force"),
+				      FLAG("roll"),
+				      FLAG("emergency"),
+				      FLAG("ds-seen"),
+				      {NULL, 0, NULL, 0}};
+
 /* -1: go on; else the exit status. Options may stand anywhere: people add --json at the end. "--"
  * ends them. */
 static int read_options(int argc, char **argv, const char **conf_dir)
 {
-	static const struct option longs[] = {{"json", no_argument, NULL, OPT_JSON},
-					      {"password-stdin", no_argument, NULL, OPT_PASSWORD},
-					      {"to", required_argument, NULL, OPT_TO},
-					      {"from", required_argument, NULL, OPT_FROM},
-					      {"all", no_argument, NULL, OPT_ALL},
-					      {"ttl", required_argument, NULL, OPT_TTL},
-					      {"algorithm", required_argument, NULL, OPT_ALGORITHM},
-					      {"yes", no_argument, NULL, OPT_YES},
-					      {"force", no_argument, NULL, OPT_FORCE},
-					      {"roll", no_argument, NULL, OPT_ROLL},
-					      {"emergency", no_argument, NULL, OPT_EMERGENCY},
-					      {"ds-seen", no_argument, NULL, OPT_DS_SEEN},
-					      {"help", no_argument, NULL, 'h'},
-					      {"version", no_argument, NULL, 'V'},
-					      {NULL, 0, NULL, 0}};
-	int opt;
-	while ((opt = getopt_long(argc, argv, "c:r:hV", longs, NULL)) != -1) {
+	int opt, at;
+	while ((opt = getopt_long(argc, argv, "c:r:hV", longs, &at)) != -1) {
 		switch (opt) {
 		case 'c':
 			*conf_dir = optarg;
@@ -86,35 +90,8 @@ static int read_options(int argc, char **argv, const char **conf_dir)
 		case OPT_PASSWORD:
 			options.password_stdin = true;
 			break;
-		case OPT_TO:
-			add("--to", optarg);
-			break;
-		case OPT_FROM:
-			add("--from", optarg);
-			break;
-		case OPT_ALL:
-			add("--all", NULL);
-			break;
-		case OPT_TTL:
-			add("--ttl", optarg);
-			break;
-		case OPT_ALGORITHM:
-			add("--algorithm", optarg);
-			break;
-		case OPT_YES:
-			add("--yes", NULL);
-			break;
-		case OPT_FORCE:
-			add("--force", NULL);
-			break;
-		case OPT_ROLL:
-			add("--roll", NULL);
-			break;
-		case OPT_EMERGENCY:
-			add("--emergency", NULL);
-			break;
-		case OPT_DS_SEEN:
-			add("--ds-seen", NULL);
+		case OPT_WORD:
+			add(longs[at].name, optarg);
 			break;
 		case 'h':
 			cmd_help(stdout, NULL);

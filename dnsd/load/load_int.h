@@ -11,36 +11,68 @@ struct reload {
 	unsigned left, failed;
 };
 
-/* load.c */
-/* A zone that is served from now on, without an image. file: its text; NULL: it is in the store. */
-struct served *load_add(const uint8_t *wire, const char *file);
-struct served *load_add_in(unsigned view, const uint8_t *wire, const char *file);
-/* Tells who load_watch()es that what zones there are has changed. */
-void load_touch(void);
-/* It is served no longer. */
-void load_remove(struct served *s);
+/* --- load.c -------------------------------------------------------------------------------------
+ */
 /* Serves the image that there is. True: it is that of the source as it is. Of a zone of the store
  * whose version is not known yet it is served whatever version it has. */
 bool load_present(struct served *s);
+/* Serves no image: SERVFAIL. */
+void load_withdraw(struct served *s);
+/* A zone's keys have moved on: the same zone in other views has to follow. */
+void load_due_soon(void);
+
+/* --- load_zones.c -------------------------------------------------------------------------------
+ */
+void load_zones_start(void);
+/* A zone that is served from now on, without an image. file: its text; NULL: it is in the store. */
+struct served *load_add(const uint8_t *wire, const char *file);
+struct served *load_add_in(unsigned view, const uint8_t *wire, const char *file);
+/* It is served no longer. */
+void load_remove(struct served *s);
+/* The last that is heard of one that is `gone`. */
+void load_forget(struct served *s);
 /* Nothing is known of it, as if there was no such zone; or it is served as any other again, without
  * an image. */
 void load_leave(struct served *s, bool left);
-/* load_store.c: whether it is left. */
-void load_store_named(struct served *s);
-/* Serves no image: SERVFAIL. */
-void load_withdraw(struct served *s);
-/* The start is not over while it waits for the store. */
-void load_wait(bool on);
-/* load_store.c: asks the store whether it has the zone. */
-void load_store_find(const struct served *s);
-/* load_store.c: the zones of the store whose images are there. */
-void load_store_start(int state);
-/* load_store.c: the zone's image was made in so many ms. */
-void load_store_built(struct served *s, uint64_t ms);
+/* Serves the image (NULL: none), which is taken over. Returns the serial of the one before, which
+ * goes; 0: there was none. */
+uint32_t load_serve(struct served *s, const struct image *image);
+/* Tells who listens to load_changed() that s has another image, unless its serial is the same. */
+void load_tell(const struct served *s, uint32_t before);
+/* Tells who load_watch()es that what zones there are has changed. */
+void load_touch(void);
+
+/* --- load_task.c --------------------------------------------------------------------------------
+ */
+/* done: called once, when there is no task and nothing to wait for. */
+void load_tasks_start(int state, void (*done)(void));
+/* What is to be done for s. */
+struct compile load_compile(const struct served *s, bool force);
+/* A task, which load_tasks_go() or the next load_task() begins. */
+void load_queue(struct served *s);
+void load_tasks_go(void);
 /* r may be NULL. */
 void load_task(struct served *s, bool force, struct reload *r);
 /* DNSSEC_TELL ... */
 void load_dnssec_task(struct served *s, unsigned what, uint32_t ds_ttl, struct reload *r);
-/* load_ctl.c: a zone's task is over. c NULL: the zone has gone. */
+/* The zone goes. One that is in work is waited for: s is `gone` then, until load_forget(). */
+void load_drop_tasks(struct served *s);
+/* The start is not over while it waits for the store. */
+void load_wait(bool on);
+
+/* --- load_store.c -------------------------------------------------------------------------------
+ */
+/* The zones of the store whose images are there. */
+void load_store_start(int state);
+/* Asks the store whether it has the zone. */
+void load_store_find(const struct served *s);
+/* The zone's image was made in so many ms. */
+void load_store_built(struct served *s, uint64_t ms);
+/* A secondary is named, or no longer: whether it is left. */
+void load_store_named(struct served *s);
+
+/* --- load_ctl.c ---------------------------------------------------------------------------------
+ */
+/* A zone's task is over. c NULL: the zone has gone. */
 void load_reloaded(struct reload *r, const struct served *s, const struct compile *c);
 #endif
