@@ -1,9 +1,9 @@
 /* resolve: a question, resolved: from the cache, or from the servers that the delegations lead to,
  * and validated. Questions that are alike are one. Loop thread only.
  *
- *	recurse (clients) --> resolve.c: tasks --> step*.c (what next; pure but for what it calls)
- *	                                            |        |         |
- *	                                          cache   validate   upstream
+ *	recurse (clients) --> resolve.c --> task.h: step.c, ask.c, prove.c
+ *	                                             |        |        |
+ *	                                           cache  upstream  validate
  */
 #ifndef DNSD_RESOLVE_H
 #define DNSD_RESOLVE_H
@@ -19,7 +19,7 @@ struct resolved { /* the parts of an answer, in order: CNAMEs (and DNAMEs), then
 	uint16_t rcode;
 	enum rrset_security security; /* of the least secure part */
 	uint16_t ede;                 /* RFC 8914 */
-	char why[128];                /* of a failure: "ns1.example.org (192.0.2.1): ..." */
+	char why[192];                /* of a failure: "ns1.example.org (192.0.2.1): ..." */
 	bool stale, prefetch;
 	unsigned n;
 	struct cached part[RESOLVE_HOPS + 1];
@@ -30,13 +30,19 @@ struct resolve_ask {
 	unsigned space;         /* of the cache: of the client's view */
 	bool checking_disabled; /* a bogus answer is wanted, too */
 	struct explain *explain;
+	struct cache *cache; /* of its own, which outlives resolve_stop(); NULL: that of everybody */
 };
 struct resolution;
 /* Lives during the call. */
 typedef void resolve_fn(void *arg, const struct resolved *r);
 void resolve_start(struct cache *cache);
 void resolve_stop(void);
-/* The whole answer is in the cache; *out is valid until the cache changes. */
+/* The root's servers, to begin with: text of a zone file; NULL: IANA's list, which is there without
+ * a call, too. False: *why is a text that lives until the next call. */
+bool resolve_hints(const char *text, const char **why);
+/* Which addresses of servers are used: those that this host can reach. Both at first. */
+void resolve_families(bool v4, bool v6);
+/* The whole answer is in the cache; *out is valid until the cache changes, or the next call. */
 bool resolve_cached(const struct resolve_ask *q, uint64_t now, bool stale, struct resolved *out);
 /* fn is called once, never before this returns; the handle is gone then. NULL: too many. */
 struct resolution *resolve(const struct resolve_ask *q, resolve_fn *fn, void *arg);

@@ -1,0 +1,231 @@
+#include <stdio.h>
+#include "dnsd/resolve/hints.h"
+#include "dnsd/resolve/task.h"
+
+struct deleg_families task_families = {true, true};
+
+/* --- what is known -----------------------------------------------------------------------------
+ */
+static bool fits(const struct cached *c, enum task_mode mode)
+{
+	if (c->kind == CACHE_DELEGATION)
+		return false;
+	if (mode == TASK_UNCHECKED)
+		return c->kind != CACHE_FAILURE || c->security != RRSET_BOGUS;
+	return c->kind == CACHE_FAILURE || c->security > RRSET_BOGUS;
+}
+
+/* Where an ancestor's entry says what becomes of the name. */
+static bool known_above(struct cache *cache, unsigned space, const uint8_t *name,
+			enum task_mode mode, uint64_t now, struct cached *out)
+{
+	for (const uint8_t *up = name; *up;) {
+		up += 1u + *up;
+		if (cache_find_kind(cache, space, up, CACHE_RRSET, DNS_DNAME, now, out) &&
+		    fits(out, mode))
+			return true;
+		/* RFC 8020; what is not signed may be wrong about the names below it. */
+		if (cache_find_kind(cache, space, up, CACHE_NXDOMAIN, 0, now, out) &&
+		    out->security == RRSET_SECURE)
+			return true;
+	}
+	return false;
+}
+
+bool step_known(struct cache *cache, unsigned space, const uint8_t *name, uint16_t type,
+		enum task_mode mode, uint64_t now, bool stale, struct cached *out)
+{
+	return (cache_find(cache, space, name, type, now, stale, out) && fits(out, mode)) ||
+	       known_above(cache, space, name, mode, now, out);
+}
+
+/* --- from zone to zone -------------------------------------------------------------------------
+ */
+static void enter(struct task *t, const struct cached *c)
+{
+	deleg_load(&t->deleg, c, task_families, task_lot());
+	t->asked = 0;
+	t->state = TASK_ZONE;
+}
+
+static bool is_priming(const struct task *t)
+{
+	return t->type == DNS_NS && *t->name == 0;
+}
+
+/* The root's servers are found out from those that are known beforehand (RFC 8109). */
+static void prime(const struct task *t)
+{
+	struct run *run = run_new(t->run->cache, t->run->space, NULL);
+	task_start(run, (const uint8_t *)"", DNS_NS, TASK_UNCHECKED);
+	run_release(&run);
+}
+
+static void find_zone(struct task *t)
+{
+	struct cached c;
+	if (cache_delegation(t->run->cache, t->run->space, t->name, t->type == DNS_DS, task_now(),
+			     &c)) {
+		enter(t, &c);
+		return;
+	}
+	if (!is_priming(t))
+		prime(t);
+	enter(t, hints());
+}
+
+/* What the parent said of DS when it referred us to the zone. */
+static bool from_referral(struct task *t)
+{
+	struct cached c;
+	struct scrubbed *r = &t->reply;
+	const struct rrset *set[SCRUB_SETS];
+	if (t->type != DNS_DS || t->mode == TASK_UNCHECKED ||
+	    !cache_find_kind(t->run->cache, t->run->space, t->name, CACHE_DELEGATION, DNS_NS,
+			     task_now(), &c))
+		return false;
+	*r = (struct scrubbed){.kind = SCRUB_NODATA, .ede = RESOLVE_NO_EDE};
+	unsigned n = scrub_records(t->pool, c.extra, set, SCRUB_SETS);
+	for (unsigned i = 0; i < n; i++) {
+		if (set[i]->type == DNS_DS) {
+			r->kind = SCRUB_ANSWER;
+			r->main = set[i];
+		} else if ((set[i]->type == DNS_NSEC || set[i]->type == DNS_NSEC3) &&
+			   r->proofs < SCRUB_PROOFS) {
+			r->proof[r->proofs++] = set[i];
+		}
+	}
+	t->referred = r->main || r->proofs;
+	return t->referred;
+}
+
+/* False: the task is gone. */
+static bool begin(struct task *t)
+{
+	struct cached c, root;
+	if (step_known(t->run->cache, t->run->space, t->name, t->type, t->mode, task_now(), false,
+		       &c) &&
+	    (!is_priming(t) || c.kind != CACHE_RRSET ||
+	     cache_delegation(t->run->cache, t->run->space, t->name, false, task_now(), &root))) {
+		task_known(t, &c);
+		return false;
+	}
+	find_zone(t);
+	if (from_referral(t))
+		t->state = TASK_PROVE;
+	return true;
+}
+
+/* --- replies -----------------------------------------------------------------------------------
+ */
+/* False: the task is gone. */
+static bool referred(struct task *t)
+{
+	struct cached c;
+	if (++t->depth > TASK_DEPTH) {
+		snprintf(t->why, sizeof(t->why), "more than %d referrals", TASK_DEPTH);
+		task_fail(t, EDE_OTHER, false);
+		return false;
+	}
+	put_cached(t->pool, &t->reply, t->name, t->type, 0, &c);
+	cache_put(t->run->cache, t->run->space, &c, task_now());
+	enter(t, &c);
+	return true;
+}
+
+/* The root's servers as delegation. */
+static void primed(struct task *t)
+{
+	struct scrubbed as = t->reply;
+	struct cached c;
+	as.kind = SCRUB_REFERRAL;
+	put_cached(t->pool, &as, t->name, t->type, 0, &c);
+	cache_put(t->run->cache, t->run->space, &c, task_now());
+}
+
+/* A part of the name was asked for. */
+static void part(struct task *t)
+{
+	t->state = TASK_ASK;
+	t->asked = 0;
+	/* Servers that know nothing of empty non-terminals say that there is no such name. */
+	if (t->reply.kind == SCRUB_NXDOMAIN || t->reply.kind == SCRUB_DNAME)
+		t->minimise.off = true;
+	else
+		minimise_exists(&t->minimise, t->reply_name);
+}
+
+/* False: the task is gone. */
+static bool reply(struct task *t)
+{
+	struct cached c;
+	bool whole = t->reply_name == t->name;
+	t->minimise.asked += !whole;
+	if (t->reply.kind == SCRUB_REFERRAL)
+		return referred(t);
+	if (!whole) {
+		part(t);
+		return true;
+	}
+	if (is_priming(t) && t->reply.kind == SCRUB_ANSWER)
+		primed(t);
+	if (t->mode == TASK_UNCHECKED) {
+		put_cached(t->pool, &t->reply, t->name, t->type, 0, &c);
+		task_finish(t, &c);
+		return false;
+	}
+	t->state = TASK_PROVE;
+	return true;
+}
+
+/* --- all of it ---------------------------------------------------------------------------------
+ */
+/* False: the task waits, or is gone. */
+static bool proving(struct task *t)
+{
+	struct cached c;
+	switch (prove_step(t, &c)) {
+	case PROVE_WAIT:
+		return false;
+	case PROVE_LATER:
+		task_wake_later(t);
+		return false;
+	case PROVE_AGAIN:
+		t->state = TASK_ASK;
+		return true;
+	case PROVE_BOGUS:
+		task_fail(t, t->ede, false);
+		return false;
+	case PROVE_DONE:
+		break;
+	}
+	task_finish(t, &c);
+	return false;
+}
+
+static bool step(struct task *t)
+{
+	switch (t->state) {
+	case TASK_BEGIN:
+		return begin(t);
+	case TASK_ZONE:
+		t->state = TASK_ASK;
+		return true;
+	case TASK_ASK:
+		if (ask_step(t) == ASK_FAILED)
+			task_fail(t, t->ede, t->full);
+		return false;
+	case TASK_REPLY:
+		return reply(t);
+	case TASK_PROVE:
+		return proving(t);
+	default:
+		return false;
+	}
+}
+
+void task_step(struct task *t)
+{
+	while (step(t))
+		;
+}
