@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include "dnsd/resolve/task.h"
 #include "libcommon/base/clock.h"
+#include "libcommon/dns/rdata.h"
 
 /* --- what servers say --------------------------------------------------------------------------
  */
@@ -95,7 +96,7 @@ static void say_question(const struct task *t, const struct asking *a)
 		     dns_type_text(a->type, type), deleg_text(&t->deleg, a->server, server), zone);
 }
 
-static void send(struct task *t, unsigned server)
+static void ask(struct task *t, unsigned server)
 {
 	struct asking *a = t->asking;
 	struct deleg_server *s = &t->deleg.server[server];
@@ -197,7 +198,7 @@ enum ask_next ask_step(struct task *t)
 		unsigned had = t->deleg.servers;
 		int s = t->asked < TASK_ASKED ? deleg_pick(&t->deleg, task_lot()) : -1;
 		if (s >= 0) {
-			send(t, (unsigned)s);
+			ask(t, (unsigned)s);
 			return ASK_WAIT;
 		}
 		if (t->asked < TASK_ASKED)

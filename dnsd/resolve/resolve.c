@@ -5,6 +5,7 @@
 #include "dnsd/resolve/hints.h"
 #include "dnsd/resolve/task.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/dns/rdata.h"
 
 enum { RESOLUTIONS = 50000 /* at a time */ };
 
@@ -68,6 +69,7 @@ void resolve_families(bool v4, bool v6)
  */
 enum next { NEXT_PART, NEXT_NONE };
 
+/* why NULL: it is there already. */
 static void failed(struct resolved *out, uint16_t ede, enum rrset_security security,
 		   const char *why)
 {
@@ -75,7 +77,8 @@ static void failed(struct resolved *out, uint16_t ede, enum rrset_security secur
 	out->rcode = DNS_SERVFAIL;
 	out->security = security;
 	out->ede = ede;
-	snprintf(out->why, sizeof(out->why), "%s", why);
+	if (why)
+		snprintf(out->why, sizeof(out->why), "%s", why);
 }
 
 static void begin(struct resolved *out)
@@ -121,7 +124,7 @@ static enum next add(struct resolved *out, const uint8_t *owner, uint16_t type,
 	enum chase chase;
 	bool fits;
 	if (c->kind == CACHE_FAILURE) {
-		failed(out, c->ede, c->security, out->why);
+		failed(out, c->ede, c->security, NULL);
 		return NEXT_NONE;
 	}
 	fits = put(out, c);

@@ -15,7 +15,7 @@ static bool fits(const struct cached *c, enum task_mode mode)
 	return c->kind == CACHE_FAILURE || c->security > RRSET_BOGUS;
 }
 
-/* Where an ancestor's entry says what becomes of the name. */
+/* An ancestor's DNAME says what becomes of the name. */
 static bool known_above(struct cache *cache, unsigned space, const uint8_t *name,
 			enum task_mode mode, uint64_t now, struct cached *out)
 {
@@ -23,10 +23,6 @@ static bool known_above(struct cache *cache, unsigned space, const uint8_t *name
 		up += 1u + *up;
 		if (cache_find_kind(cache, space, up, CACHE_RRSET, DNS_DNAME, now, out) &&
 		    fits(out, mode))
-			return true;
-		/* RFC 8020; what is not signed may be wrong about the names below it. */
-		if (cache_find_kind(cache, space, up, CACHE_NXDOMAIN, 0, now, out) &&
-		    out->security == RRSET_SECURE)
 			return true;
 	}
 	return false;
@@ -140,6 +136,11 @@ static void primed(struct task *t)
 	struct cached c;
 	as.kind = SCRUB_REFERRAL;
 	put_cached(t->pool, &as, t->name, t->type, 0, &c);
+	if (!as.addresses) { /* it does not help */
+		uint32_t ttl = c.set.ttl;
+		c = *hints();
+		c.set.ttl = ttl;
+	}
 	cache_put(t->run->cache, t->run->space, &c, task_now());
 }
 

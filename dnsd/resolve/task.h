@@ -143,8 +143,8 @@ uint32_t task_lot(void); /* random */
 /* --- step.c ------------------------------------------------------------------------------------
  */
 void task_step(struct task *t);
-/* What is known without asking anybody: an entry for the name, or of an ancestor (DNAME; NXDOMAIN
- * by RFC 8020). False: nothing. */
+/* What is known without asking anybody: an entry for the name, or an ancestor's DNAME. False:
+ * nothing. */
 bool step_known(struct cache *cache, unsigned space, const uint8_t *name, uint16_t type,
 		enum task_mode mode, uint64_t now, bool stale, struct cached *out);
 extern struct deleg_families task_families;

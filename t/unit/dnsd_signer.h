@@ -8,7 +8,7 @@
 #include <string.h>
 #include "dnsd/sign/sign.h"
 
-enum { SIGNER_KEYS = 4 };
+enum { SIGNER_KEYS = 32 };
 static gnutls_privkey_t signer_key[SIGNER_KEYS]; /* their ids are their numbers */
 
 static inline void signer_padded(uint8_t out[32], const gnutls_datum_t *d)
