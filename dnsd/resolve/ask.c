@@ -7,12 +7,15 @@
  */
 static void say_reply(const struct task *t, const char *server, const struct upstream_answer *u)
 {
-	static const char *const kind[] = {
-	    [SCRUB_MALFORMED] = "malformed", [SCRUB_FAILED] = "failure",
-	    [SCRUB_LAME] = "lame",           [SCRUB_REFERRAL] = "referral to",
-	    [SCRUB_ANSWER] = "answer",       [SCRUB_CNAME] = "alias",
-	    [SCRUB_DNAME] = "DNAME at",      [SCRUB_NODATA] = "no such type",
-	    [SCRUB_NXDOMAIN] = "no such name"};
+	static const char *const kind[] = {[SCRUB_MALFORMED] = "malformed",
+					   [SCRUB_FAILED] = "failure",
+					   [SCRUB_LAME] = "lame",
+					   [SCRUB_REFERRAL] = "referral to",
+					   [SCRUB_ANSWER] = "answer",
+					   [SCRUB_CNAME] = "alias",
+					   [SCRUB_DNAME] = "DNAME at",
+					   [SCRUB_NODATA] = "no such type",
+					   [SCRUB_NXDOMAIN] = "no such name"};
 	const struct scrubbed *r = &t->reply;
 	char owner[DNS_NAME_TEXT] = "";
 	if (r->main && (r->kind == SCRUB_REFERRAL || r->kind == SCRUB_DNAME))

@@ -20,6 +20,15 @@ static void load_names(struct deleg *d, const struct cached *c, uint32_t lot)
 	}
 }
 
+static bool same(const union address *a, const union address *b)
+{
+	if (a->sa.sa_family != b->sa.sa_family)
+		return false;
+	return a->sa.sa_family == AF_INET
+		   ? a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr
+		   : IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr) != 0;
+}
+
 static void add(struct deleg *d, unsigned name, uint16_t type, const uint8_t *rdata, size_t len,
 		struct deleg_families f)
 {
@@ -39,7 +48,7 @@ static void add(struct deleg *d, unsigned name, uint16_t type, const uint8_t *rd
 		return;
 	}
 	for (unsigned i = 0; i < d->servers; i++)
-		if (memcmp(&d->server[i].to, &s->to, sizeof(s->to)) == 0)
+		if (same(&d->server[i].to, &s->to))
 			return; /* two names of one server */
 	d->servers++;
 }

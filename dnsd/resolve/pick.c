@@ -19,11 +19,11 @@ int pick_server(const struct pick *p, unsigned n, uint32_t lot)
 	for (unsigned i = 0; i < n; i++)
 		if (usable(&p[i]) && cost(&p[i]) < best)
 			best = cost(&p[i]);
-	if (best == UINT64_MAX)
-		return -1;
 	uint64_t most = best + (best / 2 > PICK_BAND ? best / 2 : PICK_BAND);
 	for (unsigned i = 0; i < n; i++)
 		good += usable(&p[i]) && cost(&p[i]) <= most;
+	if (!good)
+		return -1;
 	lot %= good;
 	for (unsigned i = 0; i < n; i++)
 		if (usable(&p[i]) && cost(&p[i]) <= most && lot-- == 0)

@@ -94,8 +94,7 @@ static void begin(struct resolved *out)
 static bool was_there(const struct resolved *out, const uint8_t *name)
 {
 	for (unsigned i = 0; i < out->n; i++)
-		if (out->part[i].set.type == DNS_CNAME &&
-		    dns_name_eq(out->part[i].set.owner, name))
+		if (out->part[i].set.type == DNS_CNAME && dns_name_eq(out->part[i].set.owner, name))
 			return true;
 	return false;
 }

@@ -30,7 +30,8 @@ struct resolve_ask {
 	unsigned space;         /* of the cache: of the client's view */
 	bool checking_disabled; /* a bogus answer is wanted, too */
 	struct explain *explain;
-	struct cache *cache; /* of its own, which outlives resolve_stop(); NULL: that of everybody */
+	struct cache
+	    *cache; /* of its own, which outlives resolve_stop(); NULL: that of everybody */
 };
 struct resolution;
 /* Lives during the call. */

@@ -18,11 +18,11 @@
 #include "libcommon/base/list.h"
 
 enum {
-	TASK_EXCHANGES = 3,    /* with servers of a zone at a time */
-	TASK_DEPTH = 24,       /* referrals */
+	TASK_EXCHANGES = 3, /* with servers of a zone at a time */
+	TASK_DEPTH = 24,    /* referrals */
 	TASK_WAITS = 2 * DELEG_AT_ONCE,
-	TASK_ASKED = 10, /* servers of a zone that are asked one question, at most */
-	TASK_MOST = 20000,     /* at a time */
+	TASK_ASKED = 10,   /* servers of a zone that are asked one question, at most */
+	TASK_MOST = 20000, /* at a time */
 	TASK_LAME_MS = 900000,
 	RUN_QUERIES = 100, /* to servers, for one client's question */
 	RUN_LOOKUPS = 24,  /* names of servers looked up for it */
@@ -38,7 +38,7 @@ struct run {
 	unsigned refs;
 	struct cache *cache;
 	unsigned space;
-	struct explain *explain; /* whose it is may be gone: then NULL */
+	struct explain *explain;   /* whose it is may be gone: then NULL */
 	unsigned queries, lookups; /* left */
 	uint64_t until;            /* clock_mono() */
 };
@@ -137,8 +137,8 @@ void task_finish(struct task *t, const struct cached *c);
 void task_fail(struct task *t, uint16_t ede, bool again);
 void task_wake(struct task *t);
 void task_wake_later(struct task *t); /* after the events that are there */
-uint64_t task_now(void); /* seconds */
-uint32_t task_lot(void); /* random */
+uint64_t task_now(void);              /* seconds */
+uint32_t task_lot(void);              /* random */
 
 /* --- step.c ------------------------------------------------------------------------------------
  */

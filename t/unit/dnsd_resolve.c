@@ -1,5 +1,5 @@
-/* The resolver's pure parts: what of a response counts, which name a server is told, which server is
- * asked, where an answer leads. */
+/* The resolver's pure parts: what of a response counts, which name a server is told, which server
+ * is asked, where an answer leads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,11 +28,12 @@ static int end(void **state)
 	return 0;
 }
 
-/* --- responses from lines "an NAME TTL TYPE DATA" ---------------------------------------------- */
+/* --- responses from lines "an NAME TTL TYPE DATA" ----------------------------------------------
+ */
 static void line(struct dns_out *o, struct slice text)
 {
 	static uint8_t rdata[DNS_RDATA_MAX];
-	struct dns_word word[ZONE_WORDS];
+	struct dns_word word[ZONE_WORDS] = {0};
 	struct slice section = slice_word(&text);
 	uint8_t owner[DNS_NAME_MAX];
 	const char *why;
@@ -234,7 +235,8 @@ static void chased(void **state)
 {
 	(void)state;
 	uint8_t target[DNS_NAME_MAX], room[2 + DNS_NAME_MAX];
-	struct scrubbed s = read_as("test", "www.a.test", DNS_A, DNS_AA, "an a.test. 60 DNAME B.x.\n");
+	struct scrubbed s =
+	    read_as("test", "www.a.test", DNS_A, DNS_AA, "an a.test. 60 DNAME B.x.\n");
 	struct cached c, cname;
 	const uint8_t *name = wire_name("www.a.test");
 	put_cached(pool, &s, name, DNS_A, 0, &c);

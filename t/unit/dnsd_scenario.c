@@ -1,5 +1,5 @@
-/* Scenarios, t/scenario/NAME.txt, against the resolver, each a test; t/unit/scenario_play.h explains
- * their format. HAMLET_SCENARIO=NAME plays that one alone. */
+/* Scenarios, t/scenario/NAME.txt, against the resolver, each a test; t/unit/scenario_play.h
+ * explains their format. HAMLET_SCENARIO=NAME plays that one alone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -95,17 +95,16 @@ static inline unsigned play_number(const char *w)
 
 static inline uint16_t play_type(const char *w)
 {
-	uint16_t t = strcmp(w, "*") == 0 || strcmp(w, "all") == 0
-			 ? 0
-			 : dns_type_from_text(slice_of(w));
+	uint16_t t =
+	    strcmp(w, "*") == 0 || strcmp(w, "all") == 0 ? 0 : dns_type_from_text(slice_of(w));
 	if (!t && strcmp(w, "*") != 0 && strcmp(w, "all") != 0)
 		play_fail("no type", w);
 	return t;
 }
 
-static const char *const play_rcodes[] = {"NOERROR",  "FORMERR", "SERVFAIL", "NXDOMAIN",
-					  "NOTIMP",   "REFUSED", "YXDOMAIN", "YXRRSET",
-					  "NXRRSET",  "NOTAUTH", "NOTZONE"};
+static const char *const play_rcodes[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",
+					  "NOTIMP",  "REFUSED", "YXDOMAIN", "YXRRSET",
+					  "NXRRSET", "NOTAUTH", "NOTZONE"};
 
 static inline uint16_t play_rcode(const char *w)
 {
@@ -116,7 +115,8 @@ static inline uint16_t play_rcode(const char *w)
 	return 0;
 }
 
-/* --- the world --------------------------------------------------------------------------------- */
+/* --- the world ---------------------------------------------------------------------------------
+ */
 static inline void play_zone(char **w, unsigned n)
 {
 	if (n < 2 || world.zones == WORLD_ZONES)
@@ -163,7 +163,7 @@ static inline void play_finish_zone(struct world_zone *z)
 	bool soa = false;
 	struct slice rest = buf_slice(&z->text);
 	while (rest.len) {
-		char line[4096], *w[8];
+		char line[4096], *w[8] = {NULL};
 		struct slice l = slice_cut(&rest, '\n');
 		snprintf(line, sizeof(line), "%.*s", SLICE_FMT(l));
 		unsigned n = 0;
@@ -217,10 +217,8 @@ static inline void play_edit(char **w, bool strip, bool signatures)
 	struct world_server *s = world_server(w[1]);
 	if (s->edits == 8)
 		play_fail("too many edits", NULL);
-	s->edit[s->edits++] = (struct world_edit){.strip = strip,
-						  .spoil = !strip,
-						  .signatures = signatures,
-						  .type = play_type(w[2])};
+	s->edit[s->edits++] = (struct world_edit){
+	    .strip = strip, .spoil = !strip, .signatures = signatures, .type = play_type(w[2])};
 }
 
 static inline void play_reply(char **w, unsigned n)
@@ -253,7 +251,8 @@ static inline void play_unreply(char **w)
 	}
 }
 
-/* --- what happens ------------------------------------------------------------------------------ */
+/* --- what happens ------------------------------------------------------------------------------
+ */
 static inline void play_begin(void)
 {
 	const char *why;
@@ -552,7 +551,8 @@ static inline void play_line(char **w, unsigned n)
 		play_fail("unknown", c);
 }
 
-/* --- files ------------------------------------------------------------------------------------- */
+/* --- files -------------------------------------------------------------------------------------
+ */
 static inline unsigned play_words(char *line, char **w)
 {
 	unsigned n = 0;
@@ -564,7 +564,7 @@ static inline unsigned play_words(char *line, char **w)
 /* One pass over the file: the zones, or all the rest: zones may name each other. */
 static inline void play_pass(bool zones)
 {
-	char *copy = strdup(play.text), *rest = copy, *line, *w[PLAY_WORDS];
+	char *copy = strdup(play.text), *rest = copy, *line, *w[PLAY_WORDS] = {NULL};
 	enum { TOP, ZONE, REPLY, CHECK } in = TOP;
 	play.line = 0;
 	while ((line = strsep(&rest, "\n"))) {
@@ -577,9 +577,9 @@ static inline void play_pass(bool zones)
 		snprintf(whole, sizeof(whole), "%s", line);
 		unsigned n = play_words(line, w);
 		if (!indented)
-			in = strcmp(w[0], "zone") == 0     ? ZONE
+			in = strcmp(w[0], "zone") == 0    ? ZONE
 			     : strcmp(w[0], "reply") == 0 ? REPLY
-							   : CHECK;
+							  : CHECK;
 		if (zones != (in == ZONE))
 			continue;
 		if (!indented && in == ZONE)

@@ -354,7 +354,7 @@ void upstream_cancel(struct upstream **u)
 
 const char *upstream_outcome_text(enum upstream_outcome o)
 {
-	static const char *const text[] = {"answered",  "late",        "timed out", "unreachable",
+	static const char *const text[] = {"answered",  "late",          "timed out", "unreachable",
 					   "untrusted", "speaks no DNS", "too many"};
 	return text[o];
 }
