@@ -1,10 +1,10 @@
 /* common_tls: a certificate for "localhost" and 127.0.0.1 that is its own CA, and its key, in files
- * under /tmp.
- */
+ * under /tmp. */
 #ifndef T_COMMON_TLS_H
 #define T_COMMON_TLS_H
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 #include <gnutls/x509.h>
@@ -31,25 +31,24 @@ static inline int key_export(void *k, gnutls_x509_crt_fmt_t f, gnutls_datum_t *d
 	return gnutls_x509_privkey_export2(k, f, d);
 }
 
-static inline void tls_files_make(void)
+/* Over the files that are there; valid for an hour before and after `middle`. */
+static inline void tls_files_write(const char *name, time_t middle)
 {
 	gnutls_x509_privkey_t key;
 	gnutls_x509_crt_t crt;
-	close(mkstemp(tls_cert_file));
-	close(mkstemp(tls_key_file));
+	unsigned len = (unsigned)strlen(name);
 	gnutls_x509_privkey_init(&key);
 	gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
 				     GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
 	gnutls_x509_crt_init(&crt);
 	gnutls_x509_crt_set_version(crt, 3);
 	gnutls_x509_crt_set_serial(crt, "\1", 1);
-	gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, "localhost", 9);
-	gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, "localhost", 9,
-					     GNUTLS_FSAN_SET);
+	gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, name, len);
+	gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, name, len, GNUTLS_FSAN_SET);
 	gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS, "\x7f\0\0\1", 4,
 					     GNUTLS_FSAN_APPEND);
-	gnutls_x509_crt_set_activation_time(crt, time(NULL) - 3600);
-	gnutls_x509_crt_set_expiration_time(crt, time(NULL) + 3600);
+	gnutls_x509_crt_set_activation_time(crt, middle - 3600);
+	gnutls_x509_crt_set_expiration_time(crt, middle + 3600);
 	gnutls_x509_crt_set_basic_constraints(crt, 1, -1);
 	gnutls_x509_crt_set_key(crt, key);
 	gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0);
@@ -57,6 +56,13 @@ static inline void tls_files_make(void)
 	write_pem(tls_key_file, key_export, key);
 	gnutls_x509_crt_deinit(crt);
 	gnutls_x509_privkey_deinit(key);
+}
+
+static inline void tls_files_make(void)
+{
+	close(mkstemp(tls_cert_file));
+	close(mkstemp(tls_key_file));
+	tls_files_write("localhost", time(NULL));
 }
 
 static inline void tls_files_drop(void)

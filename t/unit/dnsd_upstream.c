@@ -1,5 +1,6 @@
 /* Exchanges with servers that follow a script (t/unit/common_dns_server.h). */
 #include "t/unit/common_dns_server.h"
+#include "dnsd/upstream/forward.h"
 #include "dnsd/upstream/upstream_int.h"
 
 static struct fake fake, other;
@@ -741,6 +742,27 @@ static void servers_are_forgotten_and_bounded(void **state)
 	assert_int_equal(server_patience(v, 3000000), 10000);
 }
 
+static void the_longest_forward_counts(void **state)
+{
+	(void)state;
+	start(NULL);
+	static struct forward root, inside, deep, seen;
+	memcpy(inside.zone, wire_of("example.test"), 14);
+	memcpy(deep.zone, wire_of("a.example.test"), 16);
+	seen = inside;
+	assert_null(forward_find(0, wire_of("test")));
+	forward_add(0, &root);
+	forward_add(0, &inside);
+	forward_add(0, &deep);
+	forward_add(2, &seen);
+	assert_ptr_equal(forward_find(0, wire_of("test")), &root);
+	assert_ptr_equal(forward_find(0, wire_of("Example.Test")), &inside);
+	assert_ptr_equal(forward_find(2, wire_of("b.example.test")), &seen);
+	assert_ptr_equal(forward_find(2, wire_of("b.a.example.test")), &deep);
+	forward_forget();
+	assert_null(forward_find(0, wire_of("test")));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_teardown(f, stop)
@@ -772,6 +794,7 @@ int main(void)
 	    T(the_told_may_ask_and_cancel),
 	    T(lame_is_of_a_zone),
 	    T(servers_are_forgotten_and_bounded),
+	    T(the_longest_forward_counts),
 	};
 	clock_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
