@@ -80,6 +80,7 @@ struct dnsd_conf {
 						* than its place here */
 	struct conf_list keys;                 /* of struct key_conf */
 	struct conf_list resolvers;            /* of struct conf_addr */
+	struct conf_list sources;              /* of struct conf_words */
 	struct dnssec_conf dnssec;
 	const char *state_dir, *nsid, *identity, *version;
 	uint64_t udp_size;
@@ -133,6 +134,11 @@ bool conf_ip(const char *text, struct sockaddr_storage *sa, socklen_t *len);
 void conf_ip_port(struct sockaddr_storage *sa, uint16_t port);
 /* 1 to 65535. */
 bool conf_port(const char *text, uint16_t *port);
+/* conf_source.c: the address that other servers of our zones are asked from. NULL: any. */
+const struct sockaddr *conf_source(int family, socklen_t *len);
+/* Binds the socket to it, where there is one. False: errno tells. */
+bool conf_source_bind(int fd, int family);
+void conf_source_verify(struct conf_errors *e);
 /* The address is in one of the networks (struct conf_net). */
 bool conf_has(const struct conf_list *nets, const struct sockaddr *sa);
 
@@ -258,6 +264,8 @@ const struct served *load_zone(unsigned number);
 /* NULL: no such zone. wire: lower case. */
 const struct served *load_find(const uint8_t *wire);
 const struct served *load_find_in(unsigned view, const uint8_t *wire);
+/* NAME, or NAME@VIEW, as typed. */
+const struct served *load_find_text(const char *text);
 /* The one with that name that the client sees. */
 const struct served *load_seen(const struct sockaddr *client, const uint8_t *wire);
 /* Compiles the zone (again), when its turn comes; force: also when its source is as it was. Further
@@ -385,6 +393,9 @@ void parent_look(void);
 void transfer_start(int state);
 /* After load_start() and before leader_start(). */
 void notify_out_start(int state);
+/* `zone notify [NAME]`: notices of all zones, or the one, are sent again, by the leader; the others
+ * reply with no line. False: another command. */
+bool notify_command(struct control_call *call);
 
 /* --- stats.c
  * ---------------------------------------------------------------------------------------- */

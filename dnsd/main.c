@@ -140,7 +140,7 @@ static void write_stats(struct buf *out)
 
 static bool command(struct control_call *call)
 {
-	return refresh_command(call) || load_command(call);
+	return refresh_command(call) || notify_command(call) || load_command(call);
 }
 
 static void gone(void)

@@ -208,6 +208,14 @@ const struct conf_directive conf_table[] = {
      .max = 1000,
      .help = "Most transfers of zones larger than a message that a process sends at a time; who "
 	     "comes then has to come again."},
+    {.name = "source",
+     .type = CONF_WORDS,
+     .offset = F(sources),
+     .flags = CONF_MULTI,
+     .arg = "address",
+     .help = "The address of this machine that other servers of our zones are asked and notified "
+	     "from, and zones fetched; one of IPv4 and one of IPv6. Unless given, what the routing "
+	     "table says; NOTIFY comes from the first address of content."},
     {.name = "state-dir",
      .type = CONF_PATH,
      .offset = F(state_dir),
@@ -322,6 +330,7 @@ void conf_verify(struct conf_errors *e, void *root)
 	no_unix(e, &conf.resolvers, "resolver");
 	if (conf.nsid && strlen(conf.nsid) > 128)
 		conf_error(e, NULL, "nsid: has more than 128 octets");
+	conf_source_verify(e);
 	conf_xfr_verify(e, pool, &conf.xfr);
 	if (conf.dnssec.block.present)
 		conf_dnssec_verify(e, &conf.dnssec, "");
