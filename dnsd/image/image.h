@@ -46,6 +46,7 @@ struct image_stats {
 	uint64_t records, rrsets, names, octets; /* names: empty non-terminals count, too */
 	uint32_t serial;
 	unsigned errors, warnings;
+	bool unwritten; /* its only error: there may be room on the disk later */
 };
 enum {
 	IMAGE_SIGNED = 1,        /* by us */

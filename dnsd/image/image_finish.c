@@ -69,7 +69,8 @@ bool image_finish(struct image_maker *m, struct image_stats *out, image_report_f
 		maker_mark(m);
 	}
 	bool ok = m->stats.errors == 0 && write_file(m);
-	if (!ok && !m->stats.errors)
+	m->stats.unwritten = !ok && !m->stats.errors;
+	if (m->stats.unwritten)
 		maker_report(m, true, NULL, "cannot write %s: %s", m->path, strerror(errno));
 	if (out)
 		*out = m->stats;

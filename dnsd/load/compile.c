@@ -110,8 +110,10 @@ static void choose_serial(struct image_maker *m, const struct image *before, uin
 static void ready(struct compile *c, struct image_maker *m, struct image_origin *origin,
 		  const struct image *before, bool lost)
 {
-	if (!alias_book_close(m->o.alias_arg))
+	if (!alias_book_close(m->o.alias_arg)) {
+		c->again = true;
 		compile_failed(c, c->image, "the targets of ALIAS records cannot be written");
+	}
 	origin->content = maker_content(m);
 	if (!c->secondary)
 		choose_serial(m, before, origin->content, lost);
@@ -123,7 +125,7 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 {
 	bool served = before && of == image_origin(before);
 	struct image_origin origin = *of;
-	struct image_stats made;
+	struct image_stats made = {0};
 	struct dnssec *d = c->secondary ? NULL : dnssec_begin(c, before);
 	struct alias_book book = {0};
 	const struct image_options options = {.lenient = c->secondary,
@@ -145,6 +147,7 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 		origin.settings = dnssec_settings(c->conf);
 		image_set_origin(m, &origin);
 		ok = image_finish(m, &made, on_report, c);
+		c->again |= made.unwritten;
 	} else if (m) {
 		image_abort(m);
 	}

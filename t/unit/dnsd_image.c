@@ -3,6 +3,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <sys/stat.h>
 #include <cmocka.h>
 #include "dnsd/image/image_maker.h"
 #include "t/unit/dnsd_zone.h"
@@ -203,6 +206,24 @@ static void records_are_added_at_the_end(void **state)
 	/* Not for a zone that is not in order. */
 	assert_false(image_finish(zone_maker("b.test", "@ 1 NS a.\n", &o), NULL, zone_hear, &s));
 	assert_int_equal(called, 1);
+	buf_free(&s.errors);
+}
+
+/* A disk that is full, for one, is no mistake in the zone. */
+static void what_cannot_be_written(void **state)
+{
+	(void)state;
+	struct image_stats stats;
+	struct zone_said s = {0};
+	assert_int_equal(mkdirat(zone_folder, "image.new", 0700), 0);
+	assert_false(image_finish(zone_maker("b.test", HEAD, NULL), &stats, zone_hear, &s));
+	assert_true(stats.unwritten);
+	assert_string_equal(buf_cstr(&s.errors), "b.test: cannot write image: Is a directory");
+	assert_int_equal(unlinkat(zone_folder, "image.new", AT_REMOVEDIR), 0);
+	buf_free(&s.errors);
+	assert_false(
+	    image_finish(zone_maker("b.test", "@ 1 NS a.\n", NULL), &stats, zone_hear, &s));
+	assert_false(stats.unwritten);
 	buf_free(&s.errors);
 }
 
@@ -447,6 +468,7 @@ int main(void)
 	    cmocka_unit_test(addresses_stand_for_an_alias),
 	    cmocka_unit_test(an_alias_in_a_circle),
 	    cmocka_unit_test(records_are_added_at_the_end),
+	    cmocka_unit_test(what_cannot_be_written),
 	    cmocka_unit_test(records_are_checked),
 	    cmocka_unit_test(names_stand_to_the_zone),
 	    cmocka_unit_test(nodes_are_in_canonical_order_with_all_their_records),
