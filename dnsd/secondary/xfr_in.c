@@ -97,9 +97,12 @@ static void failed(struct xfr_in *x, const char *why)
 
 /* --- the store -------------------------------------------------------------------------------- */
 
-static void on_stored(void *arg, const struct msg_zone_changed *changed, const char *why)
+static void on_stored(void *arg, const struct msg_zone_changed *changed, const char *why, bool ours)
 {
 	struct xfr_in *x = arg;
+	x->done.ours = ours;
+	if (ours)
+		x->type = XFR_AXFR; /* no second try */
 	if (changed)
 		finish(x, XFR_NEW);
 	else
