@@ -84,7 +84,6 @@ struct dnsd_conf {
 	struct dnssec_conf dnssec;
 	const char *state_dir, *nsid, *identity, *version;
 	uint64_t udp_size;
-	uint64_t overlay, overlay_time; /* names; ms */
 	bool store, minimal_any, additional, cookies, bad_cookie;
 	const char *cookie_secret_file;
 	struct conf_list allow, refuse; /* of struct conf_net */
@@ -243,12 +242,11 @@ struct served { /* a zone, by a number that it has until it goes */
 	uint64_t version; /* likewise: store_version_of() */
 	bool secondary;   /* likewise: others' zone */
 	uint64_t queries;
-	char why[256];     /* the first mistake of the last try; "": it went well */
-	bool again;        /* it is tried again by itself */
-	uint64_t merge_at; /* clock_mono() when the image's overlay becomes a part of it */
-	bool expired;      /* the image is not served */
-	bool left; /* a secondary of the store that nobody names any more: it is not served */
-	bool gone; /* it goes as soon as its task is over */
+	char why[256]; /* the first mistake of the last try; "": it went well */
+	bool again;    /* it is tried again by itself */
+	bool expired;  /* the image is not served */
+	bool left;     /* a secondary of the store that nobody names any more: it is not served */
+	bool gone;     /* it goes as soon as its task is over */
 	/* load_store.c only: */
 	uint64_t round;      /* of the last list of zones that it was in */
 	bool asked, changed; /* the store is asked about it; it has changed meanwhile */
@@ -314,7 +312,6 @@ struct compile {
 	uint64_t version;
 	bool force;      /* also when the source is as it was */
 	bool away;       /* the store is: it need not be asked */
-	bool merge;      /* also when it only has an overlay, which is to go */
 	unsigned dnssec; /* DNSSEC_TELL ...: dnssec.h */
 	uint32_t ds_ttl; /* seconds, of DNSSEC_PARENT */
 	/* Out: */
@@ -338,8 +335,6 @@ void compile_run(struct compile *c);
 struct image *compile_fresh(struct compile *c, struct image **old);
 /* A mistake, for c->errors. */
 void compile_failed(struct compile *c, const char *what, const char *why);
-/* compile_patch.c: names that the image's overlay may have. */
-uint32_t compile_overlay_most(const struct image *i);
 
 /* --- source.c: where records come from ----------------------------------------------------------
  */
@@ -367,11 +362,6 @@ typedef void store_row_fn(void *arg, const struct row_zone *row);
 bool store_rows(struct store_link *l, store_row_fn *fn, void *arg, const char **why);
 bool store_version(struct compile *c, struct image_origin *out, const char **why);
 bool store_read(struct compile *c, struct image_maker *m, struct image_origin *origin);
-/* The names that have changed since that version of the zone, with the records that they have now;
- * now: which version that is, *records: how many the whole zone has then. False: that is not known,
- * or they are more than `most`. */
-bool store_changes(struct compile *c, struct image_maker *m, const struct image_origin *since,
-		   uint32_t most, struct image_origin *now, uint64_t *records);
 
 /* --- builder.c: the process that compiles -------------------------------------------------------
  */

@@ -46,10 +46,5 @@ bool beside_write(int folder, const char *image, const char *what, struct slice 
 	/* A machine that ends now has the old file or the new one. */
 	bool ok = io_write(fd, text) && fdatasync(fd) == 0;
 	close(fd);
-	if (ok && renameat(folder, temporary, folder, name) == 0)
-		return true;
-	int err = errno;
-	unlinkat(folder, temporary, 0);
-	errno = err;
-	return false;
+	return ok && renameat(folder, temporary, folder, name) == 0;
 }

@@ -10,7 +10,6 @@
 #include "dnsd/sign/dnssec.h"
 #include "dnsd/image/image_maker.h"
 #include "dnsd/image/journal.h"
-#include "dnsd/load/compile.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/dns/serial.h"
 
@@ -46,7 +45,7 @@ const char *compile_image_name_in(struct pool *pool, unsigned view, const uint8_
 	return name;
 }
 
-void compile_report(void *arg, bool error, const char *line)
+static void on_report(void *arg, bool error, const char *line)
 {
 	struct compile *c = arg;
 	c->mistakes += error;
@@ -88,8 +87,10 @@ struct image *compile_fresh(struct compile *c, struct image **old)
 	return NULL;
 }
 
-/* The administrator need not see to that. */
-void compile_serial(struct image_maker *m, const struct image *before, uint64_t content, bool lost)
+/* Secondaries go by the serial alone: what is another zone has a later one. The administrator need
+ * not see to that. */
+static void choose_serial(struct image_maker *m, const struct image *before, uint64_t content,
+			  bool lost)
 {
 	uint32_t serial;
 	if (!maker_serial(m, &serial))
@@ -109,19 +110,11 @@ void compile_serial(struct image_maker *m, const struct image *before, uint64_t 
 static void ready(struct compile *c, struct image_maker *m, struct image_origin *origin,
 		  const struct image *before, bool lost)
 {
-	uint32_t serial;
-	if (!alias_book_close(m->o.alias_arg)) {
-		c->again = true;
+	if (!alias_book_close(m->o.alias_arg))
 		compile_failed(c, c->image, "the targets of ALIAS records cannot be written");
-	}
 	origin->content = maker_content(m);
-	origin->records = m->stats.records;
-	/* What was left out would be there again when it is signed here no longer. */
-	origin->plain = !m->aliases && (c->conf->dnssec.on || !m->o.sign);
-	if (maker_serial(m, &serial))
-		origin->serial = serial;
 	if (!c->secondary)
-		compile_serial(m, before, origin->content, lost);
+		choose_serial(m, before, origin->content, lost);
 }
 
 /* of: the version of the source; of `before` the source is that image itself, which has all that
@@ -130,7 +123,7 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 {
 	bool served = before && of == image_origin(before);
 	struct image_origin origin = *of;
-	struct image_stats made = {0};
+	struct image_stats made;
 	struct dnssec *d = c->secondary ? NULL : dnssec_begin(c, before);
 	struct alias_book book = {0};
 	const struct image_options options = {.lenient = c->secondary,
@@ -147,13 +140,11 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 	}
 	if (ok) {
 		maker_ready(m);
-		origin.plain = 0;
 		if (!served)
 			ready(c, m, &origin, before, dnssec_lost(d));
 		origin.settings = dnssec_settings(c->conf);
 		image_set_origin(m, &origin);
-		ok = image_finish(m, &made, compile_report, c);
-		c->again |= made.unwritten;
+		ok = image_finish(m, &made, on_report, c);
 	} else if (m) {
 		image_abort(m);
 	}
@@ -163,23 +154,12 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 	return ok;
 }
 
-static enum journal_noted note(struct compile *c, const struct image *before,
-			       const struct buf *changed)
-{
-	return changed ? journal_note_names(c->state, c->image, before, c->out, buf_slice(changed))
-		       : journal_note(c->state, c->image, before, c->out);
-}
-
-/* *patched: by an overlay, and changed are its names. */
-static bool make_of_source(struct compile *c, const struct image *before, struct buf *changed,
-			   bool *patched)
+static bool make_of_source(struct compile *c, const struct image *before)
 {
 	struct image_origin origin;
 	const char *why;
-	if (source_version(c, &origin, &why)) {
-		*patched = compile_patch(c, before, changed);
-		return *patched || make(c, &origin, before);
-	}
+	if (source_version(c, &origin, &why))
+		return make(c, &origin, before);
 	compile_failed(c, c->file ? c->file : "store", why);
 	return false;
 }
@@ -204,17 +184,14 @@ static void build(struct compile *c)
 {
 	const char *why;
 	struct image *before = image_before(c);
-	struct buf changed = {0};
-	bool patched = false;
-	if (make_of_source(c, before, &changed, &patched) || make_of_served(c, before)) {
-		c->out = image_open_next(c->state, c->image, before, &why);
+	if (make_of_source(c, before) || make_of_served(c, before)) {
+		c->out = image_open(c->state, c->image, &why);
 		if (!c->out)
 			compile_failed(c, c->image, why);
-		else if (note(c, before, patched ? &changed : NULL) == JOURNAL_FAILED)
+		else if (journal_note(c->state, c->image, before, c->out) == JOURNAL_FAILED)
 			buf_printf(&c->errors, "warning: the journal: %s\n", strerror(errno));
 	}
 	c->built = c->out != NULL;
-	buf_free(&changed);
 	image_close(&before);
 }
 
@@ -230,7 +207,7 @@ static struct image *done_already(struct compile *c)
 {
 	struct image *image = compile_fresh(c, NULL);
 	bool parent = c->dnssec & DNSSEC_PARENT;
-	if (image && ((c->merge && image_overlaid(image)) || c->dnssec & ~(unsigned)DNSSEC_PARENT ||
+	if (image && (c->dnssec & ~(unsigned)DNSSEC_PARENT ||
 		      (parent && image_origin(image)->dnssec & IMAGE_AWAITS_PARENT)))
 		image_close(&image);
 	return image;

@@ -53,8 +53,6 @@ void load_queue(struct served *s);
 void load_tasks_go(void);
 /* r may be NULL. */
 void load_task(struct served *s, bool force, struct reload *r);
-/* The image is compiled anew when it has an overlay, and it is time (now: in any case). */
-void load_merge(struct served *s, bool now);
 /* DNSSEC_TELL ... */
 void load_dnssec_task(struct served *s, unsigned what, uint32_t ds_ttl, struct reload *r);
 /* The zone goes. One that is in work is waited for: s is `gone` then, until load_forget(). */

@@ -3,13 +3,11 @@
  * has changed is compiled at once; a large zone not all the time. */
 #include <dirent.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "dnsd/catalog/catalog.h"
-#include "dnsd/image/image_int.h"
 #include "dnsd/image/journal.h"
 #include "dnsd/load/load_int.h"
 #include "libcommon/base/clock.h"
@@ -157,14 +155,11 @@ void load_named_all(void)
 static void unlink_image(const struct served *s)
 {
 	const char *why;
-	char overlay[NAME_MAX + 1];
 	struct image *image = image_open(self.state, s->image_name, &why);
 	uint64_t id = s->id || !s->image ? s->id : image_origin(s->image)->id;
 	/* A zone of this name may have come again, and another process been faster. */
 	if (image && image_origin(image)->id == id) {
 		unlinkat(self.state, s->image_name, 0);
-		if (image_overlay_name(overlay, sizeof(overlay), s->image_name, ""))
-			unlinkat(self.state, overlay, 0);
 		journal_remove(self.state, s->image_name);
 	}
 	image_close(&image);
@@ -299,9 +294,9 @@ void load_store_find(const struct served *s)
 /* Whose zone is served is left; what is new may be of a zone that came after the list. */
 static void remove_orphan(struct map *names, const char *file)
 {
-	static const char *const KINDS[] = {
-	    ".image",   ".image.new",   ".image.targets", ".image.aliases", ".image.addresses",
-	    ".overlay", ".overlay.new", ".journal",       ".journal.new",   ".refresh"};
+	static const char *const KINDS[] = {".image",         ".image.new",       ".image.targets",
+					    ".image.aliases", ".image.addresses", ".journal",
+					    ".journal.new",   ".refresh"};
 	size_t len = strlen(file);
 	struct stat st;
 	for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {

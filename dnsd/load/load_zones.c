@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include "dnsd/answer/answer.h"
 #include "dnsd/load/load_int.h"
-#include "libcommon/base/clock.h"
 #include "libcommon/base/map.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/net/job.h"
@@ -129,7 +128,6 @@ uint32_t load_serve(struct served *s, const struct image *image)
 {
 	const struct image *old = s->image;
 	uint32_t before = old ? image_serial(old) : 0;
-	s->merge_at = clock_mono() + conf.overlay_time;
 	zones_set(self.zones[s->view], s->wire, s->expired ? NULL : image, s->number);
 	s->image = image;
 	put_away(old);

@@ -97,12 +97,9 @@ static void failed(struct xfr_in *x, const char *why)
 
 /* --- the store -------------------------------------------------------------------------------- */
 
-static void on_stored(void *arg, const struct msg_zone_changed *changed, const char *why, bool ours)
+static void on_stored(void *arg, const struct msg_zone_changed *changed, const char *why)
 {
 	struct xfr_in *x = arg;
-	x->done.ours = ours;
-	if (ours)
-		x->type = XFR_AXFR; /* no second try */
 	if (changed)
 		finish(x, XFR_NEW);
 	else

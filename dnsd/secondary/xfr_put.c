@@ -107,10 +107,9 @@ static struct slice zone_name(const struct xfr_put *p)
 	return (struct slice){(const char *)p->zone, p->zone_len};
 }
 
-static void finish(struct xfr_put *p, const struct msg_zone_changed *changed, const char *why,
-		   bool ours)
+static void finish(struct xfr_put *p, const struct msg_zone_changed *changed, const char *why)
 {
-	p->fn(p->arg, changed, why, ours);
+	p->fn(p->arg, changed, why);
 	xfr_put_free(p);
 }
 
@@ -121,17 +120,12 @@ static void on_aborted(void *arg, enum msg_type type, const void *msg)
 	(void)msg;
 }
 
-static void fail(struct xfr_put *p, const char *why, bool ours)
+static void give_up(struct xfr_put *p, const char *why)
 {
 	struct msg_zone_abort m = {p->draft};
 	if (p->draft)
 		uplink_call(MSG_zone_abort, &m, on_aborted, NULL);
-	finish(p, NULL, why, ours);
-}
-
-static void give_up(struct xfr_put *p, const char *why)
-{
-	fail(p, why, true);
+	finish(p, NULL, why);
 }
 
 /* The answer is the one that is wanted; else it is all over. */
@@ -141,10 +135,9 @@ static bool good(struct xfr_put *p, enum msg_type want, enum msg_type type, cons
 	char why[300];
 	if (type == want)
 		return true;
-	enum ipc_err e = peer_error(type, msg, &text);
+	peer_error(type, msg, &text);
 	str_fmt(why, sizeof(why), "the store: %.*s", SLICE_FMT(text));
-	/* The zone is none, the changes do not fit it, or it was changed meanwhile. */
-	fail(p, why, e != ERR_BAD && e != ERR_LIMIT && e != ERR_INUSE);
+	give_up(p, why);
 	return false;
 }
 
@@ -159,7 +152,7 @@ static void on_changed(void *arg, enum msg_type type, const void *msg)
 {
 	struct xfr_put *p = arg;
 	if (good(p, MSG_zone_changed, type, msg))
-		finish(p, msg, NULL, false);
+		finish(p, msg, NULL);
 }
 
 static void on_put(void *arg, enum msg_type type, const void *msg);
