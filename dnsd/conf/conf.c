@@ -213,9 +213,10 @@ const struct conf_directive conf_table[] = {
      .offset = F(sources),
      .flags = CONF_MULTI,
      .arg = "address",
-     .help = "The address of this machine that other servers of our zones are asked and notified "
-	     "from, and zones fetched; one of IPv4 and one of IPv6. Unless given, what the routing "
-	     "table says; NOTIFY comes from the first address of content."},
+     .help =
+	 "The address of this machine that other servers of our zones are asked and notified "
+	 "from, and zones fetched; one of IPv4 and one of IPv6.\nUnless given, what the routing "
+	 "table says; NOTIFY comes from the first address of content."},
     {.name = "state-dir",
      .type = CONF_PATH,
      .offset = F(state_dir),

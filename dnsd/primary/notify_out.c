@@ -291,9 +291,10 @@ static void tell(const struct served *zone, const struct xfr_peer *to)
 /* Who is to be told of the zone: who would transfer it. */
 static const struct xfr_peer *next_told(const struct served *zone, size_t *at)
 {
-	struct xfr_peers told = conf_xfr_told(&zone->conf->xfr, &conf.xfr);
+	const struct xfr_peers told = conf_xfr_told(&zone->conf->xfr, &conf.xfr);
+	const struct xfr_peer *all = told.peer;
 	while (*at < told.n) {
-		const struct xfr_peer *p = &told.peer[(*at)++];
+		const struct xfr_peer *p = all + (*at)++;
 		if (load_seen((const struct sockaddr *)&p->net.sa, zone->wire) == zone)
 			return p;
 	}
