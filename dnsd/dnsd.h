@@ -73,14 +73,29 @@ struct transfer_conf { /* of zones to here; times in ms */
 	uint64_t max_records, max_octets, max_time, parallel;
 	const char *tls_ca;
 };
+struct recursion_conf { /* the cache server; times in ms */
+	struct conf_block block;
+	uint64_t size; /* octets */
+	uint64_t ttl_least, ttl_most, negative_ttl, failure_ttl;
+	uint64_t serve_stale; /* 0: not */
+	uint64_t prefetch;    /* per cent */
+	uint64_t waiting, waiting_per_client;
+	uint64_t queries_per_second; /* of a client; 0: no limit */
+	struct conf_list exempt;     /* of struct conf_net */
+	uint64_t outgoing;
+	const char *root_hints;
+	bool ipv4, ipv6, save, query_log;
+};
 struct dnsd_conf {
 	struct conf_list content, content_tls; /* of struct conf_addr */
-	struct conf_list zones, catalogs;      /* of struct zone_conf */
-	struct conf_list views;                /* of struct view_conf; a view's number is 1 more
-						* than its place here */
-	struct conf_list keys;                 /* of struct key_conf */
-	struct conf_list resolvers;            /* of struct conf_addr */
-	struct conf_list sources;              /* of struct conf_words */
+	struct conf_list cache, cache_tls;     /* likewise */
+	struct conf_list recursion_for;        /* of struct conf_net */
+	struct recursion_conf recursion;
+	struct conf_list zones, catalogs; /* of struct zone_conf */
+	struct conf_list views;           /* of struct view_conf; a view's number is 1 more
+					   * than its place here */
+	struct conf_list keys;            /* of struct key_conf */
+	struct conf_list resolvers;       /* of struct conf_addr */
 	struct dnssec_conf dnssec;
 	const char *state_dir, *nsid, *identity, *version;
 	uint64_t udp_size;
@@ -125,20 +140,37 @@ extern const struct conf_directive conf_dnssec_table[];
 void conf_dnssec_verify(struct conf_errors *e, struct dnssec_conf *d, const char *what);
 /* A zone has what it does not say from conf.dnssec. */
 void conf_dnssec_inherit(struct dnssec_conf *zone);
-/* For each address of `content` a listener of datagrams and one of connections. */
-size_t conf_listeners(struct pool *pool, struct listen_spec **out);
 /* The folders of the zones' files, and that of the images. */
 void conf_sandbox(struct pool *pool, struct sandbox *out);
+/* --- conf_cache.c: what belongs to the cache server ---------------------------------------------
+ */
+extern const struct conf_directive conf_recursion_table[];
+void conf_cache_verify(struct conf_errors *e);
+/* There is a cache server. */
+bool conf_recurses(void);
+/* It finds out for the client what it does not know: `recursion-for`. */
+bool conf_recursion_for(const struct sockaddr *client);
+/* How much it may ask for is not limited. */
+bool conf_recursion_unlimited(const struct sockaddr *client);
+
+/* --- conf_listen.c: listeners ------------------------------------------------------------------
+ */
+/* What is answered at an address. Both: our zones to everybody, other names to some. */
+enum serves { SERVES_CONTENT, SERVES_CACHE, SERVES_BOTH };
+struct listener_kind { /* listen_spec.arg; NULL: content, without TLS */
+	bool tls;
+	enum serves serves;
+};
+/* For each address of `content` and `cache` a listener of datagrams and one of connections. */
+size_t conf_listeners(struct pool *pool, struct listen_spec **out);
+/* Of the listener with that name. */
+enum serves conf_listener_serves(const char *name);
+
 /* conf_ip.c: an IPv4 or IPv6 address, its port 0. False: it is none. */
 bool conf_ip(const char *text, struct sockaddr_storage *sa, socklen_t *len);
 void conf_ip_port(struct sockaddr_storage *sa, uint16_t port);
 /* 1 to 65535. */
 bool conf_port(const char *text, uint16_t *port);
-/* conf_source.c: the address that other servers of our zones are asked from. NULL: any. */
-const struct sockaddr *conf_source(int family, socklen_t *len);
-/* Binds the socket to it, where there is one. False: errno tells. */
-bool conf_source_bind(int fd, int family);
-void conf_source_verify(struct conf_errors *e);
 /* The address is in one of the networks (struct conf_net). */
 bool conf_has(const struct conf_list *nets, const struct sockaddr *sa);
 
@@ -153,7 +185,7 @@ struct slice conf_secret_line(struct slice *text);
 
 /* --- rrl.c: how many responses a network of clients gets (response rate limiting) ------------- */
 
-enum rrl_class { RRL_ANSWER, RRL_REFERRAL, RRL_NXDOMAIN, RRL_ERROR };
+enum rrl_class { RRL_ANSWER, RRL_REFERRAL, RRL_NXDOMAIN, RRL_ERROR, RRL_CLIENT };
 enum rrl_verdict { RRL_PASS, RRL_SLIP, RRL_DROP };
 struct rrl;
 /* rate: responses a second of a class to an IPv4 /24 or IPv6 /56. Who asks for more gets into debt,
@@ -164,6 +196,8 @@ struct shared;
 struct rrl *rrl_new(uint32_t rate, uint32_t slip, uint64_t window_ms, struct shared *table);
 void rrl_free(struct rrl **r);
 /* A response of the class is about to go to the client; now: clock_mono(). */
+/* The networks' lengths instead, in octets of an IPv4 and an IPv6 address. */
+void rrl_by(struct rrl *r, unsigned octets4, unsigned octets6);
 enum rrl_verdict rrl_count(struct rrl *r, const struct sockaddr *client, enum rrl_class class,
 			   uint64_t now);
 /* Makes of a response one with the question, the OPT record and TC. Returns its octets. */
@@ -190,6 +224,7 @@ struct query_from {
 	/* For later_keep() (later.h), while the query is being served; may be NULL. */
 	struct later *(*keep)(void *origin);
 	void *origin;
+	enum serves serves; /* at the address that was asked */
 };
 /* Writes the response (at most cap octets; 512 at least) and returns its octets; 0: there is none,
  * or it comes later.
@@ -209,9 +244,10 @@ serve_ahead_fn serve_ahead;
  * ---------------------------------------------------------------------------------------- */
 
 enum { UDP_MAX = 4096 /* octets of a query or a response */ };
-/* Answers what comes to the bound socket, which is taken over. size: most octets of a response, at
- * most UDP_MAX; ahead may be NULL. False with a line in the log. */
-bool udp_start(int fd, const char *name, size_t size, serve_fn *fn, serve_ahead_fn *ahead);
+/* Answers what comes to the bound socket, which is taken over. serves: for the query_from; size:
+ * most octets of a response, at most UDP_MAX; ahead may be NULL. False with a line in the log. */
+bool udp_start(int fd, const char *name, enum serves serves, size_t size, serve_fn *fn,
+	       serve_ahead_fn *ahead);
 /* Answers what waits in the sockets, then closes them. */
 void udp_stop(void);
 
@@ -264,8 +300,6 @@ const struct served *load_zone(unsigned number);
 /* NULL: no such zone. wire: lower case. */
 const struct served *load_find(const uint8_t *wire);
 const struct served *load_find_in(unsigned view, const uint8_t *wire);
-/* NAME, or NAME@VIEW, as typed. */
-const struct served *load_find_text(const char *text);
 /* The one with that name that the client sees. */
 const struct served *load_seen(const struct sockaddr *client, const uint8_t *wire);
 /* Compiles the zone (again), when its turn comes; force: also when its source is as it was. Further
@@ -393,9 +427,6 @@ void parent_look(void);
 void transfer_start(int state);
 /* After load_start() and before leader_start(). */
 void notify_out_start(int state);
-/* `zone notify [NAME]`: notices of all zones, or the one, are sent again, by the leader; the others
- * reply with no line. False: another command. */
-bool notify_command(struct control_call *call);
 
 /* --- stats.c
  * ---------------------------------------------------------------------------------------- */

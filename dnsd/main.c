@@ -7,6 +7,7 @@
 #include "dnsd/dnsd.h"
 #include "dnsd/alias/resolver.h"
 #include "dnsd/leader.h"
+#include "dnsd/recurse/recurse.h"
 #include "dnsd/secondary/secondary.h"
 #include "dnsd/wire/shared.h"
 #include "libcommon/base/fatal.h"
@@ -39,7 +40,8 @@ static void be_ready(void)
 	timer_clear(&self.late);
 	timer_clear(&self.keys_late);
 	for (unsigned i = 0; i < self.udps; i++)
-		if (!udp_start(self.udp[i].fd, self.udp[i].name, UDP_MAX, serve, serve_ahead))
+		if (!udp_start(self.udp[i].fd, self.udp[i].name,
+			       conf_listener_serves(self.udp[i].name), UDP_MAX, serve, serve_ahead))
 			daemon_exit(EX_OSERR);
 	daemon_ready();
 }
@@ -85,7 +87,7 @@ static void start(void)
 	if (conf_uses_store())
 		uplink_store_start(ROLE_DNSD, load_store_up);
 	resolver_start();
-	self.keys = conf.content_tls.n == 0;
+	self.keys = conf.content_tls.n == 0 && conf.cache_tls.n == 0;
 	if (self.keys)
 		return;
 	timer_set(&self.keys_late, KEYS_MS, on_late);
@@ -136,15 +138,17 @@ static void write_stats(struct buf *out)
 	stats_write(out);
 	load_stats(out);
 	refresh_stats(out);
+	recurse_stats_write(out);
 }
 
 static bool command(struct control_call *call)
 {
-	return refresh_command(call) || notify_command(call) || load_command(call);
+	return recurse_command(call) || refresh_command(call) || load_command(call);
 }
 
 static void gone(void)
 {
+	recurse_stop();
 	daemon_exit(EX_OK);
 }
 

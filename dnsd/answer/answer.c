@@ -18,9 +18,14 @@ static size_t limit_of(const struct work *w, size_t cap)
 }
 
 /* The header and the question, as it came: its octets are what pointers lead to. */
-static void begin(struct work *w, uint8_t *out, size_t cap)
+void answer_begin(struct work *w, const struct answer_conf *c, const struct query *q,
+		  const struct answer_way *way, struct answer_info *info, uint8_t *out, size_t cap)
 {
-	const struct query *q = w->q;
+	memset(w, 0, offsetof(struct work, out));
+	w->conf = c;
+	w->q = q;
+	w->way = way;
+	w->info = info;
 	dns_out_init(&w->out, out, cap, q->id, 0);
 	w->flags = (uint16_t)(DNS_QR | (q->flags & (DNS_OPCODE | DNS_RD)));
 	w->ede = EDE_NONE;
@@ -67,9 +72,15 @@ static void truncate_all(struct work *w)
 	w->info->truncated = true;
 }
 
-static size_t end(struct work *w)
+size_t answer_end(struct work *w)
 {
 	uint8_t *p = w->out.p;
+	if (w->truncated)
+		truncate_all(w);
+	if (w->truncated && w->way->stream) { /* there is no larger message to ask for */
+		w->flags &= (uint16_t) ~(DNS_TC | DNS_AA);
+		w->rcode = DNS_SERVFAIL;
+	}
 	edns_put(w);
 	put_u16(p + 2, w->flags | (w->rcode & DNS_RCODE));
 	for (int i = 0; i < 4; i++)
@@ -115,12 +126,18 @@ static void chaos(struct work *w)
 	w->count[DNS_ANSWER] = 1;
 }
 
+bool answer_bad_cookie(struct work *w)
+{
+	if (!w->conf->bad_cookie || !w->cookie || w->info->cookie_ok || w->way->stream)
+		return false;
+	w->rcode = DNS_BADCOOKIE;
+	return true;
+}
+
 static void ask(struct work *w)
 {
-	if (w->conf->bad_cookie && w->cookie && !w->info->cookie_ok && !w->way->stream) {
-		w->rcode = DNS_BADCOOKIE;
+	if (answer_bad_cookie(w))
 		return;
-	}
 	answer_resolve(w);
 	if (w->rcode == DNS_SERVFAIL) { /* what was found before counts for nothing */
 		truncate_all(w);
@@ -153,13 +170,8 @@ size_t answer_query(const struct zones *z, const struct answer_conf *c, const st
 	*info = (struct answer_info){0};
 	if (q->kind == QUERY_DROP)
 		return 0;
-	memset(&w, 0, offsetof(struct work, out));
+	answer_begin(&w, c, q, way, info, out, cap);
 	w.zones = z;
-	w.conf = c;
-	w.q = q;
-	w.way = way;
-	w.info = info;
-	begin(&w, out, cap);
 	switch (q->kind) {
 	case QUERY_ASK:
 		ask(&w);
@@ -173,11 +185,5 @@ size_t answer_query(const struct zones *z, const struct answer_conf *c, const st
 	default:
 		w.rcode = DNS_REFUSED;
 	}
-	if (w.truncated)
-		truncate_all(&w);
-	if (w.truncated && way->stream) { /* there is no larger message to ask for */
-		w.flags &= (uint16_t) ~(DNS_TC | DNS_AA);
-		w.rcode = DNS_SERVFAIL;
-	}
-	return end(&w);
+	return answer_end(&w);
 }

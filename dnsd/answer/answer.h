@@ -96,6 +96,7 @@ struct answer_info {             /* for logs, counters and limits */
 	const struct zone *zone; /* NULL: none of ours */
 	bool cookie_ok;          /* the client showed a good server cookie */
 	bool truncated, referral, nxdomain;
+	bool outside; /* it ends with an alias for a name that is in none of our zones */
 };
 /* For queries that came together: looks up the zones of all of them and asks the memory for what
  * their answers will read, so that they do not wait for it one by one. Neither zones nor images may

@@ -318,8 +318,10 @@ void answer_resolve(struct work *w)
 	}
 	w->flags |= DNS_AA;
 	/* What an alias leads to outside is not ours to tell. */
-	do
+	for (bool on = true; on && z && z->image; z = on ? zone_of(w) : z) {
 		w->image = z->image;
-	while (step(w) && (z = zone_of(w)) && z->image);
+		on = step(w);
+	}
+	w->info->outside = !z;
 	prove_expanded(w);
 }

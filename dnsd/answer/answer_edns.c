@@ -8,6 +8,7 @@ enum {
 	OPT_COOKIE = 10,
 	OPT_KEEPALIVE = 11,
 	OPT_PADDING = 12,
+	EDE_TEXT = 200, /* octets at most */
 };
 
 size_t edns_room(const struct work *w)
@@ -25,6 +26,19 @@ static void option(struct dns_out *o, uint16_t code, const void *data, size_t le
 	dns_out_u16(o, code);
 	dns_out_u16(o, (uint16_t)len);
 	dns_out_bytes(o, data, len);
+}
+
+/* The text is left out where there is no room for it. */
+static void error(struct dns_out *o, int ede, struct slice text)
+{
+	uint8_t data[2 + EDE_TEXT];
+	size_t len = text.len < EDE_TEXT ? text.len : EDE_TEXT;
+	put_u16(data, (size_t)ede);
+	if (len && o->cap - o->len >= OPTION + 2 + len)
+		memcpy(data + 2, text.p, len);
+	else
+		len = 0;
+	option(o, DNS_OPT_EDE, data, 2 + len);
 }
 
 static void pad(struct dns_out *o)
@@ -51,10 +65,8 @@ void edns_put(struct work *w)
 	size_t start = o->len;
 	if (w->cookie)
 		option(o, OPT_COOKIE, w->cookie_data, COOKIE_ALL);
-	if (w->ede != EDE_NONE) {
-		put_u16(two, (size_t)w->ede);
-		option(o, DNS_OPT_EDE, two, sizeof(two));
-	}
+	if (w->ede != EDE_NONE)
+		error(o, w->ede, w->ede_text);
 	if (w->q->nsid && w->conf->nsid.len > 0 && w->conf->nsid.len <= ANSWER_NSID)
 		option(o, OPT_NSID, w->conf->nsid.p, w->conf->nsid.len);
 	if (w->q->keepalive && way->stream && way->keepalive) {

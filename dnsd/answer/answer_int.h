@@ -33,6 +33,7 @@ struct work {
 	size_t limit; /* octets of the whole response */
 	uint16_t flags, rcode, count[4];
 	int ede;
+	struct slice ede_text; /* for humans; may be empty */
 	bool truncated;
 	bool indexed; /* the question's name is known to `out` */
 	/* The name being answered: the one asked, later where aliases led. */
@@ -57,6 +58,15 @@ struct work {
 	const struct node *proved[PROOFS];
 };
 
+/* --- answer.c: what every response begins and ends with ----------------------------------------
+ */
+/* The header and the question, as it came: its octets are what pointers lead to. */
+void answer_begin(struct work *w, const struct answer_conf *c, const struct query *q,
+		  const struct answer_way *way, struct answer_info *info, uint8_t *out, size_t cap);
+/* The client has to come again with the cookie that the response brings. */
+bool answer_bad_cookie(struct work *w);
+/* OPT, the flags and the counts; of a truncated one nothing else. Returns its octets. */
+size_t answer_end(struct work *w);
 /* --- answer_put.c: pieces into the message. False: no room, nothing is written. ----------------
  */
 /* An rrset or its signatures as the answer for the name at owner_at: w->name, or the node's own. */
@@ -75,6 +85,8 @@ bool put_owned(struct work *w, enum dns_section s, const struct image_match *m,
 /* The CNAME that a DNAME means; returns where the target stands; 0: no room. */
 size_t put_cname(struct work *w, uint32_t ttl, const uint8_t *target);
 void put_u16(uint8_t *p, size_t v);
+/* From now on dns_out_name() can point to the names of the question. */
+void put_question_names(struct work *w);
 
 /* --- answer_chain.c: the records of names ------------------------------------------------------
  */

@@ -71,8 +71,7 @@ static bool fast(const struct work *w, const struct image_match *m, size_t main_
 	return shares(w, m) && main_at < SHIFT_MAX;
 }
 
-/* The names of the question can be pointed to by dns_out_name(). */
-static void index_question(struct work *w)
+void put_question_names(struct work *w)
 {
 	size_t at = DNS_HEADER;
 	if (w->indexed)
@@ -116,7 +115,7 @@ static bool slow(struct work *w, enum dns_section s, const struct image_match *m
 {
 	struct dns_out *o = &w->out;
 	struct image_rr rr;
-	index_question(w);
+	put_question_names(w);
 	size_t start = o->len, at = 0;
 	unsigned names = o->names, n = 0;
 	for (; image_rr(m, main, p, &at, &rr); n++) {
@@ -214,7 +213,7 @@ bool put_owned(struct work *w, enum dns_section s, const struct image_match *m,
 	       const struct piece *p)
 {
 	struct dns_out *o = &w->out;
-	index_question(w);
+	put_question_names(w);
 	size_t start = o->len;
 	unsigned names = o->names;
 	if (p->len < SHORT)
@@ -235,7 +234,7 @@ bool put_owned(struct work *w, enum dns_section s, const struct image_match *m,
 size_t put_cname(struct work *w, uint32_t ttl, const uint8_t *target)
 {
 	struct dns_out *o = &w->out;
-	index_question(w);
+	put_question_names(w);
 	size_t start = o->len;
 	unsigned names = o->names;
 	if (w->name_at < REACH)

@@ -136,6 +136,31 @@ const struct conf_directive conf_table[] = {
      .offset = F(content_tls),
      .flags = CONF_MULTI,
      .help = "Answers for our zones here, by TLS (RFC 7858; port 853)."},
+    {.name = "cache",
+     .type = CONF_ADDR,
+     .offset = F(cache),
+     .flags = CONF_MULTI,
+     .help = "Finds out what clients ask for, whoever has it, and keeps that: the cache server, by "
+	     "UDP and TCP (port 53).\nAt an address of content, too: our zones are answered with "
+	     "authority to everybody, other names to the clients of recursion-for."},
+    {.name = "cache-tls",
+     .type = CONF_ADDR,
+     .offset = F(cache_tls),
+     .flags = CONF_MULTI,
+     .help = "The same by TLS (RFC 7858; port 853)."},
+    {.name = "recursion-for",
+     .type = CONF_NET,
+     .offset = F(recursion_for),
+     .flags = CONF_MULTI,
+     .help = "Networks of the cache server's clients; others are refused.\nUnless given: this "
+	     "machine alone."},
+    {.name = "recursion",
+     .type = CONF_BLOCK,
+     .offset = F(recursion),
+     .flags = CONF_OPTBLK,
+     .block = conf_recursion_table,
+     .block_size = sizeof(struct recursion_conf),
+     .help = "How much the cache server keeps, and does."},
     {.name = "zone",
      .type = CONF_BLOCK,
      .offset = F(zones),
@@ -208,15 +233,6 @@ const struct conf_directive conf_table[] = {
      .max = 1000,
      .help = "Most transfers of zones larger than a message that a process sends at a time; who "
 	     "comes then has to come again."},
-    {.name = "source",
-     .type = CONF_WORDS,
-     .offset = F(sources),
-     .flags = CONF_MULTI,
-     .arg = "address",
-     .help =
-	 "The address of this machine that other servers of our zones are asked and notified "
-	 "from, and zones fetched; one of IPv4 and one of IPv6.\nUnless given, what the routing "
-	 "table says; NOTIFY comes from the first address of content."},
     {.name = "state-dir",
      .type = CONF_PATH,
      .offset = F(state_dir),
@@ -324,36 +340,23 @@ void conf_verify(struct conf_errors *e, void *root)
 	const char *why = conf.cookie_secret_file ? cookie_shared(conf.cookie_secret_file) : NULL;
 	if (why)
 		conf_error(e, NULL, "cookie-secret-file: %s: %s", conf.cookie_secret_file, why);
-	if (!conf.content.n && !conf.content_tls.n)
-		conf_error(e, NULL, "nothing to listen on: give one of content, content-tls");
+	if (!conf.content.n && !conf.content_tls.n && !conf_recurses())
+		conf_error(e, NULL,
+			   "nothing to listen on: give one of content, content-tls, cache, "
+			   "cache-tls");
 	no_unix(e, &conf.content, "content");
 	no_unix(e, &conf.content_tls, "content-tls");
+	no_unix(e, &conf.cache, "cache");
+	no_unix(e, &conf.cache_tls, "cache-tls");
 	no_unix(e, &conf.resolvers, "resolver");
+	conf_cache_verify(e);
 	if (conf.nsid && strlen(conf.nsid) > 128)
 		conf_error(e, NULL, "nsid: has more than 128 octets");
-	conf_source_verify(e);
 	conf_xfr_verify(e, pool, &conf.xfr);
 	if (conf.dnssec.block.present)
 		conf_dnssec_verify(e, &conf.dnssec, "");
 	conf_views_verify(e);
 	conf_zones_verify(e, pool);
-}
-
-size_t conf_listeners(struct pool *p, struct listen_spec **out)
-{
-	static const bool tls = true;
-	size_t n = 0;
-	struct listen_spec like = {.name = "dns-udp", .raw = true, .udp = true};
-	*out = pool_alloc(p, (2 * conf.content.n + conf.content_tls.n) * sizeof(**out));
-	listen_add(p, *out, &n, &conf.content, &like);
-	/* How many there are in all is tcp.c's business, which makes room. */
-	like = (struct listen_spec){.name = "dns-tcp",
-				    .max_per_address = (uint32_t)conf.tcp.per_address};
-	listen_add(p, *out, &n, &conf.content, &like);
-	like.name = "dns-tls";
-	like.arg = (void *)(uintptr_t)&tls;
-	listen_add(p, *out, &n, &conf.content_tls, &like);
-	return n;
 }
 
 bool conf_has(const struct conf_list *nets, const struct sockaddr *sa)
@@ -376,7 +379,7 @@ void conf_sandbox(struct pool *p, struct sandbox *out)
 	size_t n = 0;
 	while (conf_zone_at(n))
 		n++;
-	struct sandbox_path *paths = pool_alloc(p, (n + 2) * sizeof(*paths));
+	struct sandbox_path *paths = pool_alloc(p, (n + 3) * sizeof(*paths));
 	n = 0;
 	paths[n++] = (struct sandbox_path){conf.state_dir, true};
 	for (size_t i = 0; (z = conf_zone_at(i)); i++) {
@@ -389,7 +392,9 @@ void conf_sandbox(struct pool *p, struct sandbox *out)
 		if (k == n) /* folders, because the text may include other files */
 			paths[n++] = (struct sandbox_path){folder, false};
 	}
+	if (conf.recursion.root_hints)
+		paths[n++] = (struct sandbox_path){folder_of(p, conf.recursion.root_hints), false};
 	out->paths = paths;
 	out->threads = true;
-	out->connect_inet = true; /* resolvers, other servers of our zones */
+	out->connect_inet = true; /* resolvers, other servers */
 }

@@ -2,11 +2,12 @@
  * added, the serial is chosen, and it is written. The image says which version of the source it is
  * of, so that another one (also an older: a restored copy) is seen without reading it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
+#include <sys/file.h>
 #include <unistd.h>
 #include "dnsd/alias/alias.h"
 #include "dnsd/sign/dnssec.h"
-#include "dnsd/image/beside.h"
 #include "dnsd/image/image_maker.h"
 #include "dnsd/image/journal.h"
 #include "libcommon/base/clock.h"
@@ -221,8 +222,8 @@ void compile_run(struct compile *c)
 		compile_failed(c, c->image, "the name is too long");
 		return;
 	}
-	int lock = beside_lock(c->state, lock_name, true);
-	if (lock < 0)
+	int lock = openat(c->state, lock_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (lock < 0 || flock(lock, LOCK_EX) != 0)
 		compile_failed(c, lock_name, strerror(errno));
 	else if (c->dnssec & DNSSEC_TELL)
 		tell(c);

@@ -71,15 +71,6 @@ void load_store_built(struct served *s, uint64_t ms);
 /* A secondary is named, or no longer: whether it is left. */
 void load_store_named(struct served *s);
 
-/* --- load_orphan.c ------------------------------------------------------------------------------
- */
-void load_orphan_start(int state);
-/* All zones of the store are known, of the list that began then. */
-void load_orphan_listed(time_t began);
-/* A zone of the store has gone, and is not in dnsd.conf: its files go later, unless it comes again.
- */
-void load_orphan_gone(const uint8_t *wire);
-
 /* --- load_ctl.c ---------------------------------------------------------------------------------
  */
 /* A zone's task is over. c NULL: the zone has gone. */

@@ -62,18 +62,6 @@ const struct served *load_find(const uint8_t *wire)
 	return load_find_in(0, wire);
 }
 
-const struct served *load_find_text(const char *text)
-{
-	uint8_t name[DNS_NAME_MAX];
-	const char *at = strrchr(text, '@');
-	unsigned view = at ? conf_view(slice_of(at + 1)) : 0;
-	if (!dns_name_from_text(view ? (struct slice){text, (size_t)(at - text)} : slice_of(text),
-				name))
-		return NULL;
-	dns_name_lower(name);
-	return load_find_in(view, name);
-}
-
 const struct served *load_seen(const struct sockaddr *client, const uint8_t *wire)
 {
 	unsigned view = conf.views.n ? conf_view_of(client) : 0;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include "dnsd/resolve/chase.h"
 #include "dnsd/resolve/hints.h"
-#include "dnsd/resolve/prove.h"
+#include "dnsd/resolve/task.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/dns/rdata.h"
 
@@ -52,25 +52,12 @@ void resolve_stop(void)
 		end(list_entry(every.next, struct resolution, all));
 	tasks_stop();
 	hints_forget();
-	resolve_anchors(NULL);
-	task_own = NULL;
 	the_cache = NULL;
 }
 
 bool resolve_hints(const char *text, const char **why)
 {
 	return hints_set(text, why);
-}
-
-void resolve_anchors(const struct anchors *a)
-{
-	prove_anchors = a;
-	ask_checking_disabled = a != NULL;
-}
-
-void resolve_own(const struct resolve_own *own)
-{
-	task_own = own;
 }
 
 void resolve_families(bool v4, bool v6)
@@ -215,8 +202,8 @@ static void go_on(struct resolution *r)
 {
 	enum task_mode mode = r->ask.checking_disabled ? TASK_UNCHECKED : TASK_CHECKED;
 	struct cached c;
-	if (step_known(r->run->cache, r->run->space, r->name, r->ask.type, mode, task_now(), false,
-		       &c)) {
+	if (!r->ask.renew && step_known(r->run->cache, r->run->space, r->name, r->ask.type, mode,
+					task_now(), false, &c)) {
 		part(r, &c);
 		return;
 	}
@@ -253,6 +240,7 @@ struct resolution *resolve(const struct resolve_ask *q, resolve_fn *fn, void *ar
 	*r = (struct resolution){.fn = fn, .arg = arg, .ask = *q};
 	r->pool = pool_new(0);
 	r->run = run_new(q->cache ? q->cache : the_cache, q->space, q->explain);
+	r->run->renew = q->renew;
 	r->ask.name = pool_dup(r->pool, q->name, dns_name_len(q->name));
 	memcpy(r->name, q->name, dns_name_len(q->name));
 	begin(&r->out);

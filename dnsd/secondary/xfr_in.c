@@ -333,10 +333,8 @@ static void begin(struct xfr_in *x)
 	timer_set(&x->limit, conf.transfer.max_time, on_late);
 	struct link *l = mem_alloc(sizeof(*l));
 	l->x = x;
-	socklen_t source_len;
-	const struct sockaddr *source = conf_source(v->sa.ss_family, &source_len);
-	l->stream = stream_connect((const struct sockaddr *)&v->sa, v->sa_len, source, source_len,
-				   &sc, &ops, l);
+	l->stream =
+	    stream_connect((const struct sockaddr *)&v->sa, v->sa_len, NULL, 0, &sc, &ops, l);
 	if (!l->stream) {
 		free(l);
 		x->type = XFR_AXFR;

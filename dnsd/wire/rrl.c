@@ -9,10 +9,18 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/dns/wire.h"
 
-enum { WAYS = 4, PREFIX4 = 3, PREFIX6 = 7 /* octets */, SECOND = 1000000000, MS = 1000000 };
+enum {
+	WAYS = 4,
+	PREFIX4 = 3,
+	PREFIX6 = 7 /* octets */,
+	PREFIX_MAX = 8,
+	SECOND = 1000000000,
+	MS = 1000000
+};
 
 struct rrl {
 	uint32_t slip;
+	unsigned octets4, octets6;
 	uint64_t cost, most_debt; /* ns */
 	struct shared *table;
 };
@@ -20,8 +28,14 @@ struct rrl {
 struct rrl *rrl_new(uint32_t rate, uint32_t slip, uint64_t window_ms, struct shared *table)
 {
 	struct rrl *r = mem_alloc(sizeof(*r));
-	*r = (struct rrl){slip, SECOND / rate, window_ms * MS, table};
+	*r = (struct rrl){slip, PREFIX4, PREFIX6, SECOND / rate, window_ms * MS, table};
 	return r;
+}
+
+void rrl_by(struct rrl *r, unsigned octets4, unsigned octets6)
+{
+	r->octets4 = octets4;
+	r->octets6 = octets6;
 }
 
 void rrl_free(struct rrl **r)
@@ -34,21 +48,21 @@ void rrl_free(struct rrl **r)
 static uint64_t key_of(const struct rrl *r, const struct sockaddr *client, enum rrl_class class)
 {
 	struct {
-		uint8_t family, class, net[PREFIX6];
+		uint8_t family, class, net[PREFIX_MAX];
 	} key = {.class = (uint8_t) class};
 	if (client->sa_family == AF_INET6) {
 		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)client;
 		key.family = 6;
-		memcpy(key.net, &in6->sin6_addr, PREFIX6);
+		memcpy(key.net, &in6->sin6_addr, r->octets6);
 		if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
 			key.family = 4;
 			memset(key.net, 0, sizeof(key.net));
-			memcpy(key.net, in6->sin6_addr.s6_addr + 12, PREFIX4);
+			memcpy(key.net, in6->sin6_addr.s6_addr + 12, r->octets4);
 		}
 	} else if (client->sa_family == AF_INET) {
 		key.family = 4;
 		memcpy(key.net, &((const struct sockaddr_in *)(const void *)client)->sin_addr,
-		       PREFIX4);
+		       r->octets4);
 	}
 	return sip24(r->table->key, &key, sizeof(key));
 }

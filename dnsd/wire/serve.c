@@ -1,5 +1,6 @@
 /* A query in, a response out: who may ask, what is answered, how much of it. */
 #include "dnsd/catalog/catalog.h"
+#include "dnsd/recurse/recurse.h"
 #include "dnsd/wire/serve.h"
 #include "dnsd/wire/shared.h"
 #include "libcommon/base/clock.h"
@@ -36,6 +37,7 @@ void serve_start(int state)
 	};
 	catalogs = conf_catalog_at(0) != NULL;
 	shared = shared_open(daemon_shared());
+	recurse_start(&about, shared, state);
 	keepalive = units > UINT16_MAX ? UINT16_MAX : (uint16_t)units;
 	if (conf.rrl.responses_per_second)
 		limit = rrl_new((uint32_t)conf.rrl.responses_per_second, (uint32_t)conf.rrl.slip,
@@ -213,21 +215,59 @@ static bool is_hidden(const struct query_from *from, const struct zone *zone, co
 					   t->error ? NULL : t->key, from->by == BY_TLS);
 }
 
+/* A name of none of our zones, or an address at which only the cache answers. */
+static bool is_others(const struct query_from *from, const struct query *q, const struct zones *z)
+{
+	if (from->serves != SERVES_BOTH || q->kind != QUERY_ASK)
+		return from->serves == SERVES_CACHE && q->kind == QUERY_ASK;
+	return !(q->prepared ? q->zone : zones_find(z, q->name, q->name_len));
+}
+
+/* For who may ask for any name the answer does not end where our zones do. */
+static bool leads_on(const struct query *q, const struct answer_info *info)
+{
+	if (q->kind != QUERY_ASK || !(q->flags & DNS_RD) || !info->zone || !info->zone->image)
+		return false;
+	return info->referral || info->outside ||
+	       (q->type == DNS_DS && info->zone->name_len == q->name_len && q->name_len > 1);
+}
+
+/* Others get what there is for them from the content half, or nothing. */
+static size_t serve_cache(const struct query_from *from, const struct query *q,
+			  const struct tsig *t, const struct answer_way *way, bool allowed,
+			  uint8_t *out, size_t cap)
+{
+	const struct recurse_question r = {from, q, way, t, allowed};
+	struct answer_info info;
+	size_t n = recurse(&r, out, cap, &info);
+	if (!n)
+		return 0;
+	count(&info);
+	return !allowed && to_limit(from, t) ? limited(from, &info, out, n) : n;
+}
+
 static size_t serve_question(const struct query_from *from, const struct query *q,
 			     const struct tsig *t, uint8_t *out, size_t cap)
 {
 	struct answer_way way = way_of(from);
 	struct answer_info info;
+	bool recursion = from->serves != SERVES_CONTENT && conf_recursion_for(from->client);
 	/* Only for keys of ours: the names of others may leave too little for the response. */
 	if (t->key)
 		way.reserve = (uint16_t)tsig_room(t);
 	const struct zones *z = q->zones ? q->zones : zones_for(from->client);
+	if (is_others(from, q, z))
+		return serve_cache(from, q, t, &way, recursion, out, cap);
 	size_t n = answer_query(z, &about, q, &way, out, cap, &info);
+	if (recursion && leads_on(q, &info))
+		return serve_cache(from, q, t, &way, true, out, cap);
 	if (catalogs && info.zone && is_hidden(from, info.zone, t)) {
 		struct query no = *q;
 		refuse(&no, DNS_REFUSED);
 		n = answer_query(z, &about, &no, &way, out, cap, &info);
 	}
+	if (recursion && n)
+		out[3] |= DNS_RA;
 	count(&info);
 	return n && to_limit(from, t) ? limited(from, &info, out, n) : n;
 }
@@ -252,6 +292,10 @@ size_t serve(const struct query_from *from, const uint8_t *pkt, size_t len, uint
 	}
 	admit(from, q, &t);
 	asked_fn *more = handler(q->kind);
+	if (more && from->serves == SERVES_CACHE) { /* there is no zone here */
+		refuse(q, DNS_REFUSED);
+		more = NULL;
+	}
 	size_t n =
 	    more ? serve_more(more, from, q, &t, out, cap) : serve_question(from, q, &t, out, cap);
 	if (!t.key && !t.error)

@@ -25,6 +25,7 @@ struct conn {
 	struct stream *stream;
 	const struct listen_spec *spec;
 	bool tls, eof, closing;
+	enum serves serves;
 	struct list later; /* of struct tcp_later: responses that are not there yet */
 	unsigned kept;     /* how many there have been */
 	struct list turn;  /* in `turns`: go_on() is going to be called */
@@ -214,7 +215,8 @@ static bool step(struct conn *c)
 	}
 	if (in.len < PREFIX + len)
 		return false;
-	const struct query_from from = {stream_peer(c->stream), c->tls ? BY_TLS : BY_TCP, keep, c};
+	const struct query_from from = {stream_peer(c->stream), c->tls ? BY_TLS : BY_TCP, keep, c,
+					c->serves};
 	unsigned kept = c->kept;
 	size_t n = answer(&from, p + PREFIX, len, out + PREFIX, DNS_MSG_MAX);
 	stream_consume(c->stream, PREFIX + len);
@@ -297,7 +299,9 @@ static void on_accept(int fd, const struct sockaddr *peer, const struct sockaddr
 	make_room();
 	struct conn *c = mem_alloc(sizeof(*c));
 	c->spec = spec;
-	c->tls = spec->arg != NULL;
+	const struct listener_kind *kind = spec->arg;
+	c->tls = kind && kind->tls;
+	c->serves = kind ? kind->serves : SERVES_CONTENT;
 	list_init(&c->later);
 	list_init(&c->turn);
 	c->stream = stream_new(fd, &sc, &stream_ops, c);

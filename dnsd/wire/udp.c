@@ -22,6 +22,7 @@ struct udp {
 	int fd;
 	struct udp *next;
 	bool any; /* of all addresses */
+	enum serves serves;
 	size_t size;
 	serve_fn *serve;
 	serve_ahead_fn *ahead;
@@ -148,7 +149,7 @@ static unsigned answer(struct udp *u, int n)
 	for (int i = 0; i < n; i++) {
 		struct msghdr *m = &batch.in[i].msg_hdr;
 		struct udp_origin origin = {u, m};
-		const struct query_from from = {m->msg_name, BY_UDP, keep, &origin};
+		const struct query_from from = {m->msg_name, BY_UDP, keep, &origin, u->serves};
 		if (m->msg_flags & MSG_TRUNC) {
 			stats.udp_bad++;
 			continue;
@@ -255,7 +256,8 @@ static void options(const struct udp *u)
 	setsockopt(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, &pmtu, sizeof(pmtu));
 }
 
-bool udp_start(int fd, const char *name, size_t size, serve_fn *fn, serve_ahead_fn *ahead)
+bool udp_start(int fd, const char *name, enum serves serves, size_t size, serve_fn *fn,
+	       serve_ahead_fn *ahead)
 {
 	struct udp *u = mem_alloc(sizeof(*u));
 	int r = uv_poll_init(loop_get(), &u->poll, fd);
@@ -272,6 +274,7 @@ bool udp_start(int fd, const char *name, size_t size, serve_fn *fn, serve_ahead_
 			  .fd = fd,
 			  .next = sockets,
 			  .any = bound_to_any(fd),
+			  .serves = serves,
 			  .size = size,
 			  .serve = fn,
 			  .ahead = ahead};

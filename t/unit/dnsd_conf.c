@@ -174,25 +174,6 @@ static void keys_have_a_file(void **state)
 	pool_free(&pool);
 }
 
-static void sources(void **state)
-{
-	(void)state;
-	struct pool *pool = pool_new(0);
-	socklen_t len;
-	assert_int_equal(conf_read(pool, "version 1\ncontent 127.0.0.1:53\nsource 192.0.2.1\n"), 0);
-	const struct sockaddr_in *v4 = (const void *)conf_source(AF_INET, &len);
-	assert_non_null(v4);
-	assert_int_equal(ntohl(v4->sin_addr.s_addr), 0xc0000201);
-	assert_int_equal(len, sizeof(*v4));
-	assert_null(conf_source(AF_INET6, &len));
-	assert_int_equal(len, 0);
-	assert_true(conf_source_bind(-1, AF_INET6)); /* nothing to do */
-	assert_false(conf_source_bind(-1, AF_INET));
-	assert_int_equal(conf_read(pool, "version 1\ncontent 127.0.0.1:53\n"), 0);
-	assert_null(conf_source(AF_INET, &len));
-	pool_free(&pool);
-}
-
 static void mistakes_in_keys(void **state)
 {
 	(void)state;
@@ -332,10 +313,6 @@ static void mistakes_are_told(void **state)
 	    {"content unix:/x\n", "content: unix:/x is no address of a network"},
 	    {"udp-size 100\n", "udp-size"},
 	    {"rrl {\n\tslip 1000\n}\n", "slip"},
-	    {"source lo\n", "source: give one address"},
-	    {"source ::1 192.0.2.1\n", "source: give one address"},
-	    {"source ::1\nsource 192.0.2.1\nsource 192.0.2.2\n",
-	     "source: 192.0.2.2: there is one of its kind already"},
 	    {"secondary ns2.test\n", "\"ns2.test\" is not an address"},
 	    {"secondary 192.0.2.0/24\n", "is not an address"},
 	    {"secondary 192.0.2.1 port 0\n", "secondary: port \"0\" is not a port"},
@@ -362,6 +339,11 @@ static void mistakes_are_told(void **state)
 	pool_free(&pool);
 }
 
+static const struct listener_kind *kind_of(const struct listen_spec *spec)
+{
+	return spec->arg;
+}
+
 static void an_address_has_datagrams_and_connections(void **state)
 {
 	(void)state;
@@ -377,9 +359,45 @@ static void an_address_has_datagrams_and_connections(void **state)
 	assert_string_equal(spec[2].name, "dns-tcp-127.0.0.1-53");
 	assert_false(spec[2].udp || spec[2].raw);
 	assert_int_equal(spec[2].max_per_address, 7);
-	assert_null(spec[3].arg);
+	assert_false(kind_of(&spec[3])->tls);
 	assert_string_equal(spec[4].name, "dns-tls-127.0.0.1-853");
-	assert_non_null(spec[4].arg);
+	assert_true(kind_of(&spec[4])->tls);
+	assert_int_equal(kind_of(&spec[4])->serves, SERVES_CONTENT);
+	pool_free(&pool);
+}
+
+/* An address of both halves has one socket. */
+static void both_halves_at_one_address(void **state)
+{
+	(void)state;
+	struct pool *pool = pool_new(0);
+	struct listen_spec *spec;
+	struct sockaddr_in in = {.sin_family = AF_INET};
+	assert_int_equal(conf_read(pool, "version 1\ncontent 127.0.0.1:53\ncontent 127.0.0.2:53\n"
+					 "cache 127.0.0.2:53\ncache 127.0.0.3:53\n"
+					 "cache-tls 127.0.0.3:853\n"
+					 "recursion-for 192.0.2.0/24 127.0.0.0/8\n"
+					 "recursion {\n\texempt 192.0.2.7\n}\n"),
+			 0);
+	assert_int_equal(conf_listeners(pool, &spec), 7);
+	assert_int_equal(conf_listener_serves("dns-udp-127.0.0.1-53"), SERVES_CONTENT);
+	assert_int_equal(conf_listener_serves("dns-udp-127.0.0.2-53"), SERVES_BOTH);
+	assert_int_equal(conf_listener_serves("cache-udp-127.0.0.3-53"), SERVES_CACHE);
+	assert_string_equal(spec[6].name, "cache-tls-127.0.0.3-853");
+	assert_true(kind_of(&spec[6])->tls);
+	inet_pton(AF_INET, "192.0.2.7", &in.sin_addr);
+	assert_true(conf_recursion_for((struct sockaddr *)&in));
+	assert_true(conf_recursion_unlimited((struct sockaddr *)&in));
+	inet_pton(AF_INET, "192.0.2.8", &in.sin_addr);
+	assert_false(conf_recursion_unlimited((struct sockaddr *)&in));
+	inet_pton(AF_INET, "192.0.3.8", &in.sin_addr);
+	assert_false(conf_recursion_for((struct sockaddr *)&in));
+	/* Nobody but this machine, unless told. */
+	assert_int_equal(conf_read(pool, "version 1\ncache 127.0.0.1:53\n"), 0);
+	assert_false(conf_recursion_for((struct sockaddr *)&in));
+	inet_pton(AF_INET, "127.9.9.9", &in.sin_addr);
+	assert_true(conf_recursion_for((struct sockaddr *)&in));
+	assert_int_equal(conf.recursion.size, 64 << 20);
 	pool_free(&pool);
 }
 
@@ -453,10 +471,10 @@ int main(void)
 	    cmocka_unit_test(zones_are_signed_or_not),
 	    cmocka_unit_test_setup_teardown(keys_have_a_file, make_key_file, remove_key_file),
 	    cmocka_unit_test_setup_teardown(who_gets_the_zones, make_key_file, remove_key_file),
-	    cmocka_unit_test(sources),
 	    cmocka_unit_test_setup_teardown(mistakes_in_keys, make_key_file, remove_key_file),
 	    cmocka_unit_test(mistakes_are_told),
 	    cmocka_unit_test(an_address_has_datagrams_and_connections),
+	    cmocka_unit_test(both_halves_at_one_address),
 	    cmocka_unit_test(networks),
 	};
 	return cmocka_run_group_tests(tests, NULL, free_said);

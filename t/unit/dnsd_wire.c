@@ -123,7 +123,7 @@ static int asker(const char *to)
 	memcpy(&in.sin_port, &((struct sockaddr_in6 *)&at)->sin6_port, sizeof(in.sin_port));
 	inet_pton(AF_INET, to, &in.sin_addr);
 	int c = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	assert_true(udp_start(server, "udp", UDP_MAX, echo, announced));
+	assert_true(udp_start(server, "udp", SERVES_CONTENT, UDP_MAX, echo, announced));
 	assert_int_equal(connect(c, (struct sockaddr *)&in, sizeof(in)), 0);
 	return c;
 }

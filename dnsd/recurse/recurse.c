@@ -1,0 +1,204 @@
+/* Who may ask, what is answered at once, what is counted and logged. */
+#include <errno.h>
+#include <stdio.h>
+#include "dnsd/recurse/recurse_int.h"
+#include "dnsd/upstream/upstream.h"
+#include "libcommon/base/clock.h"
+#include "libcommon/base/log.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/dns/rdata.h"
+#include "libcommon/net/stream.h"
+
+enum {
+	ADDRESS4 = 4, /* octets: clients are told apart by addresses, of IPv6 by /64 */
+	ADDRESS6 = 8,
+	WINDOW_MS = 1000,
+	LIMIT_SLIP = 2,
+	HINTS_MAX = 1 << 16,
+};
+
+struct recurse_self recurse_self;
+struct recurse_stats recurse_stats;
+static struct rrl *limit;
+
+static uint32_t seconds(uint64_t ms)
+{
+	return (uint32_t)(ms / 1000);
+}
+
+/* Hints that cannot be read leave IANA's in force. */
+static void read_hints(const char *path)
+{
+	const char *why = NULL;
+	struct buf text;
+	FILE *f = fopen(path, "re");
+	char piece[1024];
+	buf_init(&text, HINTS_MAX);
+	for (size_t n; f && (n = fread(piece, 1, sizeof(piece), f)) > 0;)
+		buf_add(&text, piece, n);
+	if (!f || ferror(f) || text.failed)
+		why = !f ? strerror(errno) : "it cannot be read, or is too long";
+	else
+		resolve_hints(buf_cstr(&text), &why);
+	if (f)
+		fclose(f);
+	if (why)
+		log_event(LOG_LV_ERROR, NULL, "root-hints", LS("path", path), LS("reason", why));
+	buf_free(&text);
+}
+
+static void start_resolver(const struct recursion_conf *r)
+{
+	struct upstream_conf uc = upstream_defaults;
+	uc.parallel = (uint32_t)r->outgoing;
+	upstream_start(&uc);
+	if (r->root_hints)
+		read_hints(r->root_hints);
+	resolve_families(r->ipv4, r->ipv6);
+	resolve_start(recurse_self.cache);
+}
+
+void recurse_start(const struct answer_conf *about, struct shared *shared, int state)
+{
+	const struct recursion_conf *r = &conf.recursion;
+	const struct cache_conf cc = {.octets = r->size,
+				      .ttl_least = seconds(r->ttl_least),
+				      .ttl_most = seconds(r->ttl_most),
+				      .negative_most = seconds(r->negative_ttl),
+				      .failure_ttl = seconds(r->failure_ttl),
+				      .stale = seconds(r->serve_stale),
+				      .prefetch = (uint8_t)r->prefetch};
+	if (!conf_recurses())
+		return;
+	recurse_self = (struct recurse_self){cache_new(&cc), about, state};
+	if (!recurse_self.cache) {
+		log_event(LOG_LV_ERROR, NULL, "no-cache", LU("octets", r->size));
+		return;
+	}
+	if (r->queries_per_second) {
+		limit = rrl_new((uint32_t)r->queries_per_second, LIMIT_SLIP, WINDOW_MS, shared);
+		rrl_by(limit, ADDRESS4, ADDRESS6);
+	}
+	start_resolver(r);
+}
+
+void recurse_stop(void)
+{
+	if (!recurse_self.cache)
+		return;
+	recurse_forget();
+	resolve_stop();
+	upstream_stop();
+	cache_free(&recurse_self.cache);
+	rrl_free(&limit);
+}
+
+struct resolve_ask recurse_ask_of(const struct query *q)
+{
+	return (struct resolve_ask){
+	    .name = q->name, .type = q->type, .checking_disabled = (q->flags & DNS_CD) != 0};
+}
+
+bool recurse_stale(const struct resolve_ask *ask, const struct resolved *failed,
+		   struct resolved *out)
+{
+	return conf.recursion.serve_stale && (!failed || failed->security != RRSET_BOGUS) &&
+	       resolve_cached(ask, clock_sec(), true, out) && out->stale;
+}
+
+static void write_log(const struct sockaddr *client, const struct query *q, enum recurse_how how,
+		      uint64_t ms, const struct answer_info *info, const struct resolved *found)
+{
+	static const char *const text[] = {"cache", "stale", "resolved", "refused", "limited"};
+	char ip[INET6_ADDRSTRLEN], name[DNS_NAME_TEXT], type[DNS_TYPE_TEXT];
+	stream_ip_text(client, ip);
+	dns_name_text(name, q->name);
+	log_event(
+	    LOG_LV_INFO, NULL, "query", LS("peer", ip), LS("name", name),
+	    LS("type", dns_type_text(q->type, type)), LS("how", text[how]),
+	    LU("rcode", info->rcode), LU("ms", ms),
+	    LS("secure", found && found->security == RRSET_SECURE ? "yes" : NULL),
+	    LS("why", found && found->why[0] && found->rcode == DNS_SERVFAIL ? found->why : NULL));
+}
+
+void recurse_note(const struct sockaddr *client, const struct query *q, enum recurse_how how,
+		  uint64_t ms, const struct answer_info *info, const struct resolved *found)
+{
+	recurse_stats.how[how]++;
+	if (found) {
+		recurse_stats.secure += found->security == RRSET_SECURE;
+		recurse_stats.bogus += found->security == RRSET_BOGUS;
+		recurse_stats.failed += found->rcode == DNS_SERVFAIL;
+	}
+	if (conf.recursion.query_log)
+		write_log(client, q, how, ms, info, found);
+}
+
+static size_t refuse(const struct recurse_question *r, uint16_t rcode, uint16_t ede,
+		     const char *why, uint8_t *out, size_t cap, struct answer_info *info)
+{
+	size_t n =
+	    recurse_refuse(recurse_self.about, r->q, r->way, rcode, ede, why, out, cap, info);
+	recurse_note(r->from->client, r->q, HOW_REFUSED, 0, info, NULL);
+	return n;
+}
+
+/* The client has asked for too much: by UDP some get a response without an answer, so that those
+ * who are what they say come by TCP. */
+static bool over_limit(const struct recurse_question *r, uint8_t *out, size_t cap, size_t *n,
+		       struct answer_info *info)
+{
+	if (!limit || conf_recursion_unlimited(r->from->client))
+		return false;
+	enum rrl_verdict v = rrl_count(limit, r->from->client, RRL_CLIENT, clock_mono());
+	if (v == RRL_PASS)
+		return false;
+	*n = 0;
+	if (v == RRL_SLIP || r->from->by != BY_UDP) {
+		*n = recurse_refuse(recurse_self.about, r->q, r->way, DNS_REFUSED,
+				    RECURSE_PROHIBITED, "too many questions", out, cap, info);
+		if (r->from->by == BY_UDP)
+			*n = rrl_slip(out, *n);
+	}
+	recurse_note(r->from->client, r->q, HOW_LIMITED, 0, info, NULL);
+	return true;
+}
+
+/* False: it has to be found out. */
+static bool from_cache(const struct recurse_question *r, uint8_t *out, size_t cap, size_t *n,
+		       struct answer_info *info)
+{
+	static struct resolved found, old;
+	struct resolve_ask ask = recurse_ask_of(r->q);
+	const struct resolved *use = &found;
+	if (!resolve_cached(&ask, clock_sec(), false, &found))
+		return false;
+	if (found.rcode == DNS_SERVFAIL && recurse_stale(&ask, &found, &old))
+		use = &old;
+	*n = recurse_reply(recurse_self.about, r->q, r->way, use, out, cap, info);
+	recurse_note(r->from->client, r->q, use->stale ? HOW_STALE : HOW_CACHE, 0, info, use);
+	if (found.prefetch)
+		recurse_renew(&ask);
+	return true;
+}
+
+size_t recurse(const struct recurse_question *r, uint8_t *out, size_t cap, struct answer_info *info)
+{
+	const char *why;
+	size_t n;
+	*info = (struct answer_info){0};
+	if (!r->allowed)
+		return refuse(r, DNS_REFUSED, RECURSE_PROHIBITED, "no recursion for this client",
+			      out, cap, info);
+	if (!recurse_self.cache)
+		return refuse(r, DNS_SERVFAIL, RECURSE_OTHER, "there is no cache", out, cap, info);
+	if (over_limit(r, out, cap, &n, info) || from_cache(r, out, cap, &n, info))
+		return n;
+	if (!(r->q->flags & DNS_RD))
+		return refuse(r, DNS_REFUSED, RECURSE_NOT_AUTHORITATIVE, "not in the cache", out,
+			      cap, info);
+	if (recurse_wait(r, &why))
+		return 0;
+	recurse_stats.too_many++;
+	return refuse(r, DNS_SERVFAIL, RECURSE_OTHER, why, out, cap, info);
+}

@@ -1,0 +1,44 @@
+/* recurse_int: what the files of the client side share. */
+#ifndef DNSD_RECURSE_INT_H
+#define DNSD_RECURSE_INT_H
+#include "dnsd/recurse/recurse.h"
+
+enum { /* RFC 8914 4 */
+       RECURSE_OTHER = 0,
+       RECURSE_CACHED_ERROR = 13,
+       RECURSE_PROHIBITED = 18,
+       RECURSE_NOT_AUTHORITATIVE = 20,
+       RECURSE_NO_ANSWER = 22,
+};
+enum recurse_how { HOW_CACHE, HOW_STALE, HOW_RESOLVED, HOW_REFUSED, HOW_LIMITED, HOW_COUNT };
+
+struct recurse_stats {
+	uint64_t how[HOW_COUNT];
+	uint64_t waiting, waited, prefetched, too_many, failed, bogus, secure, late;
+};
+extern struct recurse_stats recurse_stats;
+
+/* --- recurse.c --- */
+struct recurse_self {
+	struct cache *cache; /* NULL: there is no cache server */
+	const struct answer_conf *about;
+	int state;
+};
+extern struct recurse_self recurse_self;
+struct resolve_ask recurse_ask_of(const struct query *q);
+/* The query log, and counters. ms: that it took; found may be NULL. */
+void recurse_note(const struct sockaddr *client, const struct query *q, enum recurse_how how,
+		  uint64_t ms, const struct answer_info *info, const struct resolved *found);
+/* The expired answer, where that may be given in place of a failure. */
+bool recurse_stale(const struct resolve_ask *ask, const struct resolved *failed,
+		   struct resolved *out);
+
+/* --- recurse_wait.c --- */
+/* The client waits until it is found out. True: a response comes later; else *why says why not. */
+bool recurse_wait(const struct recurse_question *r, const char **why);
+/* Somebody has asked for what soon expires. */
+void recurse_renew(const struct resolve_ask *ask);
+/* Nobody waits any more. */
+void recurse_forget(void);
+
+#endif
