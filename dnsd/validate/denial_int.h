@@ -23,9 +23,17 @@ enum rrset_security nsec_nodata(struct denial *d, const uint8_t *name, uint16_t 
 enum rrset_security nsec_expansion(struct denial *d, const uint8_t *name, unsigned labels,
 				   struct proof *out);
 enum denial_cut nsec_ds(struct denial *d, const uint8_t *name, struct proof *out);
+/* The closest encloser of a name that is proven not to be there, whatever wildcards are; NULL. */
+const uint8_t *nsec_absent(const struct denial *d, const uint8_t *name);
 
 /* --- denial_nsec3.c --- */
 bool nsec3_add(struct denial *d, const struct rrset *set);
+/* The hash in the first label of an owner that is below the zone directly. */
+bool nsec3_owner_hash(const uint8_t *owner, const uint8_t *zone, uint8_t out[DENIAL_HASH]);
+/* The hash of the name, or of "*." and it; NULL: no more may be made. */
+const uint8_t *nsec3_hash_of(struct denial *d, const uint8_t *name, bool wildcard,
+			     struct validate_work *w);
+const uint8_t *nsec3_absent(struct denial *d, const uint8_t *name, struct validate_work *w);
 enum rrset_security nsec3_nxdomain(struct denial *d, const uint8_t *name, struct validate_work *w,
 				   struct proof *out);
 enum rrset_security nsec3_nodata(struct denial *d, const uint8_t *name, uint16_t type,

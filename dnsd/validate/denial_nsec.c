@@ -95,6 +95,12 @@ enum rrset_security nsec_expansion(struct denial *d, const uint8_t *name, unsign
 	return RRSET_SECURE;
 }
 
+const uint8_t *nsec_absent(const struct denial *d, const uint8_t *name)
+{
+	const struct denial_record *r;
+	return cover(d, name, &r) == COVER_ABSENT ? encloser(r, name) : NULL;
+}
+
 enum denial_cut nsec_ds(struct denial *d, const uint8_t *name, struct proof *out)
 {
 	const struct denial_record *r = match(d, name), *by;

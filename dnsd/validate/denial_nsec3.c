@@ -5,8 +5,7 @@
 
 enum { SHA1 = 1, OPT_OUT = 1, HEAD = 5, LETTERS = 32 };
 
-/* The first label of an owner, in base32hex; what is below the zone directly. */
-static bool owner_hash(const uint8_t *owner, const uint8_t *zone, uint8_t out[DENIAL_HASH])
+bool nsec3_owner_hash(const uint8_t *owner, const uint8_t *zone, uint8_t out[DENIAL_HASH])
 {
 	uint32_t bits = 0;
 	unsigned have = 0, n = 0;
@@ -34,7 +33,7 @@ static bool add_record(struct denial *d, const uint8_t *owner, struct slice rdat
 	struct denial_record *r = &d->nsec3[d->n3];
 	if (d->n3 == DENIAL_RECORDS || rdata.len < HEAD || p[0] != SHA1 || p[1] & ~OPT_OUT ||
 	    rdata.len < HEAD + p[4] + 1u + DENIAL_HASH || p[HEAD + p[4]] != DENIAL_HASH ||
-	    !owner_hash(owner, d->zone, r->from))
+	    !nsec3_owner_hash(owner, d->zone, r->from))
 		return false;
 	struct slice salt = {rdata.p + HEAD, p[4]};
 	uint16_t iterations = dns_u16(p + 2);
@@ -77,9 +76,8 @@ static void hash(const struct denial *d, const uint8_t *name, uint8_t out[DENIAL
 	}
 }
 
-/* The hash of the name, or of "*." and it; NULL: no more may be made. */
-static const uint8_t *hash_of(struct denial *d, const uint8_t *name, bool wildcard,
-			      struct validate_work *w)
+const uint8_t *nsec3_hash_of(struct denial *d, const uint8_t *name, bool wildcard,
+			     struct validate_work *w)
 {
 	uint8_t longer[DNS_NAME_MAX];
 	for (unsigned i = 0; i < d->hashes; i++)
@@ -133,7 +131,7 @@ static bool locate(struct denial *d, const uint8_t *name, struct validate_work *
 	const uint8_t *closer = NULL, *h;
 	*out = (struct place){0};
 	for (const uint8_t *n = name; dns_name_under(n, d->zone); n += 1u + *n) {
-		if (!(h = hash_of(d, n, false, w))) {
+		if (!(h = nsec3_hash_of(d, n, false, w))) {
 			proof_fails(p, "too many NSEC3 hashes in one answer");
 			return false;
 		}
@@ -148,7 +146,7 @@ static bool locate(struct denial *d, const uint8_t *name, struct validate_work *
 		}
 		if (r) {
 			out->encloser = p->encloser = n;
-			out->closer = cover(d, hash_of(d, closer, false, w));
+			out->closer = cover(d, nsec3_hash_of(d, closer, false, w));
 			if (!out->closer)
 				proof_fails(p, "no NSEC3 record covers the next closer name");
 			return out->closer != NULL;
@@ -175,7 +173,7 @@ enum rrset_security nsec3_nxdomain(struct denial *d, const uint8_t *name, struct
 		return RRSET_BOGUS;
 	if (at.at)
 		return proof_fails(out, "an NSEC3 record shows that the name is there");
-	if (!cover(d, hash_of(d, at.encloser, true, w)))
+	if (!cover(d, nsec3_hash_of(d, at.encloser, true, w)))
 		return proof_fails(out, "no NSEC3 record covers the wildcard in its place");
 	return unless_opt_out(at.closer);
 }
@@ -191,7 +189,7 @@ enum rrset_security nsec3_nodata(struct denial *d, const uint8_t *name, uint16_t
 			   ? RRSET_SECURE
 			   : proof_fails(out,
 					 "the NSEC3 record of the name does not deny the type");
-	const struct denial_record *wildcard = match(d, hash_of(d, at.encloser, true, w));
+	const struct denial_record *wildcard = match(d, nsec3_hash_of(d, at.encloser, true, w));
 	if (wildcard) /* its name only matters when it is the root's */
 		return types_deny(wildcard->types, (const uint8_t *)"\1*", type)
 			   ? unless_opt_out(at.closer)
@@ -205,7 +203,7 @@ enum rrset_security nsec3_nodata(struct denial *d, const uint8_t *name, uint16_t
 enum rrset_security nsec3_expansion(struct denial *d, const uint8_t *name, unsigned labels,
 				    struct validate_work *w, struct proof *out)
 {
-	const uint8_t *h = hash_of(d, name_end(name, labels + 1), false, w);
+	const uint8_t *h = nsec3_hash_of(d, name_end(name, labels + 1), false, w);
 	if (!h)
 		return proof_fails(out, "too many NSEC3 hashes in one answer");
 	const struct denial_record *r = cover(d, h);
@@ -214,6 +212,13 @@ enum rrset_security nsec3_expansion(struct denial *d, const uint8_t *name, unsig
 					"wildcard");
 	out->encloser = name_end(name, labels);
 	return unless_opt_out(r);
+}
+
+const uint8_t *nsec3_absent(struct denial *d, const uint8_t *name, struct validate_work *w)
+{
+	struct place at;
+	struct proof p;
+	return locate(d, name, w, &at, &p) && !at.at && !at.closer->opt_out ? at.encloser : NULL;
 }
 
 enum denial_cut nsec3_ds(struct denial *d, const uint8_t *name, struct validate_work *w,
