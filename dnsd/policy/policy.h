@@ -38,6 +38,7 @@ struct policy_query {
 /* There is some policy: when not, the others need not be called. */
 bool policy_is_on(void);
 enum policy_verdict policy_before(struct policy_query *q, struct resolved *out);
+/* out is not r. */
 enum policy_verdict policy_after(struct policy_query *q, const struct resolved *r,
 				 struct resolved *out);
 /* For NS triggers: where delegations are looked up; NULL: nowhere. */

@@ -34,6 +34,14 @@ const struct forward *forward_find(unsigned space, const uint8_t *name)
 	return NULL;
 }
 
+unsigned forward_space(unsigned view)
+{
+	for (size_t i = 0; i < entries; i++)
+		if (entry[i].space == view)
+			return view;
+	return 0;
+}
+
 void forward_forget(void)
 {
 	free(entry);

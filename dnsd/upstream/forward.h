@@ -22,5 +22,7 @@ struct forward {
 void forward_add(unsigned space, const struct forward *f);
 /* That of the longest zone at or above the name, and of these that of the space; NULL: none. */
 const struct forward *forward_find(unsigned space, const uint8_t *name);
+/* The space that questions of the view's clients are resolved in: its own when it has forwards. */
+unsigned forward_space(unsigned view);
 void forward_forget(void);
 #endif
