@@ -11,7 +11,7 @@ FUZZ_CC  ?= clang
 
 DAEMONS  := $(patsubst %/main.c,%,$(wildcard stored/main.c keyd/main.c smtpd/main.c pop3d/main.c dnsd/main.c))
 PROGS    := $(DAEMONS) $(patsubst %/main.c,%,$(wildcard hamletd/main.c hamletctl/main.c sendmail/main.c))
-PKGS     := libuv gnutls sqlite3 libgsasl libseccomp libidn2 ldns
+PKGS     := libuv gnutls sqlite3 libgsasl libseccomp libidn2 ldns libcrypto
 
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 -Wno-format-nonliteral

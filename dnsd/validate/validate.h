@@ -1,12 +1,13 @@
 /* validate: whether records are what a zone signed (RFC 4034, 4035, 6840). Pure: no loop, no clock,
- * nothing kept between two calls; the records are views of somebody else's memory, and any of them
- * may be hostile. One call checks at most one signature by one key, so that the loop can go on in
- * between, and draws that from a budget that all checks of an answer share (KeyTrap).
+ * nothing kept between two calls that changes a result; the records are views of somebody else's
+ * memory, and any of them may be hostile. One call checks at most one signature by one key, so that
+ * the loop can go on in between, and draws that from a budget that all checks of an answer share
+ * (KeyTrap).
  *
- *	anchor.h: where trust begins --> DNSKEY of the zone (validate_begin_keys) --> DS of the
- *child
- *	--> DNSKEY of the child --> ... --> the answer (validate_begin), or what proves that there
- *is none (denial.h)
+ *	anchor.h, where trust begins
+ *	  --> DNSKEY of the zone (validate_begin_keys) --> DS of the child (validate_begin)
+ *	  --> DNSKEY of the child ... --> the answer (validate_begin)
+ *	                              --> what proves that there is none (denial.h)
  *
  * A zone's keys are its DNSKEY rrset once that was found secure: it is kept in the cache as any
  * other rrset, and handed in here as it is. A zone is insecure when its DS rrset is one of which
@@ -98,6 +99,8 @@ bool validate_may_sign(const uint8_t *zone, const uint8_t *owner, uint16_t type)
 enum rrset_security validate_ds(const struct rrset *ds, uint16_t *ede);
 /* Of DNSKEY: signatures by it can be checked (RFC 8624 3.1). */
 bool validate_algorithm(uint8_t algorithm);
+/* Frees the public keys that are kept ready: how fast a check is depends on them, nothing else. */
+void validate_forget(void);
 /* RFC 4034 appendix B. */
 uint16_t validate_key_tag(struct slice dnskey);
 /* The DS record is of that key of the zone (lower case): tag, algorithm and digest. */

@@ -42,6 +42,10 @@ const uint8_t *name_end(const uint8_t *name, unsigned labels);
 /* --- canonical.c --- what is signed (RFC 4034 3.1.8.1). False: too much. */
 bool signed_data(const struct rrset *set, const struct sig *s, struct buf *out);
 
+/* --- keys.c --- the key, which has passed verify_form(), for OpenSSL; it stays the callee's, until
+ * the next call. NULL: it is none, such as a point that is not on the curve. */
+struct evp_pkey_st *key_made(const struct key *k);
+
 /* --- verify.c --- */
 /* The key and the signature have the form of their algorithm; NULL, or what is wrong. */
 const char *verify_form(const struct key *k, const struct sig *s);

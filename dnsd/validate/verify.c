@@ -56,22 +56,48 @@ static ldns_buffer around(uint8_t *p, size_t len, size_t cap)
 			     ._status = LDNS_STATUS_OK};
 }
 
+static const EVP_MD *digest_of(uint8_t algorithm)
+{
+	switch (algorithm) {
+	case LDNS_RSASHA1:
+	case LDNS_RSASHA1_NSEC3:
+		return EVP_sha1();
+	case LDNS_RSASHA512:
+		return EVP_sha512();
+	case LDNS_ECDSAP384SHA384:
+		return EVP_sha384();
+	case LDNS_ED25519:
+	case LDNS_ED448:
+		return NULL; /* they have their own */
+	default:
+		return EVP_sha256();
+	}
+}
+
+/* The two numbers of a signature as OpenSSL wants them, in der; 0: they are none. */
+static size_t ecdsa_der(const struct sig *s, uint8_t der[DER_MAX])
+{
+	ldns_buffer out = around(der, 0, DER_MAX);
+	const ldns_rdf rdf = {._size = s->octets.len,
+			      ._type = LDNS_RDF_TYPE_B64,
+			      ._data = (void *)(uintptr_t)s->octets.p};
+	if (ldns_convert_ecdsa_rrsig_rdf2asn1(&out, &rdf) != LDNS_STATUS_OK)
+		return 0;
+	return ldns_buffer_position(&out);
+}
+
 bool verify(const struct key *k, const struct sig *s, const struct buf *data)
 {
-	/* ldns takes them without const, and writes to neither. */
-	unsigned char *sig = (unsigned char *)(uintptr_t)s->octets.p;
-	unsigned char *key = (unsigned char *)(uintptr_t)k->rdata.p + KEY_HEAD;
 	uint8_t der[DER_MAX];
+	const uint8_t *sig = octets_of(s->octets);
 	size_t len = s->octets.len;
 	ldns_buffer b = around((uint8_t *)data->p, data->len, data->len);
+	EVP_PKEY *key = key_made(k);
 	if (k->algorithm == LDNS_ECDSAP256SHA256 || k->algorithm == LDNS_ECDSAP384SHA384) {
-		ldns_buffer out = around(der, 0, sizeof(der));
-		const ldns_rdf rdf = {._size = len, ._type = LDNS_RDF_TYPE_B64, ._data = sig};
-		if (ldns_convert_ecdsa_rrsig_rdf2asn1(&out, &rdf) != LDNS_STATUS_OK)
-			return false;
 		sig = der;
-		len = ldns_buffer_position(&out);
+		len = ecdsa_der(s, der);
 	}
-	return ldns_verify_rrsig_buffers_raw(sig, len, &b, key, k->rdata.len - KEY_HEAD,
-					     k->algorithm) == LDNS_STATUS_OK;
+	return key && len &&
+	       ldns_verify_rrsig_evp_raw(sig, len, &b, key, digest_of(k->algorithm)) ==
+		   LDNS_STATUS_OK;
 }

@@ -26,6 +26,7 @@ static int end(void **state)
 		kit_key_free(&key[i]);
 	for (unsigned i = 0; i < 3; i++)
 		kit_key_free(&ec[i]);
+	validate_forget();
 	return 0;
 }
 
@@ -650,6 +651,39 @@ static void test_dname(void **state)
 					   kit_name("a.d.example."), out));
 }
 
+/* More keys than are kept ready, and one that changes its algorithm. */
+static void test_many_keys(void **state)
+{
+	(void)state;
+	struct rrset *good = www();
+	const struct rrset *keys = kit_dnskey("example.", ec, 1);
+	kit_sign(good, ec, &by_example);
+	unsigned used = kit_used;
+	for (unsigned i = 0; i < 600; i++) {
+		struct kit_key k = key[6]; /* Ed25519: any octets are a key */
+		struct rrset *set = www();
+		k.dnskey[20] = (uint8_t)i;
+		k.dnskey[21] = (uint8_t)(k.dnskey[21] + (i >> 8));
+		kit_retag(&k);
+		bool same = !memcmp(k.dnskey, key[6].dnskey, k.len);
+		kit_sign(set, &key[6], &(struct kit_sig){.signer = "example.", .tag = k.tag});
+		assert_int_equal(check(set, kit_dnskey("example.", &k, 1)),
+				 same ? RRSET_SECURE : RRSET_BOGUS);
+		assert_int_equal(check(good, keys), RRSET_SECURE);
+		kit_back(used);
+	}
+	struct kit_key k = key[2];
+	k.algorithm = k.dnskey[3] = 10;
+	kit_retag(&k);
+	for (unsigned i = 0; i < 2; i++) {
+		struct rrset *one = www(), *other = www();
+		kit_sign(one, &key[2], &by_example);
+		kit_sign(other, &k, &by_example);
+		assert_int_equal(check(one, kit_dnskey("example.", &key[2], 1)), RRSET_SECURE);
+		assert_int_equal(check(other, kit_dnskey("example.", &k, 1)), RRSET_SECURE);
+	}
+}
+
 static void test_tell(void **state)
 {
 	(void)state;
@@ -685,6 +719,7 @@ int main(void)
 	    cmocka_unit_test_teardown(test_collisions, kit_end),
 	    cmocka_unit_test_teardown(test_signer, kit_end),
 	    cmocka_unit_test_teardown(test_dname, kit_end),
+	    cmocka_unit_test_teardown(test_many_keys, kit_end),
 	    cmocka_unit_test_teardown(test_tell, kit_end),
 	};
 	return cmocka_run_group_tests(tests, begin, end);

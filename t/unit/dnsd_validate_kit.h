@@ -338,14 +338,20 @@ static inline void kit_sign(struct rrset *s, const struct kit_key *k, const stru
 	buf_free(&data);
 }
 
-static inline int kit_end(void **state)
+/* Frees the last rrsets and names that were made, but for so many. */
+static inline void kit_back(unsigned left)
 {
-	(void)state;
-	while (kit_used) {
+	while (kit_used > left) {
 		struct kit_set *k = kit_sets[--kit_used];
 		buf_free(&k->data);
 		free(k);
 	}
+}
+
+static inline int kit_end(void **state)
+{
+	(void)state;
+	kit_back(0);
 	return 0;
 }
 #endif
