@@ -96,9 +96,11 @@ struct dnsd_conf {
 					   * than its place here */
 	struct conf_list keys;            /* of struct key_conf */
 	struct conf_list resolvers;       /* of struct conf_addr */
+	struct conf_list sources;         /* of struct conf_words */
 	struct dnssec_conf dnssec;
 	const char *state_dir, *nsid, *identity, *version;
 	uint64_t udp_size;
+	uint64_t overlay, overlay_time; /* names; ms */
 	bool store, minimal_any, additional, cookies, bad_cookie;
 	const char *cookie_secret_file;
 	struct conf_list allow, refuse; /* of struct conf_net */
@@ -171,6 +173,11 @@ bool conf_ip(const char *text, struct sockaddr_storage *sa, socklen_t *len);
 void conf_ip_port(struct sockaddr_storage *sa, uint16_t port);
 /* 1 to 65535. */
 bool conf_port(const char *text, uint16_t *port);
+/* conf_source.c: the address that other servers of our zones are asked from. NULL: any. */
+const struct sockaddr *conf_source(int family, socklen_t *len);
+/* Binds the socket to it, where there is one. False: errno tells. */
+bool conf_source_bind(int fd, int family);
+void conf_source_verify(struct conf_errors *e);
 /* The address is in one of the networks (struct conf_net). */
 bool conf_has(const struct conf_list *nets, const struct sockaddr *sa);
 
@@ -278,11 +285,12 @@ struct served { /* a zone, by a number that it has until it goes */
 	uint64_t version; /* likewise: store_version_of() */
 	bool secondary;   /* likewise: others' zone */
 	uint64_t queries;
-	char why[256]; /* the first mistake of the last try; "": it went well */
-	bool again;    /* it is tried again by itself */
-	bool expired;  /* the image is not served */
-	bool left;     /* a secondary of the store that nobody names any more: it is not served */
-	bool gone;     /* it goes as soon as its task is over */
+	char why[256];     /* the first mistake of the last try; "": it went well */
+	bool again;        /* it is tried again by itself */
+	uint64_t merge_at; /* clock_mono() when the image's overlay becomes a part of it */
+	bool expired;      /* the image is not served */
+	bool left; /* a secondary of the store that nobody names any more: it is not served */
+	bool gone; /* it goes as soon as its task is over */
 	/* load_store.c only: */
 	uint64_t round;      /* of the last list of zones that it was in */
 	bool asked, changed; /* the store is asked about it; it has changed meanwhile */
@@ -300,6 +308,8 @@ const struct served *load_zone(unsigned number);
 /* NULL: no such zone. wire: lower case. */
 const struct served *load_find(const uint8_t *wire);
 const struct served *load_find_in(unsigned view, const uint8_t *wire);
+/* NAME, or NAME@VIEW, as typed. */
+const struct served *load_find_text(const char *text);
 /* The one with that name that the client sees. */
 const struct served *load_seen(const struct sockaddr *client, const uint8_t *wire);
 /* Compiles the zone (again), when its turn comes; force: also when its source is as it was. Further
@@ -346,6 +356,7 @@ struct compile {
 	uint64_t version;
 	bool force;      /* also when the source is as it was */
 	bool away;       /* the store is: it need not be asked */
+	bool merge;      /* also when it only has an overlay, which is to go */
 	unsigned dnssec; /* DNSSEC_TELL ...: dnssec.h */
 	uint32_t ds_ttl; /* seconds, of DNSSEC_PARENT */
 	/* Out: */
@@ -369,6 +380,8 @@ void compile_run(struct compile *c);
 struct image *compile_fresh(struct compile *c, struct image **old);
 /* A mistake, for c->errors. */
 void compile_failed(struct compile *c, const char *what, const char *why);
+/* compile_patch.c: names that the image's overlay may have. */
+uint32_t compile_overlay_most(const struct image *i);
 
 /* --- source.c: where records come from ----------------------------------------------------------
  */
@@ -396,6 +409,11 @@ typedef void store_row_fn(void *arg, const struct row_zone *row);
 bool store_rows(struct store_link *l, store_row_fn *fn, void *arg, const char **why);
 bool store_version(struct compile *c, struct image_origin *out, const char **why);
 bool store_read(struct compile *c, struct image_maker *m, struct image_origin *origin);
+/* The names that have changed since that version of the zone, with the records that they have now;
+ * now: which version that is, *records: how many the whole zone has then. False: that is not known,
+ * or they are more than `most`. */
+bool store_changes(struct compile *c, struct image_maker *m, const struct image_origin *since,
+		   uint32_t most, struct image_origin *now, uint64_t *records);
 
 /* --- builder.c: the process that compiles -------------------------------------------------------
  */
@@ -427,6 +445,9 @@ void parent_look(void);
 void transfer_start(int state);
 /* After load_start() and before leader_start(). */
 void notify_out_start(int state);
+/* `zone notify [NAME]`: notices of all zones, or the one, are sent again, by the leader; the others
+ * reply with no line. False: another command. */
+bool notify_command(struct control_call *call);
 
 /* --- stats.c
  * ---------------------------------------------------------------------------------------- */

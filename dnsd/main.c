@@ -143,7 +143,8 @@ static void write_stats(struct buf *out)
 
 static bool command(struct control_call *call)
 {
-	return recurse_command(call) || refresh_command(call) || load_command(call);
+	return recurse_command(call) || refresh_command(call) || notify_command(call) ||
+	       load_command(call);
 }
 
 static void gone(void)

@@ -78,6 +78,8 @@ const struct cmd cmd_table[] = {
 	  "serves the zone files as they are now"),
     LOCAL("zone", "refresh", "NAME [--force]", 1, 2, SHAPE_RAW, run_zone_refresh,
 	  "fetches a secondary from its primary"),
+    LOCAL("zone", "notify", "[NAME]", 0, 1, SHAPE_RAW, run_zone_notify,
+	  "notifies the secondaries of zones again"),
     LOCAL("zone", "dnssec", "NAME [--roll | --emergency | --ds-seen]", 1, 2, SHAPE_RECORD,
 	  run_zone_dnssec, "tells the keys of a signed zone and what is to be done next"),
     LOCAL("zone", "stored", "", 0, 0, SHAPE_TABLE, run_zone_stored, "lists the zones in the store"),

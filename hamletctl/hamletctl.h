@@ -72,6 +72,7 @@ int run_trace(const struct cmd *c, int argc, const char *const *argv);
 int run_zone_list(const struct cmd *c, int argc, const char *const *argv);
 int run_zone_reload(const struct cmd *c, int argc, const char *const *argv);
 int run_zone_refresh(const struct cmd *c, int argc, const char *const *argv);
+int run_zone_notify(const struct cmd *c, int argc, const char *const *argv);
 int run_zone_dnssec(const struct cmd *c, int argc, const char *const *argv);
 /* zone_*.c: those about zones in the store. */
 int run_zone_stored(const struct cmd *c, int argc, const char *const *argv);

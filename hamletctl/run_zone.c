@@ -137,6 +137,31 @@ int run_zone_refresh(const struct cmd *c, int argc, const char *const *argv)
 	return status;
 }
 
+/* The one that leads does it, and tells whom. */
+int run_zone_notify(const struct cmd *c, int argc, const char *const *argv)
+{
+	struct pool *pool = pool_new(0);
+	struct buf out = {0};
+	const char *paths[PROCESSES], *why = NULL, *words[] = {"zone", "notify", NULL};
+	int n = sockets(pool, paths, PROCESSES), status = EX_UNAVAILABLE;
+	bool ok = true;
+	(void)c;
+	words[2] = argc > 2 ? argv[2] : NULL;
+	for (int i = 0; i < n && ok && !out.len; i++)
+		ok = line_call(pool, paths[i], words, words[2] ? 3 : 2, &out, &why);
+	if (out.len)
+		fwrite(out.p, 1, out.len, stdout);
+	if (!ok)
+		status = complain(EX_DATAERR, "%s", why);
+	else if (n > 0 && !out.len)
+		status = complain(EX_TEMPFAIL, "no process of dnsd leads yet");
+	else if (n > 0)
+		status = 0;
+	buf_free(&out);
+	pool_free(&pool);
+	return status;
+}
+
 /* zone dnssec NAME [--roll | --emergency | --ds-seen]: the first process does it, and tells. */
 int run_zone_dnssec(const struct cmd *c, int argc, const char *const *argv)
 {

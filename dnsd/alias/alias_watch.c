@@ -23,6 +23,7 @@ enum {
 /* A zone with ALIAS records. */
 struct watched {
 	struct list link;
+	unsigned view;
 	uint8_t wire[DNS_NAME_MAX];
 	struct alias_list targets, records;
 };
@@ -49,12 +50,12 @@ static struct {
 /* --- zones --------------------------------------------------------------------------------------
  */
 
-static struct watched *watched_find(const uint8_t *wire)
+static struct watched *watched_find(unsigned view, const uint8_t *wire)
 {
 	list_each(it, &self.zones)
 	{
 		struct watched *w = list_entry(it, struct watched, link);
-		if (dns_name_eq(w->wire, wire))
+		if (w->view == view && dns_name_eq(w->wire, wire))
 			return w;
 	}
 	return NULL;
@@ -80,7 +81,7 @@ static void on_look(struct timer *t)
 	list_each_safe(it, nx, &self.zones)
 	{
 		struct watched *w = list_entry(it, struct watched, link);
-		const struct served *s = load_find(w->wire);
+		const struct served *s = load_find_in(w->view, w->wire);
 		if (!s)
 			watched_free(w);
 		else if (stale(s))
@@ -140,7 +141,7 @@ static void tell_zones(const struct lookup *l)
 	list_each(it, &self.zones)
 	{
 		struct watched *w = list_entry(it, struct watched, link);
-		const struct served *s = load_find(w->wire);
+		const struct served *s = load_find_in(w->view, w->wire);
 		if (s && alias_list_find(&w->targets, l->name))
 			write_addresses(w, s);
 	}
@@ -251,7 +252,7 @@ static bool leads_on(uint8_t name[DNS_NAME_MAX])
 	image_find(z->image, name, len, &m);
 	if (m.found != IMAGE_NAME && m.found != IMAGE_WILDCARD)
 		return false;
-	const struct watched *w = watched_find(z->name);
+	const struct watched *w = watched_find(0, z->name);
 	const struct alias_target *record = w ? alias_list_find(&w->records, m.name) : NULL;
 	size_t n = 0;
 	if (record)
@@ -392,7 +393,7 @@ static void lead(struct watched *w, const struct served *s)
 
 static void refresh(const struct served *s)
 {
-	struct watched *w = watched_find(s->wire);
+	struct watched *w = watched_find(s->view, s->wire);
 	struct alias_list targets = {0}, records = {0};
 	struct buf text;
 	if (beside_read(self.state, s->image_name, "targets", ALIAS_FILE, &text))
@@ -408,6 +409,7 @@ static void refresh(const struct served *s)
 		return;
 	}
 	w = mem_alloc(sizeof(*w));
+	w->view = s->view;
 	memcpy(w->wire, s->wire, dns_name_len(s->wire));
 	w->targets = targets;
 	w->records = records;
@@ -432,7 +434,7 @@ static void on_leader(void)
 	list_each(it, &self.zones)
 	{
 		struct watched *w = list_entry(it, struct watched, link);
-		const struct served *s = load_find(w->wire);
+		const struct served *s = load_find_in(w->view, w->wire);
 		if (s)
 			lead(w, s);
 	}

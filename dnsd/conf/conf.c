@@ -233,11 +233,35 @@ const struct conf_directive conf_table[] = {
      .max = 1000,
      .help = "Most transfers of zones larger than a message that a process sends at a time; who "
 	     "comes then has to come again."},
+    {.name = "source",
+     .type = CONF_WORDS,
+     .offset = F(sources),
+     .flags = CONF_MULTI,
+     .arg = "address",
+     .help =
+	 "The address of this machine that other servers of our zones are asked and notified "
+	 "from, and zones fetched; one of IPv4 and one of IPv6.\nUnless given, what the routing "
+	 "table says; NOTIFY comes from the first address of content."},
     {.name = "state-dir",
      .type = CONF_PATH,
      .offset = F(state_dir),
      .def = "/var/lib/hamlet/dnsd",
      .help = "Folder of the compiled zones and of the cookies' secret."},
+    {.name = "overlay",
+     .type = CONF_INT,
+     .offset = F(overlay),
+     .def = "10000",
+     .max = 1000000,
+     .help = "Most names that may differ from the image of a large zone of the store before it is "
+	     "compiled anew; until then a change costs what it changes. At most a quarter of the "
+	     "zone's names; 0: each change compiles the whole zone."},
+    {.name = "overlay-time",
+     .type = CONF_DURATION,
+     .offset = F(overlay_time),
+     .def = "10m",
+     .min = 1000,
+     .max = 86400000,
+     .help = "A zone that has not changed for so long is compiled anew, in the background."},
     {.name = "udp-size",
      .type = CONF_INT,
      .offset = F(udp_size),
@@ -352,6 +376,7 @@ void conf_verify(struct conf_errors *e, void *root)
 	conf_cache_verify(e);
 	if (conf.nsid && strlen(conf.nsid) > 128)
 		conf_error(e, NULL, "nsid: has more than 128 octets");
+	conf_source_verify(e);
 	conf_xfr_verify(e, pool, &conf.xfr);
 	if (conf.dnssec.block.present)
 		conf_dnssec_verify(e, &conf.dnssec, "");

@@ -1,8 +1,11 @@
-/* Small files beside an image, as text. */
+/* Small files beside an image, as text; locks; the folder. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "dnsd/image/beside.h"
 #include "libcommon/base/io.h"
@@ -46,5 +49,41 @@ bool beside_write(int folder, const char *image, const char *what, struct slice 
 	/* A machine that ends now has the old file or the new one. */
 	bool ok = io_write(fd, text) && fdatasync(fd) == 0;
 	close(fd);
-	return ok && renameat(folder, temporary, folder, name) == 0;
+	if (ok && renameat(folder, temporary, folder, name) == 0)
+		return true;
+	int err = errno;
+	unlinkat(folder, temporary, 0);
+	errno = err;
+	return false;
+}
+
+int beside_lock(int folder, const char *file, bool wait)
+{
+	struct stat st;
+	for (;;) {
+		int fd = openat(folder, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd < 0)
+			return -1;
+		bool had = flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB) == 0;
+		int err = errno;
+		if (had && fstat(fd, &st) == 0 && st.st_nlink > 0)
+			return fd;
+		close(fd);
+		errno = err;
+		if (!had)
+			return -1;
+	}
+}
+
+void beside_each(int folder, void (*fn)(void *arg, const char *file), void *arg)
+{
+	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *e;
+	while (d && (e = readdir(d)))
+		fn(arg, e->d_name);
+	if (d)
+		closedir(d);
+	else if (fd >= 0)
+		close(fd);
 }

@@ -1,11 +1,4 @@
-/* Maps an image and finds names in it. */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+/* Finds names in an image. */
 #include "dnsd/image/image_int.h"
 #include "libcommon/base/mem.h"
 
@@ -31,6 +24,10 @@ static bool in_order(const struct image_head *h, size_t size)
 			 h->nsec + (uint64_t)h->nsec_n,
 			 h->nsec3,
 			 h->nsec3 + 2ull * h->nsec3_n,
+			 h->targets,
+			 h->targets + 2ull * h->targets_n,
+			 h->sorted,
+			 h->sorted + (uint64_t)h->sorted_n,
 			 h->slots,
 			 h->slots + 2ull * h->slots_n,
 			 size / IMAGE_UNIT};
@@ -55,92 +52,76 @@ static const char *head_wrong(const struct image_head *h, size_t size)
 	return NULL;
 }
 
+static struct layer layer_of(const void *p, size_t len)
+{
+	struct layer l = {.p = p, .size = len, .head = p};
+	l.slots = (const struct slot *)(const void *)(l.p + (size_t)l.head->slots * IMAGE_UNIT);
+	return l;
+}
+
 struct image *image_from(const void *p, size_t len, const char **why)
 {
 	if ((*why = head_wrong(p, len)))
 		return NULL;
-	struct image *i = mem_alloc(sizeof(*i));
-	i->p = p;
-	i->size = len;
-	i->head = p;
-	i->slots = (const struct slot *)(const void *)(i->p + (size_t)i->head->slots * IMAGE_UNIT);
-	return i;
-}
-
-struct image *image_open(int folder, const char *path, const char **why)
-{
-	struct image *i = NULL;
-	struct stat st;
-	int fd = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		*why = errno == ENOENT ? "there is no image" : "the image cannot be read";
-	} else if ((size_t)st.st_size < sizeof(struct image_head)) {
-		*why = "no image of a zone";
-	} else {
-		size_t size = (size_t)st.st_size;
-		void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-		*why = "the image cannot be mapped";
-		if (p != MAP_FAILED) {
-			i = image_from(p, size, why);
-			if (i)
-				i->mapped = true;
-			else
-				munmap(p, size);
-		}
+	if (((const struct image_head *)p)->over) {
+		*why = "an overlay without its image";
+		return NULL;
 	}
-	if (fd >= 0)
-		close(fd);
+	struct image *i = mem_alloc(sizeof(*i));
+	i->base = layer_of(p, len);
 	return i;
 }
 
-void image_close(struct image **i)
+bool image_cover(struct image *i, const void *p, size_t len, const char **why)
 {
-	struct image *it = *i;
-	*i = NULL;
-	if (!it || atomic_fetch_sub(&it->held, 1) > 0)
-		return;
-	if (it->mapped)
-		munmap((void *)(uintptr_t)it->p, it->size);
-	free(it);
-}
-
-struct image *image_hold(const struct image *i)
-{
-	struct image *it = (struct image *)(uintptr_t)i;
-	atomic_fetch_add(&it->held, 1);
-	return it;
+	const struct image_head *h = p, *b = i->base.head;
+	if ((*why = head_wrong(p, len)))
+		return false;
+	*why = "an overlay of another image";
+	if (h->over != b->sum || memcmp(h->key, b->key, sizeof(h->key)) != 0 ||
+	    h->zone_len != b->zone_len || memcmp(h->zone, b->zone, h->zone_len) != 0)
+		return false;
+	i->over = layer_of(p, len);
+	*why = NULL;
+	return true;
 }
 
 const uint8_t *image_zone(const struct image *i)
 {
-	return i->head->zone;
+	return i->base.head->zone;
 }
 
 uint32_t image_serial(const struct image *i)
 {
-	return i->head->serial;
+	return image_top(i)->head->serial;
 }
 
 const struct image_origin *image_origin(const struct image *i)
 {
-	return &i->head->origin;
+	return &image_top(i)->head->origin;
 }
 
 void image_numbers(const struct image *i, struct image_stats *out)
 {
-	*out = (struct image_stats){.records = i->head->records,
-				    .names = i->head->names,
-				    .octets = i->size,
-				    .serial = i->head->serial};
+	const struct image_head *h = image_top(i)->head;
+	*out = (struct image_stats){.records = h->records,
+				    .names = h->names,
+				    .octets = i->base.size + i->over.size,
+				    .serial = h->serial};
 }
 
-const struct node *image_node(const struct image *i, uint32_t at)
+uint32_t image_overlaid(const struct image *i)
 {
-	const struct image_head *h = i->head;
+	return i->over.p ? i->over.head->sorted_n : 0;
+}
+
+const struct node *image_node(const struct layer *l, uint32_t at)
+{
+	const struct image_head *h = l->head;
 	if (at < h->nodes || at >= h->nodes_end)
 		return NULL;
 	size_t left = (size_t)(h->nodes_end - at) * IMAGE_UNIT;
-	const struct node *n = (const void *)(i->p + (size_t)at * IMAGE_UNIT);
+	const struct node *n = (const void *)(l->p + (size_t)at * IMAGE_UNIT);
 	if (left < sizeof(*n) || (size_t)n->size * IMAGE_UNIT > left)
 		return NULL;
 	size_t front = sizeof(*n) + n->entries * sizeof(struct entry) + n->name_len;
@@ -153,18 +134,18 @@ bool image_is_alias(const struct node *n)
 }
 
 /* Looks for the name, of which the first rel octets are not the zone's. False: damaged. */
-static bool probe_hash(const struct image *i, const uint8_t *name, size_t rel, uint64_t hash,
-		       const struct node **out)
+static bool probe_layer(const struct layer *l, const uint8_t *name, size_t rel, uint64_t hash,
+			const struct node **out)
 {
-	const struct image_head *h = i->head;
+	const struct image_head *h = l->head;
 	uint32_t at = image_slot(hash, h->slots_n);
 	*out = NULL;
 	for (uint32_t n = 0; n <= h->probes && n < h->slots_n; n++) {
-		const struct slot *s = &i->slots[at];
+		const struct slot *s = &l->slots[at];
 		if (!s->at)
 			return true;
 		if (s->tag == (uint32_t)hash) {
-			const struct node *node = image_node(i, s->at);
+			const struct node *node = image_node(l, s->at);
 			if (!node)
 				return false;
 			if (node->name_len == rel + h->zone_len &&
@@ -178,9 +159,25 @@ static bool probe_hash(const struct image *i, const uint8_t *name, size_t rel, u
 	return true;
 }
 
+/* The same in both layers, for somebody who asks. */
+static bool probe_hash(const struct image *i, const uint8_t *name, size_t rel, uint64_t hash,
+		       const struct node **out)
+{
+	if (i->over.p) {
+		if (!probe_layer(&i->over, name, rel, hash, out))
+			return false;
+		if (*out) {
+			if ((*out)->flags & (NODE_GONE | NODE_NSEC3))
+				*out = NULL;
+			return true;
+		}
+	}
+	return probe_layer(&i->base, name, rel, hash, out);
+}
+
 static bool probe(const struct image *i, const uint8_t *name, size_t rel, const struct node **out)
 {
-	return probe_hash(i, name, rel, image_hash(i->head->key, name, rel), out);
+	return probe_hash(i, name, rel, image_hash(i->base.head->key, name, rel), out);
 }
 
 /* The name's labels, those of the zone not counted. */
@@ -194,7 +191,7 @@ struct labels {
 static void split(struct labels *l, const struct image *i, const uint8_t *name, size_t len)
 {
 	l->name = name;
-	l->rel = len - i->head->zone_len;
+	l->rel = len - i->base.head->zone_len;
 	l->n = 0;
 	for (size_t at = 0; at < l->rel && l->n < LABELS; at += 1u + name[at])
 		l->at[l->n++] = (uint8_t)at;
@@ -220,7 +217,7 @@ static const struct node *encloser(const struct image *i, const struct labels *l
 			missing = half;
 		}
 	}
-	return best ? best : image_node(i, i->head->apex);
+	return best ? best : image_node(image_top(i), image_top(i)->head->apex);
 }
 
 /* The node's name is the end of the name asked; a damaged one is that of no label. */
@@ -231,7 +228,7 @@ static void set(const struct image *i, struct image_match *out, enum image_found
 	size_t at = 0;
 	while (len - at > n->name_len)
 		at += 1u + name[at];
-	if (len - at != n->name_len || n->name_len < i->head->zone_len) {
+	if (len - at != n->name_len || n->name_len < i->base.head->zone_len) {
 		out->found = IMAGE_DAMAGED;
 		return;
 	}
@@ -239,11 +236,33 @@ static void set(const struct image *i, struct image_match *out, enum image_found
 	out->name_len = n->name_len;
 }
 
+/* The node of the cut or the DNAME that is above it. */
+static const struct node *link_at(const struct image *i, const struct node *n, uint32_t at)
+{
+	const struct node *to = NULL;
+	const uint8_t *name = image_name(n);
+	size_t len = n->name_len, zone = i->base.head->zone_len;
+	if (image_layer(i, n) == &i->over) {
+		if (at >= len)
+			return NULL;
+		name += at;
+		len -= at;
+	} else {
+		to = image_node(&i->base, at);
+		if (!i->over.p || !to)
+			return to;
+		/* The overlay may have another one for it. */
+		name = image_name(to);
+		len = to->name_len;
+	}
+	return len >= zone && probe(i, name, len - zone, &to) ? to : NULL;
+}
+
 static const struct node *linked(const struct image *i, const struct node *n)
 {
 	for (unsigned e = 0; e < n->entries; e++)
 		if (n->entry[e].part == PART_LINK)
-			return image_node(i, n->entry[e].at);
+			return link_at(i, n, n->entry[e].at);
 	return NULL;
 }
 
@@ -289,7 +308,8 @@ static bool find(const struct image *i, const uint8_t *name, size_t len, uint64_
 	struct labels l;
 	unsigned cut;
 	const struct node *n;
-	if (len < i->head->zone_len || !probe_hash(i, name, len - i->head->zone_len, hash, &n))
+	if (len < i->base.head->zone_len ||
+	    !probe_hash(i, name, len - i->base.head->zone_len, hash, &n))
 		return false;
 	if (n)
 		return ends(i, n, false, name, len, out);
@@ -307,27 +327,37 @@ static bool find(const struct image *i, const uint8_t *name, size_t len, uint64_
 
 uint64_t image_hint(const struct image *i, const uint8_t *name, size_t len)
 {
-	if (len < i->head->zone_len)
+	const struct image_head *h = i->base.head;
+	if (len < h->zone_len)
 		return 0;
-	uint64_t hash = image_hash(i->head->key, name, len - i->head->zone_len);
-	__builtin_prefetch(&i->slots[image_slot(hash, i->head->slots_n)]);
+	uint64_t hash = image_hash(h->key, name, len - h->zone_len);
+	__builtin_prefetch(&i->base.slots[image_slot(hash, h->slots_n)]);
+	if (i->over.p)
+		__builtin_prefetch(&i->over.slots[image_slot(hash, i->over.head->slots_n)]);
 	return hash;
+}
+
+static bool hint_layer(const struct layer *l, uint64_t hint)
+{
+	uint32_t at = image_slot(hint, l->head->slots_n);
+	for (unsigned n = 0; n < HINTS && at < l->head->slots_n; n++, at++) {
+		const struct slot *s = &l->slots[at];
+		if (!s->at)
+			return false;
+		if (s->tag == (uint32_t)hint && s->at < l->head->nodes_end) {
+			const uint8_t *p = l->p + (size_t)s->at * IMAGE_UNIT;
+			__builtin_prefetch(p);
+			__builtin_prefetch(p + LINE);
+			return true;
+		}
+	}
+	return false;
 }
 
 void image_hint_node(const struct image *i, uint64_t hint)
 {
-	uint32_t at = image_slot(hint, i->head->slots_n);
-	for (unsigned n = 0; n < HINTS && at < i->head->slots_n; n++, at++) {
-		const struct slot *s = &i->slots[at];
-		if (!s->at)
-			return;
-		if (s->tag == (uint32_t)hint && s->at < i->head->nodes_end) {
-			const uint8_t *p = i->p + (size_t)s->at * IMAGE_UNIT;
-			__builtin_prefetch(p);
-			__builtin_prefetch(p + LINE);
-			return;
-		}
-	}
+	if (!i->over.p || !hint_layer(&i->over, hint))
+		hint_layer(&i->base, hint);
 }
 
 void image_find_hint(const struct image *i, const uint8_t *name, size_t len, uint64_t hint,
@@ -344,25 +374,19 @@ void image_find(const struct image *i, const uint8_t *name, size_t len, struct i
 
 bool image_apex(const struct image *i, struct image_match *out)
 {
-	const struct node *n = image_node(i, i->head->apex);
+	const struct image_head *h = image_top(i)->head;
+	const struct node *n = image_node(image_top(i), h->apex);
 	if (!n)
 		return false;
-	set(i, out, IMAGE_NAME, n, i->head->zone, i->head->zone_len);
-	return out->found == IMAGE_NAME && out->name_len == i->head->zone_len;
+	set(i, out, IMAGE_NAME, n, h->zone, h->zone_len);
+	return out->found == IMAGE_NAME && out->name_len == h->zone_len;
 }
 
-bool image_next(const struct image *i, size_t *at, struct image_match *out)
+bool image_layer_find(const struct image *i, const struct layer *l, const uint8_t *name, size_t len,
+		      const struct node **out)
 {
-	uint32_t place = *at ? (uint32_t)*at : i->head->nodes;
-	const struct node *n = image_node(i, place);
-	*out = (struct image_match){.found = IMAGE_DAMAGED, .node = n};
-	if (place == i->head->nodes_end)
-		out->found = IMAGE_NONE;
-	if (!n || dns_name_check(image_name(n), n->name_len) != n->name_len)
-		return false;
-	out->found = n->entries ? IMAGE_NAME : IMAGE_EMPTY;
-	out->name = image_name(n);
-	out->name_len = n->name_len;
-	*at = (size_t)place + n->size;
-	return true;
+	size_t zone = i->base.head->zone_len;
+	*out = NULL;
+	return len >= zone && l->p &&
+	       probe_layer(l, name, len - zone, image_hash(l->head->key, name, len - zone), out);
 }

@@ -46,6 +46,7 @@ struct image_stats {
 	uint64_t records, rrsets, names, octets; /* names: empty non-terminals count, too */
 	uint32_t serial;
 	unsigned errors, warnings;
+	bool unwritten; /* its only error: there may be room on the disk later */
 };
 enum {
 	IMAGE_SIGNED = 1,        /* by us */
@@ -62,6 +63,10 @@ struct image_origin {
 	uint64_t settings; /* those of its signing: dnssec_settings() */
 	uint64_t dnssec;   /* IMAGE_SIGNED ... */
 	uint64_t keys;     /* a hash of those that it is signed by */
+	uint64_t serial;   /* that of the source's SOA */
+	uint64_t records;  /* of the source */
+	uint64_t plain;    /* what is derived from the records follows from each name's alone: not
+			    * from ALIAS records, nor from settings that are other ones now */
 };
 /* "www.b.test: CNAME and other data". */
 typedef void image_report_fn(void *arg, bool error, const char *line);
@@ -90,6 +95,9 @@ void image_set_origin(struct image_maker *m, const struct image_origin *o);
 struct image;
 /* NULL with *why, a static text, when it is damaged, of another version or not there. */
 struct image *image_open(int folder, const char *path, const char **why);
+/* The same; what of it `before` (may be NULL) has mapped already is shared with that. */
+struct image *image_open_next(int folder, const char *path, const struct image *before,
+			      const char **why);
 void image_close(struct image **i); /* *i may be NULL */
 /* It stays mapped until it is closed once more; any thread. Returns it. */
 struct image *image_hold(const struct image *i);
@@ -97,6 +105,8 @@ const uint8_t *image_zone(const struct image *i);
 uint32_t image_serial(const struct image *i);
 const struct image_origin *image_origin(const struct image *i);
 void image_numbers(const struct image *i, struct image_stats *out); /* no rrsets */
+/* Names that its overlay has; 0: there is none. */
+uint32_t image_overlaid(const struct image *i);
 
 /* How a name stands to the zone. */
 enum image_found {
@@ -158,7 +168,7 @@ bool image_piece(const struct image *i, const struct node *n, enum image_part pa
 bool image_next_type(const struct image *i, const struct node *n, size_t *at, uint16_t *type);
 /* Goes over all nodes in canonical order (transfers, ZONEMD): *at is 0 to begin. False: the end, or
  * a damaged node (out->found is then IMAGE_DAMAGED). */
-bool image_next(const struct image *i, size_t *at, struct image_match *out);
+bool image_next(const struct image *i, uint64_t *at, struct image_match *out);
 
 /* A record of a piece. */
 struct image_rr {
@@ -187,7 +197,7 @@ size_t image_target(const struct image *i, const struct image_match *m, uint16_t
 struct image_walk {
 	bool bad; /* the image is damaged here, and ends */
 	const struct image *i;
-	size_t at;
+	uint64_t at;
 	struct image_match m; /* the name */
 	unsigned entry;
 	bool open;
@@ -200,6 +210,8 @@ void image_walk_begin(struct image_walk *w, const struct image *i);
 /* The next name, in canonical order: all of them, also those below cuts. False: no more, or w->bad.
  */
 bool image_walk_name(struct image_walk *w);
+/* That name, which has a node, instead of the next one. False: it has none. */
+bool image_walk_to(struct image_walk *w, const uint8_t *name, size_t len);
 /* The next record of the name, which lives until the next call: by type, signatures with the type
  * that they cover. False: no more, or w->bad. */
 bool image_walk_rr(struct image_walk *w, struct zone_rr *out);

@@ -36,6 +36,8 @@ static uint8_t has(uint16_t type)
 /* The apex's parent is none of its own; the others' precede them in canonical order. */
 static void mark(struct image_maker *m, struct made_name *n)
 {
+	if (n->patch & PATCH_GONE)
+		return;
 	if (n->parent != NONE) {
 		struct made_name *p = &m->name[n->parent];
 		if (p->flags & NODE_BELOW)
@@ -193,6 +195,8 @@ void maker_check(struct image_maker *m)
 	apex(m);
 	for (uint32_t i = 0; i < m->names; i++) {
 		const struct made_name *n = &m->name[m->order[i]];
+		if (m->patch && !(n->patch & PATCH_CHANGED))
+			continue; /* that was told */
 		together(m, n);
 		if (n->flags & (NODE_CUT | NODE_BELOW))
 			hidden(m, n);

@@ -43,38 +43,69 @@ void nsec3_hash(const uint8_t *name, size_t len, const uint8_t *salt, size_t sal
 
 uint16_t image_denial_type(const struct image *i)
 {
-	return i->head->nsec3_n ? DNS_NSEC3 : i->head->nsec_n ? DNS_NSEC : 0;
+	const struct image_head *h = i->base.head; /* an overlay never has another kind */
+	return h->nsec3_n ? DNS_NSEC3 : h->nsec_n ? DNS_NSEC : 0;
 }
 
-static bool node_at(const struct image *i, uint32_t at, struct image_match *out)
+static bool node_at(const struct layer *l, uint32_t at, struct image_match *out)
 {
-	const struct node *n = image_node(i, at);
-	if (!n || dns_name_check(image_name(n), n->name_len) != n->name_len)
+	if (!image_match_of(image_node(l, at), out))
 		return false;
-	*out = (struct image_match){
-	    .found = IMAGE_NAME, .node = n, .name = image_name(n), .name_len = n->name_len};
+	out->found = IMAGE_NAME;
+	return true;
+}
+
+/* The overlay has another node for the name of this one, which is the other layer's. */
+static bool is_masked(const struct image *i, const struct layer *l, const struct image_match *m)
+{
+	const struct node *n;
+	return i->over.p && l == &i->base &&
+	       image_layer_find(i, &i->over, m->name, m->name_len, &n) && n;
+}
+
+/* --- NSEC --------------------------------------------------------------------------------------
+ */
+
+/* The last one of the layer that is not behind the name; *none: there is none. False: damaged. */
+static bool nsec_in(const struct image *i, const struct layer *l, const uint8_t *name, bool *none,
+		    struct image_match *out)
+{
+	const uint32_t *at = (const void *)(l->p + (size_t)l->head->nsec * IMAGE_UNIT);
+	uint32_t low = 0, high = l->head->nsec_n; /* those before low are not behind it */
+	while (low < high) {
+		uint32_t half = low + (high - low) / 2;
+		if (!node_at(l, at[half], out))
+			return false;
+		if (dns_name_cmp(out->name, name) <= 0)
+			low = half + 1;
+		else
+			high = half;
+	}
+	for (*none = true; low > 0 && *none; low--) {
+		if (!node_at(l, at[low - 1], out))
+			return false;
+		*none = is_masked(i, l, out);
+	}
 	return true;
 }
 
 static bool nsec(const struct image *i, const uint8_t *name, bool *matches, struct image_match *out)
 {
-	const uint32_t *at =
-	    (const uint32_t *)(const void *)(i->p + (size_t)i->head->nsec * IMAGE_UNIT);
-	uint32_t low = 0, high = i->head->nsec_n; /* the one sought is in [low, high) */
-	while (high - low > 1) {
-		uint32_t half = low + (high - low) / 2;
-		if (!node_at(i, at[half], out))
-			return false;
-		if (dns_name_cmp(out->name, name) <= 0)
-			low = half;
-		else
-			high = half;
-	}
-	if (!node_at(i, at[low], out))
+	struct image_match over;
+	bool none, none_over = true;
+	if (!nsec_in(i, &i->base, name, &none, out) ||
+	    (i->over.p && !nsec_in(i, &i->over, name, &none_over, &over)))
 		return false;
-	*matches = dns_name_eq(out->name, name);
-	return true;
+	if (!none_over && (none || dns_name_cmp(over.name, out->name) > 0)) {
+		*out = over;
+		none = false;
+	}
+	*matches = !none && dns_name_eq(out->name, name);
+	return !none;
 }
+
+/* --- NSEC3 -------------------------------------------------------------------------------------
+ */
 
 /* Of the hashes in [low, high) the last whose first octets are not over `top`; the one before low
  * when all are. Hashes are spread evenly: where it is can be guessed. */
@@ -98,31 +129,97 @@ static uint32_t by_top(const struct hash_slot *s, uint32_t n, uint32_t top)
 	return low;
 }
 
+struct closest { /* a record, by its hash; found.node NULL: none */
+	struct image_match found;
+	uint8_t hash[NSEC3_HASH];
+};
+
+/* The last of the layer that is not behind the hash, or with none the last one at all. */
+static bool nsec3_in(const struct image *i, const struct layer *l, const uint8_t *want,
+		     struct closest *out)
+{
+	const struct hash_slot *s = (const void *)(l->p + (size_t)l->head->nsec3 * IMAGE_UNIT);
+	uint32_t n = l->head->nsec3_n;
+	out->found.node = NULL;
+	/* Some may have the same first octets. */
+	for (n = want ? by_top(s, n, dns_u32(want)) : n; n > 0; n--) {
+		struct image_match m;
+		if (!node_at(l, s[n - 1].at, &m) || !nsec3_label(m.name, out->hash))
+			return false;
+		if ((want && memcmp(out->hash, want, NSEC3_HASH) > 0) || is_masked(i, l, &m))
+			continue;
+		out->found = m;
+		return true;
+	}
+	return true;
+}
+
+/* The later one of both layers'. */
+static bool nsec3_before(const struct image *i, const uint8_t *want, struct closest *out)
+{
+	struct closest over = {0};
+	if (!nsec3_in(i, &i->base, want, out) || (i->over.p && !nsec3_in(i, &i->over, want, &over)))
+		return false;
+	if (over.found.node && (!out->found.node || memcmp(over.hash, out->hash, NSEC3_HASH) > 0))
+		*out = over;
+	return true;
+}
+
 static bool nsec3(const struct image *i, const uint8_t *name, size_t len, bool *matches,
 		  struct image_match *out)
 {
-	const struct image_head *h = i->head;
-	const struct hash_slot *s = (const void *)(i->p + (size_t)h->nsec3 * IMAGE_UNIT);
-	uint8_t want[NSEC3_HASH], have[NSEC3_HASH];
+	const struct image_head *h = image_top(i)->head;
+	uint8_t want[NSEC3_HASH];
+	struct closest c;
 	nsec3_hash(name, len, h->salt, h->salt_len, h->iterations, want);
-	uint32_t n = by_top(s, h->nsec3_n, dns_u32(want));
-	/* Some may have the same first octets; before the first one is the last. */
-	for (uint32_t tries = 0; tries < h->nsec3_n && tries < TOGETHER; tries++) {
-		n = n ? n - 1 : h->nsec3_n - 1;
-		if (!node_at(i, s[n].at, out) || !nsec3_label(out->name, have))
-			return false;
-		int order = memcmp(have, want, NSEC3_HASH);
-		*matches = order == 0;
-		if (order <= 0 || s[n].top != dns_u32(want))
-			return true;
-	}
-	return false;
+	if (!nsec3_before(i, want, &c))
+		return false;
+	*matches = c.found.node && memcmp(c.hash, want, NSEC3_HASH) == 0;
+	/* Before the first one is the last. */
+	if (!c.found.node && (!nsec3_before(i, NULL, &c) || !c.found.node))
+		return false;
+	*out = c.found;
+	return true;
 }
 
 bool image_denial(const struct image *i, const uint8_t *name, size_t len, bool *matches,
 		  struct image_match *out)
 {
-	if (i->head->nsec3_n)
+	switch (image_denial_type(i)) {
+	case DNS_NSEC3:
 		return nsec3(i, name, len, matches, out);
-	return i->head->nsec_n && nsec(i, name, matches, out);
+	case DNS_NSEC:
+		return nsec(i, name, matches, out);
+	default:
+		return false;
+	}
+}
+
+/* --- names as they are -------------------------------------------------------------------------
+ */
+
+/* A name that only has NSEC3 has no slot in an image: its hash leads to it. */
+static bool nsec3_exact(const struct layer *l, const uint8_t *name, size_t len,
+			struct image_match *out)
+{
+	const struct hash_slot *s = (const void *)(l->p + (size_t)l->head->nsec3 * IMAGE_UNIT);
+	uint8_t hash[NSEC3_HASH];
+	if (!l->head->nsec3_n || !nsec3_label(name, hash))
+		return false;
+	uint32_t top = dns_u32(hash);
+	for (uint32_t n = by_top(s, l->head->nsec3_n, top); n > 0 && s[n - 1].top == top; n--)
+		if (node_at(l, s[n - 1].at, out) && out->name_len == len &&
+		    !memcmp(out->name, name, len))
+			return true;
+	return false;
+}
+
+bool image_exact(const struct image *i, const uint8_t *name, size_t len, struct image_match *out)
+{
+	const struct node *n;
+	if (i->over.p && image_layer_find(i, &i->over, name, len, &n) && n)
+		return !(n->flags & NODE_GONE) && image_match_of(n, out);
+	if (image_layer_find(i, &i->base, name, len, &n) && n)
+		return image_match_of(n, out);
+	return nsec3_exact(&i->base, name, len, out);
 }

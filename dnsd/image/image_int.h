@@ -1,7 +1,13 @@
 /* image_int: what an image consists of. Places are offsets from the file's start in units of four
  * octets, so that whatever stands there is aligned.
  *
- *     head | nodes, in canonical order of their names | places of NSEC | hashes of NSEC3 | slots
+ *     head | nodes, in canonical order of their names | places of NSEC | hashes of NSEC3 |
+ *     targets | sorted | slots
+ *
+ * A few changes of a large zone make no new file of it but one of the same kind beside it, its
+ * overlay (image_patch.h): the nodes of all names whose answers are other ones, and marks where a
+ * name has gone. It is looked at first, and belongs to one image, whose key it has. Its zone's own
+ * name is always in it; all its nodes have slots; `sorted` has their places.
  *
  * A node is its head, its entries, its name, and then the pieces that the entries lead to. Names
  * that own nothing but NSEC3 are nodes without a slot: nobody can ask for them (RFC 5155 7.2.8).
@@ -17,7 +23,7 @@
 #include "libcommon/base/sip.h"
 
 enum {
-	IMAGE_VERSION = 4,
+	IMAGE_VERSION = 5,
 	IMAGE_UNIT = 4,
 	IMAGE_SALT = 255,
 	NSEC3_HASH = 20, /* octets of a SHA-1 */
@@ -29,18 +35,21 @@ enum {
 struct image_head {
 	char magic[8];
 	uint32_t version, order;
-	uint64_t size;        /* octets of the file */
-	uint8_t key[SIP_KEY]; /* of the names' hashes */
-	uint32_t serial, names;
+	uint64_t size;          /* octets of the file */
+	uint8_t key[SIP_KEY];   /* of the names' hashes */
+	uint32_t serial, names; /* an overlay's: those of both together */
 	uint64_t records;
+	uint64_t over; /* sum of the head of what it lies over; 0: it is no overlay */
 	struct image_origin origin;
-	uint32_t nodes, nodes_end; /* places */
-	uint32_t apex;             /* place of its node */
-	uint32_t nsec, nsec_n;     /* places of the nodes that have NSEC, in canonical order */
-	uint32_t nsec3, nsec3_n;   /* struct hash_slot, ascending */
-	uint32_t slots, slots_n;   /* struct slot */
-	uint32_t probes;           /* slots that a name may be away from where it belongs */
-	uint16_t iterations;       /* of NSEC3 */
+	uint32_t nodes, nodes_end;   /* places */
+	uint32_t apex;               /* place of its node */
+	uint32_t nsec, nsec_n;       /* places of the nodes that have NSEC, in canonical order */
+	uint32_t nsec3, nsec3_n;     /* struct hash_slot, ascending */
+	uint32_t targets, targets_n; /* struct target_slot, by their hashes */
+	uint32_t sorted, sorted_n;   /* places of the nodes of an overlay */
+	uint32_t slots, slots_n;     /* struct slot */
+	uint32_t probes;             /* slots that a name may be away from where it belongs */
+	uint16_t iterations;         /* of NSEC3 */
 	uint8_t salt_len, zone_len, zone_labels;
 	uint8_t salt[IMAGE_SALT];
 	uint8_t zone[DNS_NAME_MAX];
@@ -57,6 +66,13 @@ struct hash_slot {
 	uint32_t at;  /* its node */
 };
 
+/* A name that has records at the other name, with the addresses of which they are answered: when
+ * these change, so does its node. Names that are not there (yet) are among them. */
+struct target_slot {
+	uint32_t hash; /* lower half of the target's */
+	uint32_t at;   /* the node with the records */
+};
+
 enum {
 	NODE_CUT = 1,
 	NODE_BELOW = 2, /* a cut or a DNAME: nothing here is answered; LINK leads to the cut */
@@ -64,9 +80,12 @@ enum {
 	NODE_CNAME = 8,
 	NODE_WILD = 16,  /* the wildcard below it exists */
 	NODE_NSEC3 = 32, /* has nothing but NSEC3 */
+	NODE_GONE = 64,  /* in an overlay: there is no such name any more */
 };
 
-enum { PART_LINK = 100 }; /* an entry whose place is that of another node */
+/* An entry whose place is that of another node; in an overlay: octets of the node's name before
+ * that of the other one. */
+enum { PART_LINK = 100 };
 
 struct entry {
 	uint16_t type, part;
@@ -85,14 +104,35 @@ struct piece_head {
 	uint8_t bytes[]; /* then, aligned to two octets, the pointers' places */
 };
 
-struct image {
+struct image_file { /* mapped; images that differ in their overlays share it */
+	const uint8_t *p;
+	size_t size;
+	uint64_t device, inode;
+	_Atomic unsigned held;
+};
+struct layer { /* a file's content; all zero: there is none */
 	const uint8_t *p;
 	size_t size;
 	const struct image_head *head;
 	const struct slot *slots;
-	bool mapped;
-	_Atomic unsigned held; /* how often it is to be closed, once aside */
 };
+struct image {
+	struct layer base, over;
+	struct image_file *file, *over_file; /* NULL: the bytes are the caller's */
+	_Atomic unsigned held;               /* how often it is to be closed, once aside */
+};
+
+/* The layer that tells of the zone as a whole. */
+static inline const struct layer *image_top(const struct image *i)
+{
+	return i->over.p ? &i->over : &i->base;
+}
+/* The one that the node is in. */
+static inline const struct layer *image_layer(const struct image *i, const struct node *n)
+{
+	const uint8_t *p = (const uint8_t *)n;
+	return i->over.p && p >= i->over.p && p < i->over.p + i->over.size ? &i->over : &i->base;
+}
 
 static inline size_t image_pad(size_t n, size_t to)
 {
@@ -102,6 +142,10 @@ static inline size_t image_pad(size_t n, size_t to)
 uint64_t image_sum(const struct image_head *h);
 /* An image of bytes that stay the caller's. */
 struct image *image_from(const void *p, size_t len, const char **why);
+/* With an overlay over it; of another image it is none. False: *why. */
+bool image_cover(struct image *i, const void *p, size_t len, const char **why);
+/* "a.test.image" -> "a.test.overlay" and the same with a suffix behind it. False: too long. */
+bool image_overlay_name(char *out, size_t cap, const char *path, const char *suffix);
 /* The hash by which a name is found; rel: its octets without the zone's name. */
 static inline uint64_t image_hash(const uint8_t key[SIP_KEY], const uint8_t *name, size_t rel)
 {
@@ -113,10 +157,30 @@ static inline uint32_t image_slot(uint64_t hash, uint32_t slots)
 }
 
 /* NULL: there is none, the image is damaged. */
-const struct node *image_node(const struct image *i, uint32_t at);
+const struct node *image_node(const struct layer *l, uint32_t at);
+/* The node of that very name, also one that nobody can ask for, or that an overlay marks as gone;
+ * *out NULL: there is none. False: damaged. */
+bool image_layer_find(const struct image *i, const struct layer *l, const uint8_t *name, size_t len,
+		      const struct node **out);
+/* The name has a node (which a mark is not): its own records are in it. */
+bool image_exact(const struct image *i, const uint8_t *name, size_t len, struct image_match *out);
+/* A cursor for image_next() that stands before the name, which has a node: it comes first, then
+ * those below it. */
+bool image_seek(const struct image *i, const uint8_t *name, size_t len, uint64_t *at);
 static inline const uint8_t *image_name(const struct node *n)
 {
 	return (const uint8_t *)(n->entry + n->entries);
+}
+
+static inline bool image_match_of(const struct node *n, struct image_match *out)
+{
+	if (!n || dns_name_check(image_name(n), n->name_len) != n->name_len)
+		return false;
+	*out = (struct image_match){.found = n->entries ? IMAGE_NAME : IMAGE_EMPTY,
+				    .node = n,
+				    .name = image_name(n),
+				    .name_len = n->name_len};
+	return true;
 }
 
 /* RFC 5155 5: the hash of a lower-case name. */

@@ -1,8 +1,8 @@
-/* Writes the image of a zone, front to back. */
+/* Writes the image of a zone, front to back, or its overlay. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include "dnsd/image/image_maker.h"
+#include "dnsd/image/image_layout.h"
 #include "libcommon/base/buf.h"
 #include "libcommon/base/mem.h"
 
@@ -11,21 +11,6 @@ enum {
 	TARGETS = 64,    /* names of an rrset that bring their addresses along */
 	NODE_ENTRIES = UINT16_MAX,
 	FILE_UNITS_MAX = UINT32_MAX - DNS_MSG_MAX,
-};
-
-struct layout {
-	struct image_maker *m;
-	int fd;
-	struct buf sheet;
-	uint64_t at; /* octets of the file, those in the sheet among them */
-	int err;     /* errno */
-	struct image_head head;
-	struct press press;
-	/* The node being made. */
-	const struct made_name *name;
-	struct buf entries, pieces;
-	struct slot *slots;
-	struct buf nsec, nsec3;
 };
 
 static void flush(struct layout *l)
@@ -40,7 +25,7 @@ static void flush(struct layout *l)
 	buf_clear(&l->sheet);
 }
 
-static void out(struct layout *l, const void *p, size_t n)
+void layout_out(struct layout *l, const void *p, size_t n)
 {
 	buf_add(&l->sheet, p, n);
 	l->at += n;
@@ -48,13 +33,13 @@ static void out(struct layout *l, const void *p, size_t n)
 		flush(l);
 }
 
-static void out_pad(struct layout *l)
+void layout_pad(struct layout *l)
 {
 	static const uint8_t zero[IMAGE_UNIT];
-	out(l, zero, image_pad(l->at, IMAGE_UNIT) - l->at);
+	layout_out(l, zero, image_pad(l->at, IMAGE_UNIT) - l->at);
 }
 
-static uint32_t place(struct layout *l)
+uint32_t layout_place(struct layout *l)
 {
 	if (l->at / IMAGE_UNIT > FILE_UNITS_MAX)
 		l->err = EFBIG;
@@ -102,7 +87,11 @@ static void want(void *arg, const uint8_t *name)
 	size_t len = dns_name_len(name);
 	memcpy(lower, name, len);
 	dns_name_lower(lower);
-	if (w->n == TARGETS || !dns_name_under(lower, m->zone))
+	if (!dns_name_under(lower, m->zone))
+		return;
+	uint32_t hash = (uint32_t)image_hash(m->key, lower, len - m->zone_len);
+	buf_add(&w->l->wanted, &hash, sizeof(hash));
+	if (w->n == TARGETS)
 		return;
 	uint32_t id = maker_find(m, lower, len);
 	if (id == NONE || (!w->servers && m->name[id].flags & (NODE_BELOW | NODE_CUT)))
@@ -143,8 +132,10 @@ static void additional(struct layout *l, const struct rrset *s)
 	if (s->type != DNS_NS && s->type != DNS_MX && s->type != DNS_SRV && s->type != DNS_SVCB &&
 	    s->type != DNS_HTTPS)
 		return;
+	if (l->name->flags & NODE_BELOW)
+		return;
 	rrset_names(l->m, s, want, &w);
-	if (!w.n || l->name->flags & NODE_BELOW)
+	if (!w.n)
 		return;
 	if (referral) {
 		press_addresses(l, &w, true, false);
@@ -198,38 +189,56 @@ static void add_negative(struct layout *l)
 }
 
 /* The hash of a name that is one, under the zone's own parameters. */
-static bool own_nsec3(const struct layout *l, const struct made_name *n, uint8_t hash[NSEC3_HASH])
+static bool own_nsec3(const struct layout *l, const uint8_t *name, const uint8_t *data,
+		      uint8_t hash[NSEC3_HASH])
 {
-	struct rrset s;
 	const struct image_head *h = &l->head;
-	if (!maker_rrset(l->m, n, DNS_NSEC3, 0, &s) || !nsec3_label(n->wire, hash))
-		return false;
-	const struct record *r = &l->m->record[s.record[0]];
-	return r->data[0] == 1 && dns_u16(r->data + 2) == h->iterations &&
-	       r->data[4] == h->salt_len && !memcmp(r->data + 5, h->salt, h->salt_len);
+	return nsec3_label(name, hash) && data[0] == 1 && dns_u16(data + 2) == h->iterations &&
+	       data[4] == h->salt_len && !memcmp(data + 5, h->salt, h->salt_len);
+}
+
+void layout_nsec(struct layout *l, uint32_t at)
+{
+	buf_add(&l->nsec, &at, sizeof(at));
+	l->head.nsec_n++;
+}
+
+void layout_nsec3(struct layout *l, const uint8_t *name, const uint8_t *data, uint32_t at)
+{
+	uint8_t hash[NSEC3_HASH];
+	if (!own_nsec3(l, name, data, hash))
+		return;
+	struct hash_slot h = {dns_u32(hash), at};
+	buf_add(&l->nsec3, &h, sizeof(h));
+	l->head.nsec3_n++;
+}
+
+void layout_slot(struct layout *l, uint64_t hash, uint32_t at)
+{
+	uint32_t slot = image_slot(hash, l->head.slots_n), probes = 0;
+	for (; l->slots[slot].at; probes++)
+		slot = slot + 1 == l->head.slots_n ? 0 : slot + 1;
+	l->slots[slot] = (struct slot){(uint32_t)hash, at};
+	if (probes > l->head.probes)
+		l->head.probes = probes;
 }
 
 static void index_node(struct layout *l, uint32_t at)
 {
 	const struct made_name *n = l->name;
-	uint8_t hash[NSEC3_HASH];
-	if (!(n->flags & NODE_BELOW) && n->has & HAS_NSEC) {
-		buf_add(&l->nsec, &at, sizeof(at));
-		l->head.nsec_n++;
+	struct rrset s;
+	const uint32_t *hash = (const void *)l->wanted.p;
+	if (!(n->flags & NODE_BELOW) && n->has & HAS_NSEC)
+		layout_nsec(l, at);
+	if (n->has & HAS_NSEC3 && n->labels == l->m->zone_labels + 1u &&
+	    maker_rrset(l->m, n, DNS_NSEC3, 0, &s))
+		layout_nsec3(l, n->wire, l->m->record[s.record[0]].data, at);
+	for (size_t i = 0; i < l->wanted.len / sizeof(*hash); i++) {
+		const struct target_slot t = {hash[i], at};
+		buf_add(&l->targets, &t, sizeof(t));
 	}
-	if (n->has & HAS_NSEC3 && n->labels == l->m->zone_labels + 1u && own_nsec3(l, n, hash)) {
-		struct hash_slot h = {dns_u32(hash), at};
-		buf_add(&l->nsec3, &h, sizeof(h));
-		l->head.nsec3_n++;
-	}
-	if (n->flags & NODE_NSEC3)
-		return;
-	uint32_t slot = image_slot(n->hash, l->head.slots_n), probes = 0;
-	for (; l->slots[slot].at; probes++)
-		slot = slot + 1 == l->head.slots_n ? 0 : slot + 1;
-	l->slots[slot] = (struct slot){(uint32_t)n->hash, at};
-	if (probes > l->head.probes)
-		l->head.probes = probes;
+	if (!(n->flags & NODE_NSEC3) || l->m->patch)
+		layout_slot(l, n->hash, at);
 }
 
 static void out_node(struct layout *l, struct made_name *n)
@@ -241,32 +250,40 @@ static void out_node(struct layout *l, struct made_name *n)
 		maker_report(l->m, true, n, "too many records");
 		return;
 	}
-	n->at = place(l);
+	n->at = layout_place(l);
 	struct node node = {(uint32_t)size, n->flags, n->len, (uint16_t)entries};
 	struct entry *e = (struct entry *)(void *)l->entries.p;
 	for (size_t i = 0; i < entries; i++)
 		if (e[i].part != PART_LINK)
 			e[i].at += n->at + (uint32_t)(front / IMAGE_UNIT);
-	out(l, &node, sizeof(node));
-	out(l, l->entries.p, l->entries.len);
-	out(l, n->wire, n->len);
-	out_pad(l);
-	out(l, l->pieces.p, l->pieces.len);
+	layout_out(l, &node, sizeof(node));
+	layout_out(l, l->entries.p, l->entries.len);
+	layout_out(l, n->wire, n->len);
+	layout_pad(l);
+	layout_out(l, l->pieces.p, l->pieces.len);
 	index_node(l, n->at);
 }
 
-static void node(struct layout *l, struct made_name *n)
+/* In an overlay: where the name of the other one begins in the node's. */
+static uint32_t link_to(const struct layout *l, const struct made_name *n)
+{
+	const struct made_name *above = &l->m->name[n->above];
+	return l->m->patch ? (uint32_t)(n->len - above->len) : above->at;
+}
+
+void layout_node(struct layout *l, struct made_name *n)
 {
 	struct rrset s;
 	l->name = n;
 	buf_clear(&l->entries);
 	buf_clear(&l->pieces);
+	buf_clear(&l->wanted);
 	for (uint32_t at = 0; maker_next(l->m, n, &at, &s);)
 		add_rrset(l, &s);
 	if (n->parent == NONE)
 		add_negative(l);
 	if (n->flags & NODE_BELOW)
-		add_entry(l, PART_LINK, 0, l->m->name[n->above].at);
+		add_entry(l, PART_LINK, 0, link_to(l, n));
 	out_node(l, n);
 }
 
@@ -296,30 +313,77 @@ static void begin(struct layout *l)
 	h->version = IMAGE_VERSION;
 	h->order = IMAGE_ORDER;
 	h->serial = m->stats.serial;
-	h->names = m->names;
+	h->names = (uint32_t)m->stats.names;
 	h->records = m->stats.records;
+	h->over = m->patch ? m->patch->before->base.head->sum : 0;
 	h->origin = m->origin;
 	h->zone_len = (uint8_t)m->zone_len;
 	h->zone_labels = (uint8_t)m->zone_labels;
 	/* Seven of ten slots are taken: a probe seldom meets another name. */
-	h->slots_n = (uint32_t)(m->names + m->names * 3ull / 7 + 1);
+	uint32_t names = m->patch ? overlay_names(m) : m->names;
+	h->slots_n = (uint32_t)(names + names * 3ull / 7 + 1);
 	l->slots = mem_alloc(h->slots_n * sizeof(*l->slots));
 	nsec3_param(l);
-	out(l, h, sizeof(*h));
-	out_pad(l);
-	h->nodes = place(l);
+	layout_out(l, h, sizeof(*h));
+	layout_pad(l);
+	h->nodes = layout_place(l);
+}
+
+static int by_target(const void *a, const void *b)
+{
+	const struct target_slot *x = a, *y = b;
+	return x->hash != y->hash ? (x->hash < y->hash ? -1 : 1)
+				  : (x->at > y->at) - (x->at < y->at);
+}
+
+/* One half of the hashes at a time. */
+static void sort_targets(struct target_slot *t, size_t n)
+{
+	enum { BITS = 16, SIZE = 1 << BITS, FEW = 4096 };
+	if (n < FEW) {
+		if (n)
+			qsort(t, n, sizeof(*t), by_target);
+		return;
+	}
+	struct target_slot *other = mem_realloc(NULL, n * sizeof(*t)), *from = t, *to = other;
+	uint32_t *first = mem_realloc(NULL, SIZE * sizeof(*first));
+	for (unsigned shift = 0; shift < 2 * BITS; shift += BITS) {
+		uint32_t sum = 0;
+		memset(first, 0, SIZE * sizeof(*first));
+		for (size_t i = 0; i < n; i++)
+			first[from[i].hash >> shift & (SIZE - 1)]++;
+		for (size_t i = 0; i < SIZE; i++) {
+			uint32_t here = first[i];
+			first[i] = sum;
+			sum += here;
+		}
+		for (size_t i = 0; i < n; i++)
+			to[first[from[i].hash >> shift & (SIZE - 1)]++] = from[i];
+		struct target_slot *swap = from;
+		from = to;
+		to = swap;
+	}
+	free(first);
+	free(other);
 }
 
 static void end(struct layout *l)
 {
 	struct image_head *h = &l->head;
-	h->nodes_end = h->nsec = place(l);
+	h->nodes_end = h->nsec = layout_place(l);
 	h->apex = l->m->name[0].at;
-	out(l, l->nsec.p, l->nsec.len);
-	h->nsec3 = place(l);
-	out(l, l->nsec3.p, l->nsec3.len);
-	h->slots = place(l);
-	out(l, l->slots, h->slots_n * sizeof(*l->slots));
+	layout_out(l, l->nsec.p, l->nsec.len);
+	h->nsec3 = layout_place(l);
+	layout_out(l, l->nsec3.p, l->nsec3.len);
+	h->targets = layout_place(l);
+	h->targets_n = (uint32_t)(l->targets.len / sizeof(struct target_slot));
+	sort_targets((struct target_slot *)(void *)l->targets.p, h->targets_n);
+	layout_out(l, l->targets.p, l->targets.len);
+	h->sorted = layout_place(l);
+	h->sorted_n = (uint32_t)(l->order.len / sizeof(uint32_t));
+	layout_out(l, l->order.p, l->order.len);
+	h->slots = layout_place(l);
+	layout_out(l, l->slots, h->slots_n * sizeof(*l->slots));
 	flush(l);
 	l->m->stats.octets = h->size = l->at;
 	h->sum = image_sum(h);
@@ -333,15 +397,20 @@ bool maker_write(struct image_maker *m, int fd)
 	l->m = m;
 	l->fd = fd;
 	begin(l);
-	for (uint32_t i = 0; i < m->names && !l->err; i++)
-		node(l, &m->name[m->order[i]]);
+	if (m->patch)
+		overlay_nodes(l);
+	for (uint32_t i = 0; i < m->names && !m->patch && !l->err; i++)
+		layout_node(l, &m->name[m->order[i]]);
 	end(l);
 	int err = l->err;
 	buf_free(&l->sheet);
 	buf_free(&l->entries);
 	buf_free(&l->pieces);
+	buf_free(&l->wanted);
 	buf_free(&l->nsec);
 	buf_free(&l->nsec3);
+	buf_free(&l->targets);
+	buf_free(&l->order);
 	free(l->slots);
 	free(l);
 	errno = err;

@@ -72,9 +72,15 @@ static void table_make(struct image_maker *m, uint32_t size)
 	}
 }
 
-uint32_t maker_find(const struct image_maker *m, const uint8_t *lower, size_t len)
+uint32_t maker_raw(const struct image_maker *m, const uint8_t *lower, size_t len)
 {
 	return *place(m, lower, len, hash_of(m, lower, len));
+}
+
+uint32_t maker_find(const struct image_maker *m, const uint8_t *lower, size_t len)
+{
+	uint32_t id = maker_raw(m, lower, len);
+	return id != NONE && m->name[id].patch & PATCH_GONE ? NONE : id;
 }
 
 static uint32_t name_new(struct image_maker *m, const uint8_t *lower, size_t len, uint64_t hash,
@@ -115,8 +121,8 @@ uint32_t maker_name(struct image_maker *m, const uint8_t *lower, size_t len)
 	}
 }
 
-struct image_maker *image_make(int folder, const char *path, const uint8_t *zone,
-			       const struct image_options *o)
+struct image_maker *maker_make(int folder, const char *path, const uint8_t *zone,
+			       const struct image_options *o, const uint8_t *key)
 {
 	struct image_maker *m = mem_alloc(sizeof(*m));
 	if (o)
@@ -128,10 +134,19 @@ struct image_maker *image_make(int folder, const char *path, const uint8_t *zone
 	memcpy(m->zone, zone, m->zone_len);
 	dns_name_lower(m->zone);
 	m->scratch = mem_realloc(NULL, 2 * (size_t)DNS_RDATA_MAX);
-	id_random(m->key, sizeof(m->key));
+	if (key)
+		memcpy(m->key, key, sizeof(m->key));
+	else
+		id_random(m->key, sizeof(m->key));
 	table_make(m, TABLE);
 	m->last = maker_name(m, m->zone, m->zone_len);
 	return m;
+}
+
+struct image_maker *image_make(int folder, const char *path, const uint8_t *zone,
+			       const struct image_options *o)
+{
+	return maker_make(folder, path, zone, o, NULL);
 }
 
 static void add_record(struct image_maker *m, uint32_t name, const struct record *r)
@@ -173,6 +188,20 @@ bool image_is_signers(uint16_t type)
 	       type == DNS_ZONEMD;
 }
 
+void maker_add(struct image_maker *m, uint32_t name, uint16_t type, uint32_t ttl,
+	       const uint8_t *rdata, size_t rdlen)
+{
+	struct record r = {.type = type, .len = (uint16_t)rdlen, .ttl = dns_ttl(ttl)};
+	/* As it came, and behind it the canonical form, which is kept only where it differs. */
+	uint8_t *both = m->scratch, *canon = both + rdlen;
+	memcpy(both, rdata, rdlen);
+	memcpy(canon, rdata, rdlen);
+	dns_rdata_canonical(type, canon, rdlen);
+	r.canon = memcmp(canon, both, rdlen) != 0;
+	r.data = maker_keep(m, both, r.canon ? 2 * rdlen : rdlen);
+	add_record(m, name, &r);
+}
+
 bool image_add(struct image_maker *m, const uint8_t *owner, uint16_t type, uint32_t ttl,
 	       const uint8_t *rdata, size_t rdlen, const char **why)
 {
@@ -200,19 +229,13 @@ bool image_add(struct image_maker *m, const uint8_t *owner, uint16_t type, uint3
 	const struct made_name *last = &m->name[m->last];
 	if (last->len != len || memcmp(last->wire, lower, len) != 0)
 		m->last = maker_name(m, lower, len);
+	if (m->patch)
+		patch_name(m, m->last);
 	if (type == DNS_ALIAS) {
 		add_alias(m, m->last, dns_ttl(ttl), rdata);
 		return true;
 	}
-	struct record r = {.type = type, .len = (uint16_t)rdlen, .ttl = dns_ttl(ttl)};
-	/* As it came, and behind it the canonical form, which is kept only where it differs. */
-	uint8_t *both = m->scratch, *canon = both + rdlen;
-	memcpy(both, rdata, rdlen);
-	memcpy(canon, rdata, rdlen);
-	dns_rdata_canonical(type, canon, rdlen);
-	r.canon = memcmp(canon, both, rdlen) != 0;
-	r.data = maker_keep(m, both, r.canon ? 2 * rdlen : rdlen);
-	add_record(m, m->last, &r);
+	maker_add(m, m->last, type, ttl, rdata, rdlen);
 	return true;
 }
 
@@ -283,6 +306,7 @@ void image_abort(struct image_maker *m)
 	free(m->order);
 	free(m->sorted);
 	free(m->scratch);
+	free(m->patch);
 	free(m->path);
 	free(m);
 }

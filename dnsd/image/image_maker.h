@@ -27,7 +27,8 @@ struct made_name {
 	uint32_t above;  /* NODE_BELOW: the cut or the DNAME */
 	uint32_t at;     /* its node's place */
 	uint8_t len, labels, flags;
-	uint8_t has; /* types that are looked for, so that most names need not be searched */
+	uint8_t has;   /* types that are looked for, so that most names need not be searched */
+	uint8_t patch; /* of an overlay: PATCH_KNOWN ... (image_patch.c) */
 };
 enum { HAS_SOA = 1, HAS_DS = 2, HAS_NSEC = 4, HAS_NSEC3 = 8, HAS_TARGETS = 16 /* NS, MX */ };
 
@@ -36,6 +37,27 @@ struct made_alias {
 	uint32_t name, ttl;
 	const char *mistake; /* NULL: none */
 	bool circle;         /* it leads back to itself, or nowhere that soon */
+};
+
+/* A name of an overlay being made. */
+enum {
+	PATCH_KNOWN = 1,    /* its records are there, those of the names above it too */
+	PATCH_CHANGED = 2,  /* ... they are new ones */
+	PATCH_LIVES = 4,    /* there is such a name */
+	PATCH_GONE = 8,     /* there is none any more */
+	PATCH_OLD = 16,     /* the image before has it */
+	PATCH_MUST = 32,    /* its node is made anew, whatever its records */
+	PATCH_LAID = 64,    /* its node is made anew, or a mark is */
+	PATCH_SIGNED = 128, /* its signatures are looked at */
+};
+struct image_patch {
+	const struct image *before;
+	uint32_t most, laid;
+	bool failed;               /* there must be a whole image */
+	bool settled;              /* what comes into it now is as it was before */
+	uint64_t content, records; /* of the source, as they are now */
+	struct buf *changed;       /* out: names */
+	struct image_walk walk;
 };
 
 struct chunk;
@@ -62,8 +84,9 @@ struct image_maker {
 	uint32_t ordered;   /* so many names there were when they were put in order */
 	uint32_t sorted_of; /* records that there were when they were sorted */
 	struct image_origin origin;
-	uint8_t *scratch;  /* of image_add() */
-	uint32_t left_out; /* records that were not taken because the zone is signed here */
+	struct image_patch *patch; /* it is an overlay; NULL: an image */
+	uint8_t *scratch;          /* of image_add() */
+	uint32_t left_out;         /* records that were not taken because the zone is signed here */
 	image_report_fn *report;
 	void *report_arg;
 	struct image_stats stats;
@@ -78,6 +101,12 @@ struct rrset {
 };
 
 /* image_make.c */
+/* key: of the hashes; NULL: a new one. */
+struct image_maker *maker_make(int folder, const char *path, const uint8_t *zone,
+			       const struct image_options *o, const uint8_t *key);
+/* Adds a record that is well formed. */
+void maker_add(struct image_maker *m, uint32_t name, uint16_t type, uint32_t ttl,
+	       const uint8_t *rdata, size_t rdlen);
 /* Data or a name that lives as long as the maker. */
 uint8_t *maker_keep(struct image_maker *m, const uint8_t *p, size_t n);
 /* The name, in lower case and in the zone; it is made when it is new. */
@@ -86,6 +115,9 @@ uint32_t maker_name(struct image_maker *m, const uint8_t *lower, size_t len);
  * sorted is not any more. */
 uint32_t maker_record(struct image_maker *m, uint32_t name, uint16_t type, uint32_t ttl,
 		      const uint8_t *kept, size_t len);
+/* NONE: it was never made. */
+uint32_t maker_raw(const struct image_maker *m, const uint8_t *lower, size_t len);
+/* NONE: there is no such name, or none any more. */
 uint32_t maker_find(const struct image_maker *m, const uint8_t *lower, size_t len);
 /* The next rrset of the name; *at is 0 to begin. */
 bool maker_next(const struct image_maker *m, const struct made_name *n, uint32_t *at,
@@ -107,7 +139,27 @@ void maker_alias(struct image_maker *m);
 /* Tells what is wrong with them. */
 void maker_alias_check(struct image_maker *m);
 
+/* image_patch.c */
+/* The name has the records that are added from now on, no others. */
+void patch_name(struct image_maker *m, uint32_t name);
+/* The name, known, if there is one in the zone as it is going to be; else NONE. */
+uint32_t patch_need(struct image_maker *m, const uint8_t *lower, size_t len);
+/* Which nodes there must be; again when something was added. */
+void patch_settle(struct image_maker *m);
+/* The node of the image before; NULL: there is none. */
+const struct node *patch_old(const struct image_maker *m, const struct made_name *n);
+/* stats: those of the whole zone. */
+void patch_numbers(struct image_maker *m);
+/* Tells what has changed. */
+void patch_told(struct image_maker *m);
+
 /* image_serial.c, once sorted */
+/* What one record of the source is to image_origin's content; its data is in canonical form. */
+uint64_t maker_content_of(uint64_t owner, uint16_t type, uint32_t ttl, const uint8_t *data,
+			  size_t len);
+uint64_t maker_content_owner(const uint8_t *lower, size_t len);
+/* Of a name's records, as the source has them. */
+uint64_t maker_content_name(const struct image_maker *m, const struct made_name *n);
 /* image_origin's content. */
 uint64_t maker_content(const struct image_maker *m);
 /* That of the SOA; false: there is none. */

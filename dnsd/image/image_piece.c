@@ -3,10 +3,10 @@
 
 enum { POINTER = 0xc0, JUMPS = 32 };
 
-static bool piece_at(const struct image *i, uint32_t at, struct piece *out)
+static bool piece_at(const struct layer *l, uint32_t at, struct piece *out)
 {
-	const struct image_head *h = i->head;
-	const struct piece_head *p = (const void *)(i->p + (size_t)at * IMAGE_UNIT);
+	const struct image_head *h = l->head;
+	const struct piece_head *p = (const void *)(l->p + (size_t)at * IMAGE_UNIT);
 	if (at < h->nodes || at >= h->nodes_end)
 		return false;
 	size_t left = (size_t)(h->nodes_end - at) * IMAGE_UNIT;
@@ -27,7 +27,7 @@ bool image_piece(const struct image *i, const struct node *n, enum image_part pa
 		const struct entry *e = &n->entry[k];
 		if (e->type == type &&
 		    (e->part == part || (part == PART_ANSWER && e->part == PART_REFERRAL)))
-			return piece_at(i, e->at, out);
+			return piece_at(image_layer(i, n), e->at, out);
 	}
 	return false;
 }

@@ -37,24 +37,43 @@ void maker_set_serial(struct image_maker *m, uint32_t serial)
 		store_u32(data + 2u * r->len - SERIAL_FROM_END, serial);
 }
 
-/* A sum of hashes, so that the order does not matter. */
-uint64_t maker_content(const struct image_maker *m)
+static const uint8_t key[SIP_KEY] = "zone's contents";
+
+uint64_t maker_content_owner(const uint8_t *lower, size_t len)
 {
-	static const uint8_t key[SIP_KEY] = "zone's contents";
-	uint64_t sum = 0;
-	for (uint32_t i = 0; i < m->names; i++) {
-		const struct made_name *n = &m->name[i];
-		uint64_t owner = n->count ? sip24(key, n->wire, n->len) : 0;
-		for (uint32_t k = 0; k < n->count; k++) {
-			const struct record *r = &m->record[m->sorted[n->first + k]];
-			size_t len = r->type == DNS_SOA ? r->len - SERIAL_FROM_END : r->len;
-			uint64_t part[] = {owner, (uint64_t)r->type << 32 | r->ttl,
-					   sip24(key, r->data, len), 0};
-			if (len < r->len) /* refresh, retry, expire, minimum */
-				part[3] = sip24(key, r->data + len + 4, r->len - len - 4);
-			sum += sip24(key, part, sizeof(part));
+	return sip24(key, lower, len);
+}
+
+uint64_t maker_content_of(uint64_t owner, uint16_t type, uint32_t ttl, const uint8_t *data,
+			  size_t all)
+{
+	size_t len = type == DNS_SOA ? all - SERIAL_FROM_END : all;
+	uint64_t part[] = {owner, (uint64_t)type << 32 | ttl, sip24(key, data, len), 0};
+	if (len < all) /* refresh, retry, expire, minimum */
+		part[3] = sip24(key, data + len + 4, all - len - 4);
+	return sip24(key, part, sizeof(part));
+}
+
+uint64_t maker_content_name(const struct image_maker *m, const struct made_name *n)
+{
+	uint64_t sum = 0, owner = n->count ? maker_content_owner(n->wire, n->len) : 0;
+	struct rrset s;
+	for (uint32_t at = 0; maker_next(m, n, &at, &s);) {
+		for (uint32_t i = 0; i < s.n; i++) {
+			const struct record *r = &m->record[s.record[i]];
+			const uint8_t *canonical = r->data + (r->canon ? r->len : 0);
+			sum += maker_content_of(owner, r->type, s.ttl, canonical, r->len);
 		}
 	}
+	return sum;
+}
+
+/* A sum of hashes, so that the order does not matter, and what has changed can be exchanged. */
+uint64_t maker_content(const struct image_maker *m)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < m->names; i++)
+		sum += maker_content_name(m, &m->name[i]);
 	for (uint32_t i = 0; i < m->aliases; i++) {
 		const struct made_alias *a = &m->alias[i];
 		const struct made_name *n = &m->name[a->name];

@@ -1,5 +1,64 @@
-/* All records of an image, name by name. */
+/* All names and records of an image, one behind the other. */
 #include "dnsd/image/image_int.h"
+
+/* --- names: a cursor is a place in the image, and over it how many of the overlay are past ------
+ */
+
+static const struct node *over_node(const struct image *i, uint32_t k)
+{
+	const struct layer *l = &i->over;
+	const uint32_t *at = (const void *)(l->p + (size_t)l->head->sorted * IMAGE_UNIT);
+	return image_node(l, at[k]);
+}
+
+bool image_next(const struct image *i, uint64_t *at, struct image_match *out)
+{
+	const struct image_head *h = i->base.head;
+	uint32_t place = (uint32_t)*at ? (uint32_t)*at : h->nodes, k = (uint32_t)(*at >> 32);
+	struct image_match b, o;
+	for (;;) {
+		bool base = place != h->nodes_end, over = i->over.p && k < i->over.head->sorted_n;
+		*out = (struct image_match){.found = base || over ? IMAGE_DAMAGED : IMAGE_NONE};
+		if ((!base && !over) ||
+		    (base && !image_match_of(image_node(&i->base, place), &b)) ||
+		    (over && !image_match_of(over_node(i, k), &o)))
+			return false;
+		int r = !over ? -1 : !base ? 1 : dns_name_cmp(b.name, o.name);
+		if (r <= 0)
+			place += b.node->size;
+		k += r >= 0;
+		*out = r < 0 ? b : o;
+		*at = (uint64_t)k << 32 | place;
+		if (!(out->node->flags & NODE_GONE))
+			return true;
+	}
+}
+
+bool image_seek(const struct image *i, const uint8_t *name, size_t len, uint64_t *at)
+{
+	const struct node *n;
+	struct image_match o;
+	uint32_t low = 0, high = i->over.p ? i->over.head->sorted_n : 0;
+	uint32_t place = i->base.head->nodes_end;
+	if (!image_layer_find(i, &i->base, name, len, &n))
+		return false;
+	if (n)
+		place = (uint32_t)(((const uint8_t *)n - i->base.p) / IMAGE_UNIT);
+	while (low < high) {
+		uint32_t half = low + (high - low) / 2;
+		if (!image_match_of(over_node(i, half), &o))
+			return false;
+		if (dns_name_cmp(o.name, name) < 0)
+			low = half + 1;
+		else
+			high = half;
+	}
+	*at = (uint64_t)low << 32 | place;
+	return true;
+}
+
+/* --- records -----------------------------------------------------------------------------------
+ */
 
 void image_walk_begin(struct image_walk *w, const struct image *i)
 {
@@ -17,6 +76,13 @@ bool image_walk_name(struct image_walk *w)
 		return true;
 	w->bad = w->m.found != IMAGE_NONE;
 	return false;
+}
+
+bool image_walk_to(struct image_walk *w, const uint8_t *name, size_t len)
+{
+	w->open = false;
+	w->entry = 0;
+	return image_exact(w->i, name, len, &w->m);
 }
 
 static bool is_own(const struct entry *e)

@@ -25,6 +25,10 @@ enum journal_noted {
  * or to a serial that is not after the old one, is none. */
 enum journal_noted journal_note(int folder, const char *image_name, const struct image *old,
 				const struct image *fresh);
+/* The same where no other names have changed than these (wire form, one behind the other, in
+ * canonical order). */
+enum journal_noted journal_note_names(int folder, const char *image_name, const struct image *old,
+				      const struct image *fresh, struct slice names);
 /* The zone is served no longer. */
 void journal_remove(int folder, const char *image_name);
 

@@ -53,6 +53,12 @@ struct records {
 	size_t n, cap;
 };
 
+static void records_free(struct records *r)
+{
+	buf_free(&r->data);
+	free(r->rr);
+}
+
 static int compare(const struct zone_rr *x, const struct zone_rr *y)
 {
 	int r = x->type != y->type ? (x->type < y->type ? -1 : 1)
@@ -115,6 +121,26 @@ static void whole_name(struct diff *d, struct image_walk *w, struct run *r)
 /* --- two images --------------------------------------------------------------------------------
  */
 
+static void walk_names(struct diff *d, struct slice names)
+{
+	struct records x = {0}, y = {0};
+	size_t len;
+	for (; names.len && !d->given_up; names.p += len, names.len -= len) {
+		const uint8_t *name = (const uint8_t *)names.p;
+		len = dns_name_len(name);
+		bool a = image_walk_to(d->a, name, len), b = image_walk_to(d->b, name, len);
+		if (a && b)
+			changed(d, &x, &y);
+		else if (a)
+			whole_name(d, d->a, &d->gone);
+		else if (b)
+			whole_name(d, d->b, &d->fresh);
+	}
+	d->damaged = d->a->bad || d->b->bad;
+	records_free(&x);
+	records_free(&y);
+}
+
 static void walk(struct diff *d)
 {
 	struct records x = {0}, y = {0};
@@ -133,10 +159,8 @@ static void walk(struct diff *d)
 			b = !d->b->bad && image_walk_name(d->b);
 	}
 	d->damaged = d->a->bad || d->b->bad;
-	buf_free(&x.data);
-	buf_free(&y.data);
-	free(x.rr);
-	free(y.rr);
+	records_free(&x);
+	records_free(&y);
 }
 
 static bool add_soa(struct diff *d, struct run *r, const struct image *i)
@@ -153,16 +177,19 @@ static bool add_soa(struct diff *d, struct run *r, const struct image *i)
 	return true;
 }
 
-static void compare_images(struct diff *d, const struct image *old, const struct image *fresh)
+static void compare_images(struct diff *d, const struct image *old, const struct image *fresh,
+			   const struct slice *names)
 {
 	d->a = mem_alloc(2 * sizeof(*d->a));
 	d->b = d->a + 1;
 	image_walk_begin(d->a, old);
 	image_walk_begin(d->b, fresh);
-	if (add_soa(d, &d->gone, old) && add_soa(d, &d->fresh, fresh))
-		walk(d);
-	else
+	if (!add_soa(d, &d->gone, old) || !add_soa(d, &d->fresh, fresh))
 		d->damaged = true;
+	else if (names)
+		walk_names(d, *names);
+	else
+		walk(d);
 	end_chunk(&d->gone);
 	end_chunk(&d->fresh);
 	free(d->a);
@@ -257,14 +284,14 @@ static size_t most(const struct image *i)
 					 : (size_t)n.octets;
 }
 
-enum journal_noted journal_note(int folder, const char *image_name, const struct image *old,
-				const struct image *fresh)
+static enum journal_noted note(int folder, const char *image_name, const struct image *old,
+			       const struct image *fresh, const struct slice *names)
 {
 	struct diff d = {.max = most(fresh)};
 	enum journal_noted r = JOURNAL_BEGUN;
 	if (old && dns_name_eq(image_zone(old), image_zone(fresh))) {
 		uint32_t ahead = image_serial(fresh) - image_serial(old);
-		compare_images(&d, old, fresh);
+		compare_images(&d, old, fresh, names);
 		bool usable = !d.given_up && !d.damaged;
 		if (usable && !ahead && !d.changes)
 			r = JOURNAL_SAME;
@@ -277,4 +304,16 @@ enum journal_noted journal_note(int folder, const char *image_name, const struct
 	diff_free(&d);
 	errno = err;
 	return r;
+}
+
+enum journal_noted journal_note(int folder, const char *image_name, const struct image *old,
+				const struct image *fresh)
+{
+	return note(folder, image_name, old, fresh, NULL);
+}
+
+enum journal_noted journal_note_names(int folder, const char *image_name, const struct image *old,
+				      const struct image *fresh, struct slice names)
+{
+	return note(folder, image_name, old, fresh, &names);
 }

@@ -23,7 +23,7 @@ enum { CHILD_FD = 3, NICE = 5, ERRORS_MAX = 60000 };
 struct request {
 	unsigned view;
 	uint8_t zone[DNS_NAME_MAX];
-	bool force, away;
+	bool force, away, merge;
 	uint32_t dnssec, ds_ttl;
 };
 struct reply {
@@ -55,6 +55,7 @@ static void work(int fd, int state, struct store_link *store, struct pool *pool,
 			    .zone = ask->zone,
 			    .force = ask->force,
 			    .away = ask->away,
+			    .merge = ask->merge,
 			    .dnssec = ask->dnssec,
 			    .ds_ttl = ask->ds_ttl};
 	if (store)
@@ -189,6 +190,7 @@ bool builder_ask(unsigned view, const struct compile *c)
 	struct request ask = {.view = view,
 			      .force = c->force,
 			      .away = c->away,
+			      .merge = c->merge,
 			      .dnssec = c->dnssec,
 			      .ds_ttl = c->ds_ttl};
 	memcpy(ask.zone, c->zone, dns_name_len(c->zone));

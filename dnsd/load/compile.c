@@ -2,14 +2,14 @@
  * added, the serial is chosen, and it is written. The image says which version of the source it is
  * of, so that another one (also an older: a restored copy) is seen without reading it. */
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
-#include <sys/file.h>
 #include <unistd.h>
 #include "dnsd/alias/alias.h"
 #include "dnsd/sign/dnssec.h"
+#include "dnsd/image/beside.h"
 #include "dnsd/image/image_maker.h"
 #include "dnsd/image/journal.h"
+#include "dnsd/load/compile.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/dns/serial.h"
 
@@ -45,7 +45,7 @@ const char *compile_image_name_in(struct pool *pool, unsigned view, const uint8_
 	return name;
 }
 
-static void on_report(void *arg, bool error, const char *line)
+void compile_report(void *arg, bool error, const char *line)
 {
 	struct compile *c = arg;
 	c->mistakes += error;
@@ -87,10 +87,8 @@ struct image *compile_fresh(struct compile *c, struct image **old)
 	return NULL;
 }
 
-/* Secondaries go by the serial alone: what is another zone has a later one. The administrator need
- * not see to that. */
-static void choose_serial(struct image_maker *m, const struct image *before, uint64_t content,
-			  bool lost)
+/* The administrator need not see to that. */
+void compile_serial(struct image_maker *m, const struct image *before, uint64_t content, bool lost)
 {
 	uint32_t serial;
 	if (!maker_serial(m, &serial))
@@ -110,11 +108,19 @@ static void choose_serial(struct image_maker *m, const struct image *before, uin
 static void ready(struct compile *c, struct image_maker *m, struct image_origin *origin,
 		  const struct image *before, bool lost)
 {
-	if (!alias_book_close(m->o.alias_arg))
+	uint32_t serial;
+	if (!alias_book_close(m->o.alias_arg)) {
+		c->again = true;
 		compile_failed(c, c->image, "the targets of ALIAS records cannot be written");
+	}
 	origin->content = maker_content(m);
+	origin->records = m->stats.records;
+	/* What was left out would be there again when it is signed here no longer. */
+	origin->plain = !m->aliases && (c->conf->dnssec.on || !m->o.sign);
+	if (maker_serial(m, &serial))
+		origin->serial = serial;
 	if (!c->secondary)
-		choose_serial(m, before, origin->content, lost);
+		compile_serial(m, before, origin->content, lost);
 }
 
 /* of: the version of the source; of `before` the source is that image itself, which has all that
@@ -123,7 +129,7 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 {
 	bool served = before && of == image_origin(before);
 	struct image_origin origin = *of;
-	struct image_stats made;
+	struct image_stats made = {0};
 	struct dnssec *d = c->secondary ? NULL : dnssec_begin(c, before);
 	struct alias_book book = {0};
 	const struct image_options options = {.lenient = c->secondary,
@@ -140,11 +146,13 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 	}
 	if (ok) {
 		maker_ready(m);
+		origin.plain = 0;
 		if (!served)
 			ready(c, m, &origin, before, dnssec_lost(d));
 		origin.settings = dnssec_settings(c->conf);
 		image_set_origin(m, &origin);
-		ok = image_finish(m, &made, on_report, c);
+		ok = image_finish(m, &made, compile_report, c);
+		c->again |= made.unwritten;
 	} else if (m) {
 		image_abort(m);
 	}
@@ -154,12 +162,23 @@ static bool make(struct compile *c, const struct image_origin *of, const struct 
 	return ok;
 }
 
-static bool make_of_source(struct compile *c, const struct image *before)
+static enum journal_noted note(struct compile *c, const struct image *before,
+			       const struct buf *changed)
+{
+	return changed ? journal_note_names(c->state, c->image, before, c->out, buf_slice(changed))
+		       : journal_note(c->state, c->image, before, c->out);
+}
+
+/* *patched: by an overlay, and changed are its names. */
+static bool make_of_source(struct compile *c, const struct image *before, struct buf *changed,
+			   bool *patched)
 {
 	struct image_origin origin;
 	const char *why;
-	if (source_version(c, &origin, &why))
-		return make(c, &origin, before);
+	if (source_version(c, &origin, &why)) {
+		*patched = compile_patch(c, before, changed);
+		return *patched || make(c, &origin, before);
+	}
 	compile_failed(c, c->file ? c->file : "store", why);
 	return false;
 }
@@ -184,14 +203,17 @@ static void build(struct compile *c)
 {
 	const char *why;
 	struct image *before = image_before(c);
-	if (make_of_source(c, before) || make_of_served(c, before)) {
-		c->out = image_open(c->state, c->image, &why);
+	struct buf changed = {0};
+	bool patched = false;
+	if (make_of_source(c, before, &changed, &patched) || make_of_served(c, before)) {
+		c->out = image_open_next(c->state, c->image, before, &why);
 		if (!c->out)
 			compile_failed(c, c->image, why);
-		else if (journal_note(c->state, c->image, before, c->out) == JOURNAL_FAILED)
+		else if (note(c, before, patched ? &changed : NULL) == JOURNAL_FAILED)
 			buf_printf(&c->errors, "warning: the journal: %s\n", strerror(errno));
 	}
 	c->built = c->out != NULL;
+	buf_free(&changed);
 	image_close(&before);
 }
 
@@ -207,7 +229,7 @@ static struct image *done_already(struct compile *c)
 {
 	struct image *image = compile_fresh(c, NULL);
 	bool parent = c->dnssec & DNSSEC_PARENT;
-	if (image && (c->dnssec & ~(unsigned)DNSSEC_PARENT ||
+	if (image && ((c->merge && image_overlaid(image)) || c->dnssec & ~(unsigned)DNSSEC_PARENT ||
 		      (parent && image_origin(image)->dnssec & IMAGE_AWAITS_PARENT)))
 		image_close(&image);
 	return image;
@@ -222,8 +244,8 @@ void compile_run(struct compile *c)
 		compile_failed(c, c->image, "the name is too long");
 		return;
 	}
-	int lock = openat(c->state, lock_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (lock < 0 || flock(lock, LOCK_EX) != 0)
+	int lock = beside_lock(c->state, lock_name, true);
+	if (lock < 0)
 		compile_failed(c, lock_name, strerror(errno));
 	else if (c->dnssec & DNSSEC_TELL)
 		tell(c);

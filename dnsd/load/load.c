@@ -49,6 +49,7 @@ static void on_due(struct timer *t)
 		bool moved = conf.views.n && keys_moved(s);
 		if (moved || s->again || (s->image && dnssec_is_due(s->conf, s->image)))
 			load_again(i, moved);
+		load_merge((struct served *)(uintptr_t)s, false);
 	}
 	timer_set(t, DUE_MS, on_due);
 }

@@ -35,17 +35,9 @@ void load_reloaded(struct reload *r, const struct served *s, const struct compil
 		reload_end(r);
 }
 
-/* NAME, or NAME@VIEW; NULL: there is no such zone. */
 static struct served *named(const char *text)
 {
-	uint8_t name[DNS_NAME_MAX];
-	const char *at = strrchr(text, '@');
-	unsigned view = at ? conf_view(slice_of(at + 1)) : 0;
-	if (!dns_name_from_text(view ? (struct slice){text, (size_t)(at - text)} : slice_of(text),
-				name))
-		return NULL;
-	dns_name_lower(name);
-	return (struct served *)(uintptr_t)load_find_in(view, name);
+	return (struct served *)(uintptr_t)load_find_text(text);
 }
 
 /* A named zone is compiled in any case: the text may include files that have changed. */

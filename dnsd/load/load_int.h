@@ -53,6 +53,8 @@ void load_queue(struct served *s);
 void load_tasks_go(void);
 /* r may be NULL. */
 void load_task(struct served *s, bool force, struct reload *r);
+/* The image is compiled anew when it has an overlay, and it is time (now: in any case). */
+void load_merge(struct served *s, bool now);
 /* DNSSEC_TELL ... */
 void load_dnssec_task(struct served *s, unsigned what, uint32_t ds_ttl, struct reload *r);
 /* The zone goes. One that is in work is waited for: s is `gone` then, until load_forget(). */
@@ -70,6 +72,15 @@ void load_store_find(const struct served *s);
 void load_store_built(struct served *s, uint64_t ms);
 /* A secondary is named, or no longer: whether it is left. */
 void load_store_named(struct served *s);
+
+/* --- load_orphan.c ------------------------------------------------------------------------------
+ */
+void load_orphan_start(int state);
+/* All zones of the store are known, of the list that began then. */
+void load_orphan_listed(time_t began);
+/* A zone of the store has gone, and is not in dnsd.conf: its files go later, unless it comes again.
+ */
+void load_orphan_gone(const uint8_t *wire);
 
 /* --- load_ctl.c ---------------------------------------------------------------------------------
  */

@@ -1,13 +1,11 @@
 /* The zones of the store: which there are, and when they change. A watch tells which zone has
  * changed, come or gone; its row tells the rest. After each connection all of them are listed. What
  * has changed is compiled at once; a large zone not all the time. */
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "dnsd/catalog/catalog.h"
+#include "dnsd/image/beside.h"
 #include "dnsd/image/journal.h"
 #include "dnsd/load/load_int.h"
 #include "libcommon/base/clock.h"
@@ -22,7 +20,6 @@ enum {
 	START_MS = 3000, /* how long the start waits for the store when nothing of it is here */
 	AGAIN_MS = 1000, /* after what the store could not answer */
 	OFTEN_MS = 100,  /* what takes longer to compile is left alone for as long in between */
-	AGE_SEC = 2,     /* files that are newer may be of zones that came after the list */
 };
 
 static struct {
@@ -155,11 +152,14 @@ void load_named_all(void)
 static void unlink_image(const struct served *s)
 {
 	const char *why;
+	char overlay[NAME_MAX + 1];
 	struct image *image = image_open(self.state, s->image_name, &why);
 	uint64_t id = s->id || !s->image ? s->id : image_origin(s->image)->id;
 	/* A zone of this name may have come again, and another process been faster. */
 	if (image && image_origin(image)->id == id) {
 		unlinkat(self.state, s->image_name, 0);
+		if (image_overlay_name(overlay, sizeof(overlay), s->image_name, ""))
+			unlinkat(self.state, overlay, 0);
 		journal_remove(self.state, s->image_name);
 	}
 	image_close(&image);
@@ -177,10 +177,12 @@ static void zone_gone(struct served *s)
 	log_event(LOG_LV_INFO, NULL, "zone-gone", LS("zone", s->name));
 	unlink_image(s);
 	s->id = 0;
-	if (s->conf->name) /* it is one of ours still */
+	if (s->conf->name) { /* it is one of ours still */
 		load_withdraw(s);
-	else
-		load_remove(s);
+		return;
+	}
+	load_orphan_gone(s->wire);
+	load_remove(s);
 }
 
 static void zone_is(const struct row_zone *row)
@@ -291,54 +293,6 @@ void load_store_find(const struct served *s)
 
 /* --- all zones -------------------------------------------------------------------------------- */
 
-/* Whose zone is served is left; what is new may be of a zone that came after the list. */
-static void remove_orphan(struct map *names, const char *file)
-{
-	static const char *const KINDS[] = {".image",         ".image.new",       ".image.targets",
-					    ".image.aliases", ".image.addresses", ".journal",
-					    ".journal.new",   ".refresh"};
-	size_t len = strlen(file);
-	struct stat st;
-	for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {
-		size_t kind = strlen(KINDS[i]);
-		if (len <= kind || strcmp(file + len - kind, KINDS[i]) != 0)
-			continue;
-		if (map_get(names, file, len - kind) ||
-		    fstatat(self.state, file, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-		    st.st_mtim.tv_sec + AGE_SEC > self.list_time)
-			return;
-		unlinkat(self.state, file, 0);
-		log_event(LOG_LV_INFO, NULL, "orphan-removed", LS("file", file));
-		return;
-	}
-}
-
-static void each_file(void (*fn)(struct map *names, const char *file), struct map *names)
-{
-	int fd = openat(self.state, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-	const struct dirent *e;
-	while (d && (e = readdir(d)))
-		fn(names, e->d_name);
-	if (d)
-		closedir(d);
-	else if (fd >= 0)
-		close(fd);
-}
-
-static void remove_orphans(void)
-{
-	struct map *names = map_new();
-	for (unsigned i = 0; i < load_end(); i++) {
-		const struct served *s = load_zone(i);
-		if (s) /* without ".image" */
-			map_set(names, s->image_name, strlen(s->image_name) - 6,
-				(void *)(uintptr_t)s);
-	}
-	each_file(remove_orphan, names);
-	map_free(&names);
-}
-
 static void list_end(void)
 {
 	for (unsigned i = 0; i < load_end(); i++) {
@@ -349,7 +303,7 @@ static void list_end(void)
 		if (s->id || (!is_local(s) && held))
 			zone_gone(s);
 	}
-	remove_orphans();
+	load_orphan_listed(self.list_time);
 	load_touch();
 	timer_clear(&self.late);
 	load_wait(false);
@@ -423,12 +377,12 @@ static void on_late(struct timer *t)
 }
 
 /* An image of the store's is served until the store says otherwise. */
-static void take_image(struct map *names, const char *file)
+static void take_image(void *arg, const char *file)
 {
 	static const char kind[] = ".image";
 	size_t len = strlen(file);
 	const char *why;
-	(void)names;
+	(void)arg;
 	if (len < sizeof(kind) || strcmp(file + len - strlen(kind), kind) != 0)
 		return;
 	struct image *image = image_open(self.state, file, &why);
@@ -443,8 +397,9 @@ void load_store_start(int state)
 	self.state = state;
 	self.started = true;
 	self.by_id = map_new();
+	load_orphan_start(state);
 	if (conf.store)
-		each_file(take_image, NULL);
+		beside_each(state, take_image, NULL);
 	bool some = false;
 	for (unsigned i = 0; i < load_end() && !some; i++) {
 		const struct served *s = load_zone(i);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "dnsd/load/load_int.h"
 #include "dnsd/sign/dnssec.h"
+#include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/ipc/uplink.h"
@@ -95,6 +96,9 @@ static void task_end(struct task *t)
 		load_tell(s, load_serve(s, c->out));
 	else if (!s->gone)
 		take_signed(s);
+	if (c->built && c->out && !s->gone &&
+	    image_overlaid(c->out) > compile_overlay_most(c->out) / 2)
+		load_merge(s, true);
 	if (c->out && conf.views.n && image_origin(c->out)->dnssec)
 		load_due_soon();
 	if (s->gone)
@@ -116,7 +120,7 @@ static void first_end(const struct built *b, struct slice errors)
 	if (b && b->ok) {
 		c->built = b->built;
 		c->ms = b->ms;
-		c->out = image_open(self.state, c->image, &why);
+		c->out = image_open_next(self.state, c->image, t->zone->image, &why);
 		if (c->out && !dns_name_eq(image_zone(c->out), c->zone))
 			image_close(&c->out);
 		if (!c->out)
@@ -215,6 +219,18 @@ void load_again(unsigned zone, bool force)
 		}
 	}
 	load_task(s, force, NULL);
+}
+
+/* An overlay grows with each change, and each change writes it: a large one becomes a part of its
+ * image soon, a small one when the zone is at rest. */
+void load_merge(struct served *s, bool now)
+{
+	uint32_t n = s->image && !s->left ? image_overlaid(s->image) : 0;
+	if (!n || (!now && clock_mono() < s->merge_at))
+		return;
+	s->merge_at = clock_mono() + conf.overlay_time; /* should that fail */
+	queue(s, false, NULL)->work.merge = true;
+	begin_next();
 }
 
 void load_drop_tasks(struct served *s)

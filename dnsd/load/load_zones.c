@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "dnsd/answer/answer.h"
 #include "dnsd/load/load_int.h"
+#include "libcommon/base/clock.h"
 #include "libcommon/base/map.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/net/job.h"
@@ -62,6 +63,18 @@ const struct served *load_find(const uint8_t *wire)
 	return load_find_in(0, wire);
 }
 
+const struct served *load_find_text(const char *text)
+{
+	uint8_t name[DNS_NAME_MAX];
+	const char *at = strrchr(text, '@');
+	unsigned view = at ? conf_view(slice_of(at + 1)) : 0;
+	if (!dns_name_from_text(view ? (struct slice){text, (size_t)(at - text)} : slice_of(text),
+				name))
+		return NULL;
+	dns_name_lower(name);
+	return load_find_in(view, name);
+}
+
 const struct served *load_seen(const struct sockaddr *client, const uint8_t *wire)
 {
 	unsigned view = conf.views.n ? conf_view_of(client) : 0;
@@ -116,6 +129,7 @@ uint32_t load_serve(struct served *s, const struct image *image)
 {
 	const struct image *old = s->image;
 	uint32_t before = old ? image_serial(old) : 0;
+	s->merge_at = clock_mono() + conf.overlay_time;
 	zones_set(self.zones[s->view], s->wire, s->expired ? NULL : image, s->number);
 	s->image = image;
 	put_away(old);

@@ -1,6 +1,6 @@
 /* Zones of the store as a source, in the builder: a blocking client of its own. */
 #include "dnsd/dnsd.h"
-#include "dnsd/image/image.h"
+#include "dnsd/image/image_patch.h"
 #include "libcommon/base/list.h"
 #include "libcommon/base/map.h"
 #include "libcommon/base/mem.h"
@@ -138,6 +138,8 @@ struct reading {
 	struct list after;      /* the names that have changed, as they are now */
 	struct map *names;      /* these names */
 	struct version version; /* of what was read last */
+	uint64_t records;       /* of the zone, likewise */
+	size_t most;            /* names that may have changed */
 };
 
 static struct version version_of(const struct row_zone *z)
@@ -229,9 +231,9 @@ static bool note_changes(struct reading *r, uint32_t *serial)
 			note_names(r, m->steps[i].added);
 			*serial = m->steps[i].after;
 		}
-	} while (ok && m->serial != *serial && map_count(r->names) <= NAMES_MAX);
+	} while (ok && m->serial != *serial && map_count(r->names) <= r->most);
 	pool_free(&pool);
-	return ok && map_count(r->names) <= NAMES_MAX;
+	return ok && map_count(r->names) <= r->most;
 }
 
 /* Not 0: it is of another version, or failed. */
@@ -251,25 +253,31 @@ static int read_name(const void *key, size_t len, void *value, void *arg)
 	if (!same(&v, &r->version))
 		return 1;
 	memcpy(p->owner, key, len);
+	r->records = m->zone->records;
 	return 0;
+}
+
+/* Reads all names that have changed since a serial. False: nobody knows, or there is no end. */
+static bool read_names(struct reading *r, uint64_t id, uint32_t serial)
+{
+	for (int i = 0; i < CATCH_TRIES; i++) {
+		if (!note_changes(r, &serial))
+			return false;
+		drop(&r->after);
+		r->version = (struct version){.id = id, .serial = serial};
+		if (map_each(r->names, read_name, NULL) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* From the version that the reading began with to one of all names that changed since. */
 static bool catch_up(struct reading *r, const struct version *began)
 {
-	uint32_t serial = began->serial;
 	/* Another zone, maybe with the same serial: no change leads to it. */
 	if (began->id != r->version.id || began->serial == r->version.serial)
 		return false;
-	for (int i = 0; i < CATCH_TRIES; i++) {
-		if (!note_changes(r, &serial))
-			return false;
-		drop(&r->after);
-		r->version = (struct version){.id = began->id, .serial = serial};
-		if (map_each(r->names, read_name, NULL) == 0)
-			return true;
-	}
-	return false;
+	return read_names(r, began->id, began->serial);
 }
 
 /* --- the records ------------------------------------------------------------------------------ */
@@ -318,7 +326,7 @@ static bool add_all(struct reading *r, struct image_maker *m, struct list *list,
 
 bool store_read(struct compile *c, struct image_maker *m, struct image_origin *origin)
 {
-	struct reading r = {.c = c, .names = map_new()};
+	struct reading r = {.c = c, .names = map_new(), .most = NAMES_MAX};
 	struct version began = {0};
 	bool ok = true, whole = false;
 	list_init(&r.whole);
@@ -337,6 +345,32 @@ bool store_read(struct compile *c, struct image_maker *m, struct image_origin *o
 	origin->id = r.version.id;
 	origin->version = r.version.version;
 	drop(&r.whole);
+	drop(&r.after);
+	map_free(&r.names);
+	return ok;
+}
+
+/* --- what changed since an image ---------------------------------------------------------------
+ */
+
+static int name_changed(const void *key, size_t len, void *value, void *arg)
+{
+	(void)len;
+	(void)value;
+	return !image_patch_name(arg, key);
+}
+
+bool store_changes(struct compile *c, struct image_maker *m, const struct image_origin *since,
+		   uint32_t most, struct image_origin *now, uint64_t *records)
+{
+	struct reading r = {.c = c, .names = map_new(), .most = most};
+	list_init(&r.after);
+	bool ok = read_names(&r, since->id, (uint32_t)since->serial) &&
+		  map_each(r.names, name_changed, m) == 0 && add_all(&r, m, &r.after, false);
+	now->id = r.version.id;
+	now->version = r.version.version;
+	now->serial = r.version.serial;
+	*records = r.records;
 	drop(&r.after);
 	map_free(&r.names);
 	return ok;

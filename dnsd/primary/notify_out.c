@@ -232,9 +232,17 @@ static bool is_local(const struct sockaddr_storage *sa)
 	return IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr) || IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
-/* From the address that we answer at: secondaries know their primary by it. */
+/* From the address that we answer at, unless another is named: secondaries know their primary by
+ * it. */
 static void bind_to_content(int fd, int family)
 {
+	socklen_t len;
+	if (conf_source(family, &len)) {
+		if (!conf_source_bind(fd, family))
+			log_event(LOG_LV_ERROR, NULL, "notify-source",
+				  LS("reason", strerror(errno)));
+		return;
+	}
 	for (size_t i = 0; i < conf.content.n; i++) {
 		const struct conf_addr *a = conf.content.item[i];
 		struct sockaddr_storage sa = a->sa;
@@ -280,14 +288,24 @@ static void tell(const struct served *zone, const struct xfr_peer *to)
 		timer_set(&self.pace, PACE_MS, pace);
 }
 
+/* Who is to be told of the zone: who would transfer it. */
+static const struct xfr_peer *next_told(const struct served *zone, size_t *at)
+{
+	const struct xfr_peers told = conf_xfr_told(&zone->conf->xfr, &conf.xfr);
+	const struct xfr_peer *all = told.peer;
+	while (*at < told.n) {
+		const struct xfr_peer *p = all + (*at)++;
+		if (load_seen((const struct sockaddr *)&p->net.sa, zone->wire) == zone)
+			return p;
+	}
+	return NULL;
+}
+
 static void tell_all(const struct served *zone)
 {
-	struct xfr_peers told = conf_xfr_told(&zone->conf->xfr, &conf.xfr);
-	for (size_t i = 0; i < told.n; i++) { /* of what it would transfer */
-		const struct sockaddr *to = (const struct sockaddr *)&told.peer[i].net.sa;
-		if (load_seen(to, zone->wire) == zone)
-			tell(zone, &told.peer[i]);
-	}
+	const struct xfr_peer *p;
+	for (size_t at = 0; (p = next_told(zone, &at));)
+		tell(zone, p);
 }
 
 /* The image was there for a while before this process had it. */
@@ -319,6 +337,46 @@ static void on_lead(void)
 		if (s && s->image)
 			tell_all(s);
 	}
+}
+
+/* --- zone notify -------------------------------------------------------------------------------
+ */
+
+static void notify_zone(const struct served *zone, struct buf *out)
+{
+	const struct xfr_peer *p;
+	for (size_t at = 0; zone->image && (p = next_told(zone, &at));) {
+		buf_printf(out, "%s: serial %u, to %s", zone->name, image_serial(zone->image),
+			   p->words->w[0]);
+		for (size_t i = 1; i + 1 < p->words->n; i++)
+			if (strcmp(p->words->w[i], "port") == 0)
+				buf_printf(out, " port %s", p->words->w[i + 1]);
+		buf_addc(out, '\n');
+		tell(zone, p);
+	}
+}
+
+bool notify_command(struct control_call *call)
+{
+	const struct conf_words *w = &call->words;
+	const struct served *s = NULL;
+	if (w->n < 2 || strcmp(w->w[0], "zone") != 0 || strcmp(w->w[1], "notify") != 0)
+		return false;
+	if (w->n > 3 || (w->n == 3 && !(s = load_find_text(w->w[2])))) {
+		control_done(call, w->n > 3 ? "usage: zone notify [NAME]" : "no such zone");
+		return true;
+	}
+	if (!leader()) {
+		control_done(call, NULL);
+		return true;
+	}
+	for (unsigned i = 0; i < load_end(); i++)
+		if (load_zone(i) && (!s || s == load_zone(i)))
+			notify_zone(load_zone(i), &call->out);
+	if (!call->out.len)
+		buf_printf(&call->out, "%s: nobody is to be told\n", s ? s->name : "all zones");
+	control_done(call, NULL);
+	return true;
 }
 
 void notify_out_start(int state)

@@ -3,6 +3,8 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/dns/rdata.h"
 
+bool ask_checking_disabled;
+
 /* --- what servers say --------------------------------------------------------------------------
  */
 static void say_reply(const struct task *t, const char *server, const struct upstream_answer *u)
@@ -42,7 +44,10 @@ static void useless(struct task *t, const struct asking *a, const char *server)
 static void read_reply(struct task *t, const struct asking *a, const struct upstream_answer *u)
 {
 	char server[DELEG_TEXT];
-	struct scrub_question q = {.zone = t->deleg.zone, .name = a->name, .type = a->type};
+	struct scrub_question q = {.zone = t->deleg.zone,
+				   .name = a->name,
+				   .type = a->type,
+				   .recursive = deleg_recursive(&t->deleg)};
 	pool_clear(t->pool);
 	scrub(t->pool, &q, u->pkt, u->len, &t->reply);
 	deleg_text(&t->deleg, a->server, server);
@@ -107,7 +112,13 @@ static void ask(struct task *t, unsigned server)
 		a++;
 	*a = (struct asking){.task = t, .server = server};
 	a->type = minimise_next(&t->minimise, t->deleg.zone, t->name, t->type, &a->name);
-	struct upstream_question q = {.to = &s->to.sa, .name = a->name, .type = a->type};
+	struct upstream_question q = {.to = &s->to.sa,
+				      .name = a->name,
+				      .type = a->type,
+				      .recursive = deleg_recursive(&t->deleg),
+				      .checking_disabled =
+					  deleg_recursive(&t->deleg) && ask_checking_disabled,
+				      .tls = s->tls};
 	say_question(t, a);
 	s->busy = true;
 	s->tries++;
@@ -195,6 +206,7 @@ enum ask_next ask_step(struct task *t)
 	if ((t->exchanges && !t->another) || t->exchanges == TASK_EXCHANGES)
 		return ASK_WAIT;
 	t->ede = EDE_NO_REACHABLE_AUTHORITY;
+	t->is_bogus = false;
 	for (;;) {
 		if (!may_ask(t))
 			return t->exchanges ? ASK_WAIT : ASK_FAILED;
@@ -215,6 +227,30 @@ enum ask_next ask_step(struct task *t)
 	if (!*t->why)
 		snprintf(t->why, sizeof(t->why), "no server of %.80s has an address", zone);
 	return ASK_FAILED;
+}
+
+bool ask_own(struct task *t)
+{
+	static uint8_t out[DNS_MSG_MAX];
+	uint8_t query[DNS_QUERY_MAX];
+	char zone[DNS_NAME_TEXT];
+	struct dns_query dq = {.type = t->type, .edns_size = DNS_EDNS_SIZE, .dnssec_ok = true};
+	struct scrub_question q = {.zone = t->deleg.zone, .name = t->name, .type = t->type};
+	size_t len = task_own->answer(query, dns_query(query, t->name, &dq), out, sizeof(out));
+	pool_clear(t->pool);
+	scrub(t->pool, &q, out, len, &t->reply);
+	dns_name_text(zone, t->deleg.zone);
+	explain_line(t->run->explain, "%s is served here: %s", zone,
+		     t->reply.why ? t->reply.why : "answered");
+	if (t->reply.kind <= SCRUB_LAME) {
+		snprintf(t->why, sizeof(t->why), "%.80s, which is served here: %s", zone,
+			 t->reply.why);
+		t->ede = EDE_OTHER;
+		return false;
+	}
+	t->reply_name = t->name;
+	t->state = TASK_REPLY;
+	return true;
 }
 
 void ask_end(struct task *t)

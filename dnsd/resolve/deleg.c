@@ -69,13 +69,43 @@ static void load_glue(struct deleg *d, struct slice records, struct deleg_famili
 	}
 }
 
-void deleg_load(struct deleg *d, const struct cached *c, struct deleg_families f, uint32_t lot)
+static void begin(struct deleg *d, const uint8_t *zone)
 {
 	d->names = d->servers = d->lookups = 0;
+	d->forward = NULL;
+	d->own = false;
 	memset(d->name, 0, sizeof(d->name));
-	memcpy(d->zone, c->set.owner, dns_name_len(c->set.owner));
+	memcpy(d->zone, zone, dns_name_len(zone));
+}
+
+void deleg_load(struct deleg *d, const struct cached *c, struct deleg_families f, uint32_t lot)
+{
+	begin(d, c->set.owner);
 	load_names(d, c, lot);
 	load_glue(d, c->extra, f);
+}
+
+void deleg_load_forward(struct deleg *d, const struct forward *f)
+{
+	begin(d, f->zone);
+	d->forward = f;
+	memcpy(d->name[d->names++].name, f->zone, dns_name_len(f->zone));
+	for (unsigned i = 0; i < f->n && d->servers < DELEG_SERVERS; i++) {
+		struct deleg_server *s = &d->server[d->servers++];
+		*s = (struct deleg_server){.tls = f->server[i].tls};
+		memcpy(&s->to, &f->server[i].addr, sizeof(s->to));
+	}
+}
+
+void deleg_load_own(struct deleg *d, const uint8_t *zone)
+{
+	begin(d, zone);
+	d->own = true;
+}
+
+bool deleg_recursive(const struct deleg *d)
+{
+	return d->forward && !d->forward->stub;
 }
 
 void deleg_addresses(struct deleg *d, unsigned name, const struct rrset *set,

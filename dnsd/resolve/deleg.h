@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include "dnsd/cache/cache.h"
 #include "dnsd/resolve/pick.h"
+#include "dnsd/upstream/forward.h"
 
 enum {
 	DELEG_NAMES = 16,   /* servers of a zone that are looked at, drawn by lot */
@@ -18,7 +19,8 @@ union address {
 };
 struct deleg_server {
 	union address to;
-	uint8_t name; /* whose it is */
+	const char *tls; /* the name in its certificate; NULL: by UDP */
+	uint8_t name;    /* whose it is */
 	uint8_t tries;
 	bool busy, bad;
 };
@@ -32,6 +34,8 @@ struct deleg {
 	struct deleg_name name[DELEG_NAMES];
 	struct deleg_server server[DELEG_SERVERS];
 	unsigned names, servers, lookups;
+	const struct forward *forward; /* whose servers these are; NULL: of a delegation */
+	bool own;                      /* this process serves the zone: there are no servers */
 };
 /* Addresses of a family that this host does not have are left out. */
 struct deleg_families {
@@ -39,6 +43,10 @@ struct deleg_families {
 };
 /* From a delegation as the cache has it; lot: random. */
 void deleg_load(struct deleg *d, const struct cached *c, struct deleg_families f, uint32_t lot);
+void deleg_load_forward(struct deleg *d, const struct forward *f);
+void deleg_load_own(struct deleg *d, const uint8_t *zone);
+/* They resolve for us. */
+bool deleg_recursive(const struct deleg *d);
 /* Adds the records of the set, A or AAAA, as the server's. */
 void deleg_addresses(struct deleg *d, unsigned name, const struct rrset *set,
 		     struct deleg_families f);

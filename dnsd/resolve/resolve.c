@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include "dnsd/resolve/chase.h"
 #include "dnsd/resolve/hints.h"
-#include "dnsd/resolve/task.h"
+#include "dnsd/resolve/prove.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/dns/rdata.h"
 
@@ -52,12 +52,25 @@ void resolve_stop(void)
 		end(list_entry(every.next, struct resolution, all));
 	tasks_stop();
 	hints_forget();
+	resolve_anchors(NULL);
+	task_own = NULL;
 	the_cache = NULL;
 }
 
 bool resolve_hints(const char *text, const char **why)
 {
 	return hints_set(text, why);
+}
+
+void resolve_anchors(const struct anchors *a)
+{
+	prove_anchors = a;
+	ask_checking_disabled = a != NULL;
+}
+
+void resolve_own(const struct resolve_own *own)
+{
+	task_own = own;
 }
 
 void resolve_families(bool v4, bool v6)

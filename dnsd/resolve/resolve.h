@@ -42,6 +42,19 @@ void resolve_stop(void);
 /* The root's servers, to begin with: text of a zone file; NULL: IANA's list, which is there without
  * a call, too. False: *why is a text that lives until the next call. */
 bool resolve_hints(const char *text, const char **why);
+/* Where trust begins; they are kept by reference, and may change. NULL, as at first: nothing is
+ * validated. */
+struct anchors;
+void resolve_anchors(const struct anchors *a);
+/* Zones that this process serves itself are asked without a network; kept by reference. NULL, as
+ * at first: none. */
+struct resolve_own {
+	/* The closest of them at or above the name, lower case; NULL: there is none. */
+	const uint8_t *(*zone)(const uint8_t *name);
+	/* The response to a query; its octets. */
+	size_t (*answer)(const uint8_t *query, size_t len, uint8_t *out, size_t cap);
+};
+void resolve_own(const struct resolve_own *own);
 /* Which addresses of servers are used: those that this host can reach. Both at first. */
 void resolve_families(bool v4, bool v6);
 /* The whole answer is in the cache; *out is valid until the cache changes, or the next call. */

@@ -3,6 +3,7 @@
 #include "dnsd/resolve/task.h"
 
 struct deleg_families task_families = {true, true};
+const struct resolve_own *task_own;
 
 /* --- what is known -----------------------------------------------------------------------------
  */
@@ -31,17 +32,29 @@ static bool known_above(struct cache *cache, unsigned space, const uint8_t *name
 bool step_known(struct cache *cache, unsigned space, const uint8_t *name, uint16_t type,
 		enum task_mode mode, uint64_t now, bool stale, struct cached *out)
 {
-	return (cache_find(cache, space, name, type, now, stale, out) && fits(out, mode)) ||
-	       known_above(cache, space, name, mode, now, out);
+	if (cache_find(cache, space, name, type, now, stale, out)) {
+		if (fits(out, mode))
+			return true;
+		/* What was not validated stands before what says that it is bogus. */
+		if (cache_find_kind(cache, space, name, CACHE_FAILURE, type, now, out) &&
+		    fits(out, mode))
+			return true;
+	}
+	return known_above(cache, space, name, mode, now, out);
 }
 
 /* --- from zone to zone -------------------------------------------------------------------------
  */
+static void entered(struct task *t)
+{
+	t->asked = 0;
+	t->state = TASK_ZONE;
+}
+
 static void enter(struct task *t, const struct cached *c)
 {
 	deleg_load(&t->deleg, c, task_families, task_lot());
-	t->asked = 0;
-	t->state = TASK_ZONE;
+	entered(t);
 }
 
 static bool is_priming(const struct task *t)
@@ -57,11 +70,35 @@ static void prime(const struct task *t)
 	run_release(&run);
 }
 
+/* Servers that are named by conf, or are this process, unless a delegation leads further than
+ * they do. */
+static bool find_ours(struct task *t, const struct cached *c)
+{
+	const uint8_t *place = task_place(t), *own = task_own ? task_own->zone(place) : NULL;
+	const struct forward *f = t->direct ? NULL : forward_find(t->run->space, place);
+	unsigned reaches = c ? dns_name_labels(c->set.owner) : 0;
+	if (own && f && dns_name_labels(f->zone) > dns_name_labels(own))
+		own = NULL;
+	if (own && dns_name_labels(own) >= reaches) {
+		deleg_load_own(&t->deleg, own);
+	} else if (!own && f && (!f->stub || dns_name_labels(f->zone) >= reaches)) {
+		deleg_load_forward(&t->deleg, f);
+		t->minimise.off |= !f->stub;
+	} else {
+		return false;
+	}
+	entered(t);
+	return true;
+}
+
 static void find_zone(struct task *t)
 {
 	struct cached c;
-	if (cache_delegation(t->run->cache, t->run->space, t->name, t->type == DNS_DS, task_now(),
-			     &c)) {
+	bool found = cache_delegation(t->run->cache, t->run->space, t->name, t->type == DNS_DS,
+				      task_now(), &c);
+	if (find_ours(t, found ? &c : NULL))
+		return;
+	if (found) {
 		enter(t, &c);
 		return;
 	}
@@ -196,6 +233,7 @@ static bool proving(struct task *t)
 		t->state = TASK_ASK;
 		return true;
 	case PROVE_BOGUS:
+	case PROVE_BROKEN:
 		task_fail(t, t->ede, false);
 		return false;
 	case PROVE_DONE:
@@ -205,18 +243,58 @@ static bool proving(struct task *t)
 	return false;
 }
 
+/* False: the task waits, or is gone. */
+static bool zone(struct task *t)
+{
+	t->state = TASK_ASK;
+	if (t->mode != TASK_CHAIN)
+		return true;
+	struct cached c = {.kind = CACHE_NODATA,
+			   .security = RRSET_INSECURE,
+			   .set = {.owner = t->name, .type = t->type},
+			   .ede = RESOLVE_NO_EDE};
+	switch (prove_above(t)) {
+	case ABOVE_WAIT:
+		t->state = TASK_ZONE;
+		return false;
+	case ABOVE_SIGNED:
+		return true;
+	case ABOVE_INSECURE:
+		/* Nobody has said so of this name: it is for this chain only. */
+		task_known(t, &c);
+		return false;
+	case ABOVE_BROKEN:
+		task_fail(t, t->ede, false);
+		return false;
+	}
+	return true;
+}
+
+/* False: the task waits, or is gone. */
+static bool asking(struct task *t)
+{
+	if (t->deleg.own ? ask_own(t) : ask_step(t) == ASK_WAIT)
+		return t->state == TASK_REPLY;
+	if (t->deleg.forward && t->deleg.forward->first) {
+		explain_line(t->run->explain, "no forwarder is of use: the usual way");
+		t->direct = true;
+		t->minimise.off = false;
+		find_zone(t);
+		return true;
+	}
+	task_fail(t, t->ede, t->full);
+	return false;
+}
+
 static bool step(struct task *t)
 {
 	switch (t->state) {
 	case TASK_BEGIN:
 		return begin(t);
 	case TASK_ZONE:
-		t->state = TASK_ASK;
-		return true;
+		return zone(t);
 	case TASK_ASK:
-		if (ask_step(t) == ASK_FAILED)
-			task_fail(t, t->ede, t->full);
-		return false;
+		return asking(t);
 	case TASK_REPLY:
 		return reply(t);
 	case TASK_PROVE:

@@ -290,11 +290,18 @@ void task_fail(struct task *t, uint16_t ede, bool again)
 	    .c = {.kind = CACHE_FAILURE,
 		  /* It never takes the place of an answer that is there; and what somebody got with
 		   * CD does not take the place of this when it is bogus. */
-		  .trust = ede >= 5 && ede <= 12 ? CACHE_AUTHORITY : CACHE_ADDITIONAL,
-		  .security = ede >= 5 && ede <= 12 ? RRSET_BOGUS : RRSET_INDETERMINATE,
+		  .trust = t->is_bogus ? CACHE_AUTHORITY : CACHE_ADDITIONAL,
+		  .security = t->is_bogus ? RRSET_BOGUS : RRSET_INDETERMINATE,
 		  .set = {.owner = t->name, .type = t->type},
 		  .ede = ede}};
 	memcpy(r.why, t->why, sizeof(r.why));
+	if (t->retried && !t->is_bogus) { /* no other server was there */
+		r.c.security = RRSET_BOGUS;
+		r.c.trust = CACHE_AUTHORITY;
+		r.c.ede = t->bogus_ede;
+		memcpy(r.why, t->bogus_why, sizeof(r.why));
+		again = false;
+	}
 	if (!again)
 		cache_put(t->run->cache, t->run->space, &r.c, task_now());
 	deliver(t, &r);

@@ -86,7 +86,7 @@ void tasks_stop(void);
 
 enum task_state {
 	TASK_BEGIN,
-	TASK_ZONE, /* the servers of deleg.zone are to be asked */
+	TASK_ZONE, /* the servers of deleg.zone are to be asked: is it signed at all? */
 	TASK_ASK,
 	TASK_REPLY,
 	TASK_PROVE,
@@ -119,6 +119,7 @@ struct task {
 	unsigned exchanges, asked;
 	bool another; /* a server is late: ask one more */
 	bool full;    /* no exchange could be begun */
+	bool direct;  /* forwarders were of no use */
 	bool renew;   /* its own entry in the cache is not taken */
 	struct wait address[TASK_WAITS];
 
@@ -128,6 +129,11 @@ struct task {
 	unsigned reply_server;
 	char why[WHY];
 	uint16_t ede;
+	bool is_bogus;
+	/* A bogus reply: what is said when others are no better. */
+	unsigned retried;
+	uint16_t bogus_ede;
+	char bogus_why[WHY];
 	bool referred; /* the reply is what a referral had with it */
 	struct prove *prove;
 };
@@ -150,6 +156,12 @@ void task_step(struct task *t);
 bool step_known(struct cache *cache, unsigned space, const uint8_t *name, uint16_t type,
 		enum task_mode mode, uint64_t now, bool stale, struct cached *out);
 extern struct deleg_families task_families;
+extern const struct resolve_own *task_own; /* NULL: none */
+/* The name whose zone is responsible: of DS the one above. */
+static inline const uint8_t *task_place(const struct task *t)
+{
+	return t->type == DNS_DS && *t->name ? t->name + 1 + *t->name : t->name;
+}
 
 /* --- ask.c -------------------------------------------------------------------------------------
  */
@@ -159,18 +171,31 @@ enum ask_next {
 };
 /* Asks a server of t->deleg, or looks for addresses; an answer worth looking at sets TASK_REPLY. */
 enum ask_next ask_step(struct task *t);
+/* Asks the zone that this process serves itself; false: t->why, t->ede. */
+bool ask_own(struct task *t);
 void ask_end(struct task *t);
+/* Questions to forwarders say CD: what is bogus is found out here. */
+extern bool ask_checking_disabled;
 
 /* --- prove.c -----------------------------------------------------------------------------------
  */
 enum proven {
 	PROVE_WAIT,
-	PROVE_LATER, /* it has worked for long: let others do something */
-	PROVE_AGAIN, /* it is bogus: another server may have a better one */
-	PROVE_BOGUS, /* t->why, t->ede */
+	PROVE_LATER,  /* it has worked for long: let others do something */
+	PROVE_AGAIN,  /* it is bogus: another server may have a better one */
+	PROVE_BOGUS,  /* t->why, t->ede */
+	PROVE_BROKEN, /* likewise: DS or DNSKEY of a zone above it could not be had */
 	PROVE_DONE,
 };
 /* Validates t->reply; PROVE_DONE: *c is what the cache gets. */
 enum proven prove_step(struct task *t, struct cached *c);
 void prove_end(struct task *t);
+enum above {
+	ABOVE_WAIT,
+	ABOVE_SIGNED,
+	ABOVE_INSECURE, /* no use asking */
+	ABOVE_BROKEN,
+};
+/* TASK_CHAIN: whether t->deleg.zone is signed. */
+enum above prove_above(struct task *t);
 #endif

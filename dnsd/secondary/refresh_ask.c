@@ -73,7 +73,7 @@ static void on_done(void *arg, const struct xfr_done *d)
 		current(s, &d->soa);
 	else if (d->end == XFR_OLDER)
 		older(s, d->soa.serial);
-	else if (!peer_up(uplink_store()))
+	else if (d->ours || !peer_up(uplink_store()))
 		store_bad(s, d->why);
 	else
 		server_bad(s, d->why);

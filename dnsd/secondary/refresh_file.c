@@ -5,9 +5,9 @@
  * answered, since the primary does not say it again to who is killed then. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "dnsd/image/beside.h"
 #include "dnsd/secondary/refresh_int.h"
 #include "libcommon/base/log.h"
 
@@ -57,32 +57,10 @@ void refresh_file_note(struct secondary *s, uint64_t now)
 
 /* --- who asks, and for what ------------------------------------------------------------------- */
 
-static int open_lock(const char *file)
-{
-	return openat(state, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-}
-
-/* The file may be removed by who has its lock; then there is another one, or there will be. */
-static int lock(const char *file)
-{
-	struct stat st;
-	for (;;) {
-		int fd = open_lock(file);
-		if (fd < 0)
-			return -1;
-		bool had = flock(fd, LOCK_EX | LOCK_NB) == 0;
-		if (had && fstat(fd, &st) == 0 && st.st_nlink > 0)
-			return fd;
-		close(fd);
-		if (!had)
-			return -1;
-	}
-}
-
 bool refresh_file_lock(struct secondary *s)
 {
 	struct stat st;
-	s->lock = lock(s->lock_file);
+	s->lock = beside_lock(state, s->lock_file, false);
 	s->marks = s->lock >= 0 && fstat(s->lock, &st) == 0 ? st.st_size : 0;
 	return s->lock >= 0;
 }
@@ -100,7 +78,7 @@ void refresh_file_unlock(struct secondary *s, bool fetched)
 void refresh_file_mark(const struct secondary *s)
 {
 	struct stat st;
-	int fd = open_lock(s->lock_file);
+	int fd = openat(state, s->lock_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return;
 	if (fstat(fd, &st) == 0 && st.st_size < MARKS)
@@ -117,7 +95,7 @@ bool refresh_file_marked(const struct secondary *s)
 int refresh_lock(const uint8_t *wire)
 {
 	struct pool *pool = pool_new(0);
-	int fd = lock(file_name(pool, wire, ".xfr"));
+	int fd = beside_lock(state, file_name(pool, wire, ".xfr"), false);
 	pool_free(&pool);
 	return fd;
 }

@@ -71,8 +71,10 @@ struct msg_zone_changed;
 /* What changes make of the zone; octets: at most. */
 uint64_t xfr_put_records(const struct xfr_put *p);
 uint64_t xfr_put_octets(const struct xfr_put *p);
-/* changed NULL: `why` tells why not; the store has what it had. */
-typedef void xfr_put_fn(void *arg, const struct msg_zone_changed *changed, const char *why);
+/* changed NULL: `why` tells why not; the store has what it had. ours: whatever the primary had
+ * said, it could not be stored now. */
+typedef void xfr_put_fn(void *arg, const struct msg_zone_changed *changed, const char *why,
+			bool ours);
 /* What was told becomes the zone, whole, or not at all. fn is called once, not before this returns;
  * xfr_put is freed then. */
 void xfr_put_commit(struct xfr_put *p, xfr_put_fn *fn, void *arg);
@@ -101,6 +103,7 @@ struct xfr_done {
 	const char *why, *how; /* how: "AXFR", "IXFR" */
 	struct zone_soa soa;   /* of the server, unless XFR_NOT */
 	bool unreached;        /* XFR_NOT: there was no connection */
+	bool ours;             /* XFR_NOT: it is not the server's fault */
 	uint64_t records, octets, messages, foreign, ms;
 };
 typedef void xfr_done_fn(void *arg, const struct xfr_done *d);

@@ -172,7 +172,8 @@ static int open_socket(const struct dns_server *s)
 {
 	int fd = socket(s->sa.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	/* Connected: the kernel drops what comes from elsewhere and tells of a closed port. */
-	if (fd >= 0 && connect(fd, (const struct sockaddr *)&s->sa, s->sa_len) != 0) {
+	if (fd >= 0 && (!conf_source_bind(fd, s->sa.ss_family) ||
+			connect(fd, (const struct sockaddr *)&s->sa, s->sa_len) != 0)) {
 		int err = errno;
 		close(fd);
 		errno = err;

@@ -97,9 +97,12 @@ static void failed(struct xfr_in *x, const char *why)
 
 /* --- the store -------------------------------------------------------------------------------- */
 
-static void on_stored(void *arg, const struct msg_zone_changed *changed, const char *why)
+static void on_stored(void *arg, const struct msg_zone_changed *changed, const char *why, bool ours)
 {
 	struct xfr_in *x = arg;
+	x->done.ours = ours;
+	if (ours)
+		x->type = XFR_AXFR; /* no second try */
 	if (changed)
 		finish(x, XFR_NEW);
 	else
@@ -333,8 +336,10 @@ static void begin(struct xfr_in *x)
 	timer_set(&x->limit, conf.transfer.max_time, on_late);
 	struct link *l = mem_alloc(sizeof(*l));
 	l->x = x;
-	l->stream =
-	    stream_connect((const struct sockaddr *)&v->sa, v->sa_len, NULL, 0, &sc, &ops, l);
+	socklen_t source_len;
+	const struct sockaddr *source = conf_source(v->sa.ss_family, &source_len);
+	l->stream = stream_connect((const struct sockaddr *)&v->sa, v->sa_len, source, source_len,
+				   &sc, &ops, l);
 	if (!l->stream) {
 		free(l);
 		x->type = XFR_AXFR;

@@ -107,9 +107,10 @@ static struct slice zone_name(const struct xfr_put *p)
 	return (struct slice){(const char *)p->zone, p->zone_len};
 }
 
-static void finish(struct xfr_put *p, const struct msg_zone_changed *changed, const char *why)
+static void finish(struct xfr_put *p, const struct msg_zone_changed *changed, const char *why,
+		   bool ours)
 {
-	p->fn(p->arg, changed, why);
+	p->fn(p->arg, changed, why, ours);
 	xfr_put_free(p);
 }
 
@@ -120,12 +121,17 @@ static void on_aborted(void *arg, enum msg_type type, const void *msg)
 	(void)msg;
 }
 
-static void give_up(struct xfr_put *p, const char *why)
+static void fail(struct xfr_put *p, const char *why, bool ours)
 {
 	struct msg_zone_abort m = {p->draft};
 	if (p->draft)
 		uplink_call(MSG_zone_abort, &m, on_aborted, NULL);
-	finish(p, NULL, why);
+	finish(p, NULL, why, ours);
+}
+
+static void give_up(struct xfr_put *p, const char *why)
+{
+	fail(p, why, true);
 }
 
 /* The answer is the one that is wanted; else it is all over. */
@@ -135,9 +141,10 @@ static bool good(struct xfr_put *p, enum msg_type want, enum msg_type type, cons
 	char why[300];
 	if (type == want)
 		return true;
-	peer_error(type, msg, &text);
+	enum ipc_err e = peer_error(type, msg, &text);
 	str_fmt(why, sizeof(why), "the store: %.*s", SLICE_FMT(text));
-	give_up(p, why);
+	/* The zone is none, the changes do not fit it, or it was changed meanwhile. */
+	fail(p, why, e != ERR_BAD && e != ERR_LIMIT && e != ERR_INUSE);
 	return false;
 }
 
@@ -152,7 +159,7 @@ static void on_changed(void *arg, enum msg_type type, const void *msg)
 {
 	struct xfr_put *p = arg;
 	if (good(p, MSG_zone_changed, type, msg))
-		finish(p, msg, NULL);
+		finish(p, msg, NULL, false);
 }
 
 static void on_put(void *arg, enum msg_type type, const void *msg);

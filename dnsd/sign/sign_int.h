@@ -22,7 +22,7 @@ struct signer {
 	uint32_t early; /* renewed before it is urgent */
 	bool failed;
 	/* Where the walk through the image before is. */
-	size_t at;
+	uint64_t at;
 	bool ended, same; /* same: the node is that of the name at hand */
 	struct image_match old;
 };

@@ -28,4 +28,7 @@ bool anchors_set(struct anchors *a, const uint8_t *zone, uint16_t type, const st
 /* The closest one at or above the name; false: there is none, nothing is known (indeterminate).
  * *out is valid until a is changed. */
 bool anchors_find(const struct anchors *a, const uint8_t *name, struct anchor *out);
+/* All of them, in no order; those that were emptied, too. fn may not change a. */
+typedef void anchors_fn(void *arg, const struct anchor *one);
+void anchors_each(const struct anchors *a, anchors_fn *fn, void *arg);
 #endif

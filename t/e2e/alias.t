@@ -56,29 +56,33 @@ class Dns(Supervised):
         folder.mkdir(exist_ok=True)
         self.zone("a.test", "@ ALIAS www.b.test.\nfar 60 ALIAS cdn.else.test.\nweb ALIAS alias.b.test.\n"
                             "none ALIAS nothing.b.test.\n")
+        self.zone("inside", "in ALIAS www.b.test.\n")
         self.zone("b.test", "www 120 A 192.0.2.80\nwww AAAA 2001:db8::80\nalias CNAME www\n")
         self.extra["dnsd"] = (f"resolver 127.0.0.1:{self.resolver.port}\n"
-                              f"zone a.test file {folder}/a.test\nzone b.test file {folder}/b.test\n")
+                              f"zone a.test file {folder}/a.test\nzone b.test file {folder}/b.test\n"
+                              f"view inside {{\n\tclients 127.0.0.9\n\tzone a.test file "
+                              f"{folder}/inside\n\tzone c.test file {folder}/inside\n}}\n")
         super().write_conf(name)
 
     def zone(self, name, text):
         (self.dir / "zones" / name).write_text("$TTL 3600\n" + HEAD + text)
 
 
-def answers(s, name, kind="A"):
+def answers(s, name, kind="A", by="127.0.0.1"):
     """What some queries get, which reach both processes: {(rcode, addresses)}."""
     out = set()
     for i in range(12):
-        m = dnswire.Message(dnswire.ask_udp(s.port, [dnswire.query(name, kind, number=i)])[0])
+        m = dnswire.Message(dnswire.ask_udp(s.port, [dnswire.query(name, kind, number=i)],
+                                            by=by)[0])
         out.add((m.rcode, *sorted(r[3] for r in m.answer)))
     return out
 
 
-def becomes(s, name, want, kind="A"):
+def becomes(s, name, want, kind="A", by="127.0.0.1"):
     want = {(0, *(socket.inet_pton(socket.AF_INET6 if ":" in a else socket.AF_INET, a).hex()
                   for a in want))}
     end = time.monotonic() + SECONDS
-    while (got := answers(s, name, kind)) != want and time.monotonic() < end:
+    while (got := answers(s, name, kind, by)) != want and time.monotonic() < end:
         time.sleep(0.1)
     return [] if got == want else [f"{name} {kind}: {got}, expected {want}"]
 
@@ -128,6 +132,17 @@ def serial_goes_up(s):
     return bad + ([] if serial() != before else [f"the serial is as it was: {before}"])
 
 
+def views(s):
+    """Zones of a view have theirs, also where one outside it has the same name."""
+    bad = becomes(s, "in.a.test", ["192.0.2.82"], by="127.0.0.9")
+    bad += becomes(s, "in.c.test", ["192.0.2.82"], by="127.0.0.9")
+    bad += becomes(s, "a.test", ["192.0.2.82"])
+    s.zone("b.test", "www A 192.0.2.84\n")
+    s.ctl("zone", "reload", "b.test")
+    bad += becomes(s, "in.a.test", ["192.0.2.84"], by="127.0.0.9")
+    return bad + becomes(s, "a.test", ["192.0.2.84"])
+
+
 def not_asked_for(s):
     m = dnswire.Message(dnswire.ask_udp(s.port, [dnswire.query("a.test", 65401)])[0])
     return [] if m.rcode == 0 and not m.answer else [f"an ALIAS is shown: {m.answer}"]
@@ -152,6 +167,7 @@ def main():
                 ("a circle of two zones has no addresses", a_circle),
                 ("addresses of names elsewhere", elsewhere),
                 ("the serial goes up with the addresses", serial_goes_up),
+                ("zones of views", views),
                 ("an ALIAS itself is never shown", not_asked_for),
                 ("a restart serves what was known, whatever the resolver says",
                  restart_without_resolver)):

@@ -4,8 +4,10 @@ are too large, that repeats its records; updates played again; questions and NOT
 resolver that lies; keyd that dies while it signs. What was served stays, the log stays readable."""
 import os
 import pathlib
+import signal
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -14,14 +16,31 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import dnswire  # noqa: E402
 from dnswire import wire_name  # noqa: E402
 from primary import A, AXFR, IXFR, SOA, Primary, rr, signed, soa, whole  # noqa: E402
-from suite import FIRST_UID, Supervised  # noqa: E402
+from suite import BUILD, FIRST_UID, Supervised  # noqa: E402
 from tap import Tap  # noqa: E402
 
 SECONDS = 60
 SECRET = b"0123456789abcdef0123456789abcdef"
 ZONES = ("fit.test", "twice.test", "huge.test", "grow.test")
 RATE = 100
+ODD_KEYS = {"huge": "base64", "fifo": "is not a file", "folder": "is not a file",
+            "zeros": "base64", "device": "is not a file", "open": "chmod 640",
+            "writable": "chmod 640", "empty": "", "gone": "No such file", "long": "too long"}
+LIES = ("wrong", "big", "mega", "loop", "never", "ids", "good", "cut")
 CONF = """{zones}
+resolver 127.0.0.1:{liar}
+zone alias.test file zones/alias.test
+zone both.test {{
+	update {{
+		clients 127.0.0.0/24
+	}}
+}}
+zone sig.test {{
+	dnssec on
+	update {{
+		clients 127.0.0.0/24
+	}}
+}}
 key up file up.key
 key down file up.key
 zone up.test {{
@@ -45,13 +64,75 @@ allow-transfer 127.0.0.0/24
 START = "@ SOA ns host 1 2h 10m 4w 5m\n@ NS ns\nns A 192.0.2.1\n"
 
 
+class Liar:
+    """A resolver. The first label of a name says what its answer is."""
+
+    def __init__(self):
+        self.tcp = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.port = self.tcp.getsockname()[1]
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", self.port))
+        for run in (self.run_udp, self.run_tcp):
+            threading.Thread(target=run, daemon=True).start()
+
+    def answer(self, query, stream):
+        name, at = dnswire.read_name(query, 12)
+        kind, flags, records = struct.unpack_from(">H", query, at)[0], 0x8180, []
+        owner, what = name.rstrip("."), name.split(".", maxsplit=1)[0]
+
+        if what == "wrong":
+            records = [record("victim.test", A, "203.0.113.66")]
+        elif what == "loop":
+            records = [record(owner, 5, wire_name("x.lie.test")),
+                       record("x.lie.test", 5, wire_name(owner))]
+        elif what == "big" and stream:
+            records = [record(owner, A, f"10.9.{i // 250}.{i % 250}") for i in range(1500)]
+        elif what in ("big", "mega"):
+            flags |= 0x200
+        elif what == "cut":
+            records = [record(owner, A, "203.0.113.67")[:-2]]
+        else:
+            records = [record(owner, A, "203.0.113.9")]
+        if kind != A and what not in ("loop", "wrong"):
+            records = []
+        return query[:2] + struct.pack(">5H", flags, 1, len(records), 0, 0) + query[12:at + 4] + \
+            b"".join(records)
+
+    def run_udp(self):
+        while True:
+            query, client = self.udp.recvfrom(4096)
+            what = query[13:13 + query[12]].decode()
+            for i in range(50 if what == "ids" else 0):
+                self.udp.sendto(bytes([i, i]) + self.answer(query, False)[2:-1] + b"\x42", client)
+            if what != "never":
+                self.udp.sendto(self.answer(query, False), client)
+
+    def run_tcp(self):
+        while True:
+            threading.Thread(target=self.connection, args=(self.tcp.accept()[0],),
+                             daemon=True).start()
+
+    def connection(self, sock):
+        try:
+            with sock:
+                sock.settimeout(SECONDS)
+                query = dnswire.read_exact(sock, *struct.unpack(">H", dnswire.read_exact(sock, 2)))
+                if b"\4mega" in query:
+                    sock.sendall(b"\xff" * (1 << 20))
+                answer = self.answer(query, True)
+                sock.sendall(struct.pack(">H", len(answer)) + answer)
+        except (EOFError, OSError):
+            pass
+
+
 class Attacked(Supervised):
-    def __init__(self, primary):
-        self.primary = primary
+    def __init__(self, primary, liar):
+        self.primary, self.liar = primary, liar
         super().__init__(["dnsd"], processes={"dnsd": 2})
         self.port = self.ports["content"]
         (self.dir / "text").write_text("$TTL 300\n" + START)
-        self.ctl("zone", "import", "up.test", str(self.dir / "text"))
+        for zone in ("up.test", "both.test", "sig.test"):
+            self.ctl("zone", "import", zone, str(self.dir / "text"))
 
     def write_conf(self, name):
         if name == "dnsd":
@@ -61,12 +142,19 @@ class Attacked(Supervised):
             if os.geteuid() == 0:
                 os.chown(key, FIRST_UID + self.daemons.index("dnsd"), -1)
             zones = "\n".join(f"zone {z} from 127.0.0.1 port {self.primary.port}" for z in ZONES)
-            self.extra["dnsd"] = CONF.format(zones=zones, rate=RATE)
+            self.extra["dnsd"] = CONF.format(zones=zones, rate=RATE, liar=self.liar.port)
+            (self.dir / "zones").mkdir(exist_ok=True)
+            (self.dir / "zones/alias.test").write_text("$TTL 300\n" + START + "".join(
+                f"{lie} ALIAS {lie}.lie.test.\n" for lie in LIES))
         super().write_conf(name)
 
     def logged(self, *wanted):
         return [line for line in (self.dir / "hamletd.log").read_text(errors="replace").splitlines()
                 if all(w in line for w in wanted)]
+
+
+def record(owner, kind, data):
+    return rr(owner, "@", kind, data)
 
 
 def answers(s, name, kind="A"):
@@ -181,8 +269,17 @@ def a_zone_that_grows(s):
 
 # --- clients --------------------------------------------------------------------------------------
 def update(name, text, number):
-    return struct.pack(">6H", number, 5 << 11, 1, 0, 1, 0) + wire_name("up.test") + \
-        struct.pack(">HH", SOA, 1) + rr("up.test", name, A, text)
+    return updates("up.test", number, rr("up.test", name, A, text))
+
+
+def updates(zone, number, *records):
+    return struct.pack(">6H", number, 5 << 11, 1, 0, len(records), 0) + wire_name(zone) + \
+        struct.pack(">HH", SOA, 1) + b"".join(records)
+
+
+def notify(zone, number):
+    return struct.pack(">6H", number, 4 << 11, 1, 0, 0, 0) + wire_name(zone) + \
+        struct.pack(">HH", SOA, 1)
 
 
 def rcode(s, packet, by="127.0.0.1"):
@@ -215,9 +312,7 @@ def played_again(s):
     # Another key, and another kind of message.
     bad += [] if rcode(s, signed(update("d", "192.0.2.4", 4), "down", SECRET, now - 100)[0]) == 5 \
         else ["another key"]
-    note = struct.pack(">6H", 5, 4 << 11, 1, 0, 0, 0) + wire_name("fit.test") + \
-        struct.pack(">HH", SOA, 1)
-    got = [rcode(s, signed(note, "up", SECRET, now - ago)[0]) for ago in (50, 0, 50)]
+    got = [rcode(s, signed(notify("fit.test", 5), "up", SECRET, now - ago)[0]) for ago in (50, 0, 50)]
     return bad + ([] if got == [0, 0, 9] else [f"NOTIFY: {got}"])
 
 
@@ -265,6 +360,139 @@ def transfers_in_a_flood(s):
     return [] if 100 <= lines <= 800 else [f"{lines} lines"]
 
 
+def notify_flood(s):
+    """Of zones that are not here, from anybody, and as if the primary had sent them."""
+    before, lines, began = s.primary.asked["fit.test", SOA], len(s.logged()), time.monotonic()
+    socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(30)]
+    for i, sock in enumerate(socks):
+        sock.bind((f"127.0.0.{i + 1}" if i else "127.0.0.1", 0))
+        sock.connect(("127.0.0.1", s.port))
+        sock.setblocking(False)
+    for i in range(10000):
+        zone = ("fit.test", f"z{i}.test", "twice.test")[i % 3]
+        socks[0 if i % 3 == 0 else i % 30].send(notify(zone, i & 0xffff))
+    bad = becomes(s, "www.fit.test", "192.0.2.1")
+    took = time.monotonic() - began
+    for sock in socks:
+        sock.close()
+    # Once a second a process, and what the zone's own time asks for.
+    polls = s.primary.asked["fit.test", SOA] - before
+    bad += [] if 1 <= polls <= 4 * (took + 3) else [f"{polls} questions in {took:.1f} s"]
+    more = len(s.logged()) - lines
+    return bad + ([] if more < 200 else [f"{more} lines"])
+
+
+def lies(s):
+    bad = becomes(s, "good.alias.test", "203.0.113.9") + becomes(s, "ids.alias.test", "203.0.113.9")
+    big = {(0, *sorted(address(f"10.9.0.{i}") for i in range(16)))}
+    bad += until("big", lambda: {len(x) for x in answers(s, "big.alias.test")} == {17})
+    got = answers(s, "big.alias.test")
+    bad += [] if got == big else [f"big: {got}"]
+    for lie in ("wrong", "mega", "loop", "never", "cut"):
+        bad += becomes(s, f"{lie}.alias.test")
+    return bad
+
+
+class Reader(threading.Thread):
+    """Transfers the zone again and again: each time it is one version, whole."""
+
+    def __init__(self, s):
+        super().__init__()
+        self.s, self.over, self.bad, self.count = s, threading.Event(), [], 0
+
+    def one(self, sock):
+        query, soas, names = dnswire.query("both.test", AXFR), [], set()
+        sock.sendall(struct.pack(">H", len(query)) + query)
+        while len(soas) < 2:
+            m = dnswire.Message(dnswire.read_exact(
+                sock, *struct.unpack(">H", dnswire.read_exact(sock, 2))))
+            soas += [r for r in m.answer if r[1] == "SOA"]
+            names |= {r[0] for r in m.answer if r[1] == "A"}
+            if not m.answer:
+                raise ValueError(f"rcode {m.rcode}")
+        x, y = ({n[1:] for n in names if n[0] == c} for c in "xy")
+        self.bad += [] if x == y and soas[0] == soas[1] else [f"half an update: {x ^ y}"]
+        self.count += 1
+
+    def run(self):
+        try:
+            while not self.over.is_set():
+                with socket.create_connection(("127.0.0.1", self.s.port), timeout=SECONDS) as sock:
+                    for _ in range(5):
+                        self.one(sock)
+        except (OSError, EOFError, ValueError) as e:
+            self.bad.append(repr(e))
+
+
+def updates_and_transfers(s):
+    """Updates by both processes at once, each of two records, and transfers meanwhile."""
+    bad = becomes(s, "ns.both.test", "192.0.2.1")
+    readers, rcodes = [Reader(s) for _ in range(2)], []
+
+    def writer(k):
+        for i in range(40):
+            n = k * 100 + i
+            rcodes.append(rcode(s, updates("both.test", n, rr("both.test", f"x{n}", A, "192.0.2.1"),
+                                           rr("both.test", f"y{n}", A, "192.0.2.1"))))
+    writers = [threading.Thread(target=writer, args=(k,)) for k in range(4)]
+    for t in [*readers, *writers]:
+        t.start()
+    for t in writers:
+        t.join()
+    for t in readers:
+        t.over.set()
+        t.join()
+        bad += t.bad[:3] + ([] if t.count else ["no transfer"])
+    bad += [] if rcodes == [0] * 160 else [f"rcodes {rcodes}"]
+    return bad + becomes(s, "y339.both.test", "192.0.2.1")
+
+
+def keyd_dies(s):
+    """It dies again and again while a zone is signed: the zone is served, and signed in the end."""
+    def is_signed(name):
+        m = dnswire.Message(dnswire.ask_udp(s.port, [dnswire.query(name, A, edns=1232, do=True)])[0])
+        return m.rcode == 0 and {r[1] for r in m.answer} == {"A", "RRSIG"}
+    bad = until("ns is signed", lambda: is_signed("ns.sig.test"))
+    for i in range(4):
+        for pid in s.pids("keyd"):
+            os.kill(pid, signal.SIGKILL)
+        got = rcode(s, updates("sig.test", i, *(rr("sig.test", f"k{i}-{n}", A, "192.0.2.5")
+                                               for n in range(100))))
+        bad += [] if got == 0 else [f"update: rcode {got}"]
+        bad += [] if is_signed("ns.sig.test") else ["what was signed is not"]
+    return bad + until("signed", lambda: is_signed("k3-99.sig.test"))
+
+
+def odd_key_files(s):
+    """dnsd -n says what is wrong with them, and does not wait for anything."""
+    folder = s.dir / "odd"
+    folder.mkdir()
+    good = "c29tZXRoaW5nIGVsc2Ugd2FzIGhlcmU="
+    for name in ODD_KEYS:
+        path = folder / name
+        if name == "fifo":
+            os.mkfifo(path)
+        elif name == "folder":
+            path.mkdir()
+        elif name == "device":
+            path.symlink_to("/dev/zero")
+        elif name != "gone":
+            path.write_text({"zeros": good[:8] + "\0" * 8, "long": "QUFB" * 2000, "empty": "",
+                             "huge": ""}.get(name, good))
+            path.chmod({"open": 0o644, "writable": 0o660}.get(name, 0o600))
+    with open(folder / "huge", "r+b") as f:
+        f.truncate(1 << 32)
+    lines = "".join(f"key {name} file odd/{name}\n" for name in ODD_KEYS)
+    (s.dir / "odd.conf").write_text(f"version 1\ncontent 127.0.0.1:1\nstate-dir x\n{lines}")
+    got = subprocess.run([BUILD / "dnsd", "-n", "-f", s.dir / "odd.conf"], text=True, check=False,
+                         capture_output=True, timeout=SECONDS)
+    bad = [] if got.returncode == 78 else [f"status {got.returncode}"]
+    for name, why in ODD_KEYS.items():
+        said = [x for x in got.stderr.splitlines() if f"key {name}: " in x and why in x]
+        bad += [] if len(said) == 1 and good[:8] not in said[0] else [f"{name}: {got.stderr}"]
+    return bad
+
+
 def what_was_not_told(s):
     return until("transfers-untold", lambda: s.logged("transfers-untold", "kind=AXFR", "times="))
 
@@ -272,7 +500,7 @@ def what_was_not_told(s):
 def main():
     tap, primary = Tap(), Primary()
     first_zones(primary)
-    s = Attacked(primary)
+    s = Attacked(primary, Liar())
     try:
         for name, test in (
                 ("transfers in a flood", transfers_in_a_flood),
@@ -281,6 +509,11 @@ def main():
                 ("more records at a name than a message holds", too_many_at_a_name),
                 ("a zone that grows by changes", a_zone_that_grows),
                 ("updates and notifies played again", played_again),
+                ("NOTIFY in a flood", notify_flood),
+                ("a resolver that lies", lies),
+                ("updates and transfers at once", updates_and_transfers),
+                ("keyd dies while it signs", keyd_dies),
+                ("odd files of keys", odd_key_files),
                 ("the limit of responses is one of all processes", one_limit),
                 ("... of which the log tells the number", what_was_not_told)):
             tap.test(name, test, s)

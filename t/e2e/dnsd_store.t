@@ -36,7 +36,7 @@ class Dns(Supervised):
         self.text("file.test", 1, "file")
         super().__init__(["dnsd"], processes={"dnsd": 2},
                          conf={"dnsd": f"zone file.test file {zones}/file.test\n"
-                                       "zone later.test {\n}\nrrl {\n\texempt 127.0.0.0/8\n}"})
+                                       "zone later.test {\n}\noverlay 200\nrrl {\n\texempt 127.0.0.0/8\n}"})
 
     @property
     def port(self):
@@ -169,6 +169,60 @@ def the_file_wins(s):
     return bad + become("still, later", "file", marker, s, "file.test")
 
 
+# --- changes of a large zone --------------------------------------------------------------------
+WIDE = 2000
+
+
+def overlays(s):
+    overlay = s.dir / "dns/wide.test.overlay"
+    s.imported("wide.test", 1, "w0", WIDE)
+    bad = become("imported", "w0", marker, s, "wide.test")
+    s.ctl("zone", "set", "wide.test", "marker", "TXT", "w1")
+    s.ctl("zone", "delete", "wide.test", "host7")
+    bad += become("changed", "w1", marker, s, "wide.test")
+    bad += become("gone", NXDOMAIN, lambda: ask(s, "host7.wide.test", 1)[0])
+    bad += [] if overlay.exists() else ["the change is no overlay"]
+    s.ctl("daemon", "restart", "dnsd")
+    bad += become("after a restart", ("w1", NXDOMAIN),
+                  lambda: (marker(s, "wide.test"), ask(s, "host7.wide.test", 1)[0]))
+    # Many changes: they become a part of the image, and that is no change.
+    s.imported("wide.test", 1, "w2", WIDE + 150)
+    bad += become("imported again", ("w2", 0),
+                  lambda: (marker(s, "wide.test"), ask(s, "host2149.wide.test", 1)[0]))
+    now, end = serial(s, "wide.test"), time.monotonic() + SECONDS
+    while overlay.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    bad += ["a large overlay stays"] if overlay.exists() else []
+    return bad + become("merged", ("w2", now), lambda: (marker(s, "wide.test"),
+                                                        serial(s, "wide.test")))
+
+
+def killed_while_changing(s):
+    bad = []
+    for i in range(KILLS):
+        s.ctl("zone", "set", "wide.test", "marker", "TXT", f"k{i}")
+        time.sleep(0.002 * (i % 5))
+        for pid in s.pids("dnsd"):
+            os.kill(pid, signal.SIGKILL)
+        s.wait_ready()
+        bad += become("after a kill", f"k{i}", marker, s, "wide.test")
+    return bad
+
+
+def a_damaged_overlay(s):
+    overlay = s.dir / "dns/wide.test.overlay"
+    s.ctl("zone", "set", "wide.test", "marker", "TXT", "d1")
+    bad = become("before", "d1", marker, s, "wide.test")
+    s.ctl("daemon", "stop", "dnsd")
+    overlay.write_bytes(b"\xff" * 3000)
+    s.ctl("daemon", "start", "dnsd")
+    s.wait_ready()
+    bad += become("damaged", "d1", marker, s, "wide.test")
+    s.ctl("zone", "delete", "wide.test", "--yes")
+    bad += become("deleted", REFUSED, marker, s, "wide.test")
+    return bad + [f"{p} is left" for p in (overlay, s.dir / "dns/wide.test.image") if p.exists()]
+
+
 # --- without the store ----------------------------------------------------------------------------
 def store_killed(s):
     for pid in s.pids("stored"):
@@ -287,6 +341,9 @@ def main():
                 ("a deleted zone is not, until it comes again", deleted),
                 ("a zone with a block and without data", a_zone_with_a_block),
                 ("of a zone in a file and in the store the file is served", the_file_wins),
+                ("a change of a large zone is an overlay", overlays),
+                ("kill -9 of dnsd while it changes", killed_while_changing),
+                ("a damaged overlay", a_damaged_overlay),
                 ("kill -9 of the store", store_killed),
                 ("what changed while dnsd was down", changed_while_away),
                 ("a start without the store", start_without_the_store),

@@ -149,6 +149,41 @@ def a_catalog_takes_it(p, s, lines):
     return bad
 
 
+def files(server, zone):
+    return sorted(f.name for f in (server.dir / "dns").iterdir() if f.name.startswith(zone))
+
+
+def files_of_zones_that_go(p, s, lines):
+    """At work: at the primary, and what a catalog lists no longer at the secondary."""
+    bad = [f"{x.port}: {n}: {files(x, n)}" for x, n, kinds in (
+        (p, "m.test", ("image", "image.lock", "journal")),
+        (s, "m.test", ("image", "image.lock", "refresh", "xfr")))
+        for k in kinds if f"{n}.{k}" not in files(x, n)]
+    p.ctl("zone", "delete", "m.test", "--yes")
+    for x in (p, s):
+        bad += become(f"files at {x.port}", [], files, x, "m.test")
+    if "own.test.image" not in files(s, "own.test"):
+        bad.append(str(files(s, "own.test")))
+    return bad
+
+
+def files_that_nobody_knows(p, s, lines):
+    """At the start: of zones that went while dnsd was away, catalogs with what they listed."""
+    s.replace("")
+    bad = left(s, "own.test", 4) + left(s, "cat.test", 2)
+    if "cat.test.image.members" not in files(s, "cat.test"):
+        bad.append(str(files(s, "cat.test")))
+    s.ctl("daemon", "stop", "dnsd")
+    s.ctl("zone", "delete", "own.test", "--yes")
+    s.ctl("zone", "delete", "cat.test", "--yes")
+    time.sleep(3)  # files that are new are left
+    s.ctl("daemon", "start", "dnsd")
+    s.wait_ready()
+    for zone in ("own.test", "cat.test"):
+        bad += become(zone, [], files, s, zone)
+    return bad
+
+
 def main():
     tap = Tap()
     ports = [free_port() for _ in range(2)]
@@ -161,7 +196,8 @@ def main():
                            {"own.test": "own"}))
         servers[0].put("m.test", 1, "member")
         servers.append(Dns(ports[1], "\n".join(lines)))
-        for test in (all_there, line_removed, catalog_removed, named_again, a_catalog_takes_it):
+        for test in (all_there, line_removed, catalog_removed, named_again, a_catalog_takes_it,
+                     files_of_zones_that_go, files_that_nobody_knows):
             tap.test(test.__name__.replace("_", " "), test, *servers, lines)
     finally:
         for s in servers:

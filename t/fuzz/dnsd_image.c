@@ -1,15 +1,16 @@
 /* A damaged image: answers may be wrong or SERVFAIL, nothing else happens. The first octet says
- * whose image it is; then each three octets are a place, counted from the end of the head, and each
- * fourth is what is written there. */
+ * whose image it is (the last one's has an overlay); then each three octets are a place, counted
+ * from the end of the head, and each fourth is what is written there. */
 #include "dnsd/answer/answer.h"
 #include "dnsd/catalog/catalog_int.h"
 #include "dnsd/image/image_int.h"
+#include "dnsd/image/image_patch.h"
 #include "t/unit/dnsd_odd.h"
 #include "t/unit/dnsd_zone.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { ZONES = 4 };
+enum { ZONES = 5, OVERLAID = 4 };
 static const struct {
 	const char *name, *text;
 } zone[ZONES] = {{"b.test", odd_plain},
@@ -17,7 +18,8 @@ static const struct {
 		 {"example", odd_nsec3},
 		 {"cat.test", "@ 0 SOA a. b. 1 2 3 4 5\n@ 0 NS a.\nversion 0 TXT \"2\"\n"
 			      "1.zones 0 PTR a.test.\ncoo.1.zones 0 PTR b.test.\n"
-			      "2.zones 0 PTR b.test.\n"}};
+			      "2.zones 0 PTR b.test.\n"},
+		 {"b.test", odd_plain}};
 static const char *asked[] = {
     "b.test",       "www.b.test",  "nix.b.test",      "q.w.b.test",      "alias2.b.test",
     "cut.b.test",   "x.dn.b.test", "towild.b.test",   "a.ns.cut.b.test", "mxalias.b.test",
@@ -53,7 +55,7 @@ static void walk(const struct image *i)
 {
 	static uint8_t data[DNS_RDATA_MAX];
 	struct image_match m;
-	for (size_t at = 0; image_next(i, &at, &m);) {
+	for (uint64_t at = 0; image_next(i, &at, &m);) {
 		uint16_t type;
 		struct piece p;
 		struct image_rr rr;
@@ -67,17 +69,64 @@ static void walk(const struct image *i)
 	}
 }
 
+/* The same with a change over it. */
+static struct image *changed(struct image *before)
+{
+	const uint8_t *origin = wire_name("b.test");
+	const char *why;
+	struct image_maker *m = image_patch(zone_folder, "image", before, NULL, 100, NULL);
+	image_patch_name(m, wire_name("cut.b.test"));
+	image_patch_name(m, wire_name("www.b.test"));
+	if (!zone_line(m, origin, SLICE("@ 3600 SOA ns1 root 8 1 2 3 300")) ||
+	    !zone_line(m, origin, SLICE("@ 60 MX 10 www")) ||
+	    !zone_line(m, origin, SLICE("@ 60 NS ns1")) ||
+	    !zone_line(m, origin, SLICE("cut 60 NS mail")) ||
+	    !zone_line(m, origin, SLICE("a.new 60 NS ns1")) || !image_patch_ready(m) ||
+	    !image_finish(m, NULL, zone_print, NULL))
+		abort();
+	struct image *i = image_open(zone_folder, "image", &why);
+	if (!i || !image_overlaid(i))
+		abort();
+	image_close(&before);
+	return i;
+}
+
+static size_t over_at(size_t base)
+{
+	return image_pad(base, sizeof(uint64_t));
+}
+
+/* Both files, one behind the other. */
+static struct image *read_both(uint8_t *bytes, size_t base, size_t size)
+{
+	struct image_head *h = (struct image_head *)(void *)bytes;
+	const char *why;
+	h->sum = image_sum(h);
+	struct image *i = image_from(bytes, base, &why);
+	if (i && base < size) {
+		h = (struct image_head *)(void *)(bytes + over_at(base));
+		h->over = i->base.head->sum;
+		h->sum = image_sum(h);
+		image_cover(i, h, size - over_at(base), &why);
+	}
+	return i;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static uint8_t *whole[ZONES];
-	static size_t size[ZONES];
-	const char *why;
+	static size_t size[ZONES], base[ZONES];
 	for (unsigned k = 0; !whole[ZONES - 1] && k < ZONES; k++) {
 		zone_begin();
 		struct image *i = zone_image(zone[k].name, zone[k].text);
-		size[k] = i->size;
-		whole[k] = malloc(size[k]);
-		memcpy(whole[k], i->p, size[k]);
+		if (k == OVERLAID)
+			i = changed(i);
+		base[k] = i->base.size;
+		size[k] = i->over.p ? over_at(base[k]) + i->over.size : base[k];
+		whole[k] = calloc(1, size[k]);
+		memcpy(whole[k], i->base.p, base[k]);
+		if (i->over.p)
+			memcpy(whole[k] + over_at(base[k]), i->over.p, i->over.size);
 		image_close(&i);
 		zone_end();
 	}
@@ -91,9 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		/* Places in the head come last. */
 		bytes[(place + sizeof(struct image_head)) % size[k]] = data[at + 3];
 	}
-	struct image_head *h = (struct image_head *)(void *)bytes;
-	h->sum = image_sum(h);
-	struct image *i = image_from(bytes, size[k], &why);
+	struct image *i = read_both(bytes, base[k], size[k]);
 	if (i) {
 		struct zones *z = zones_new();
 		uint8_t origin[DNS_NAME_MAX];

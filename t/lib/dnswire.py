@@ -112,10 +112,11 @@ def ask_stream(port, queries, host="127.0.0.1"):
     return [by_id[struct.unpack_from(">H", q)[0]] for q in queries]
 
 
-def ask_udp(port, queries, host="127.0.0.1"):
+def ask_udp(port, queries, host="127.0.0.1", by=""):
     """One after the other; each is asked up to five times."""
     answers = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((by, 0))
         sock.connect((host, port))
         for q in queries:
             for _ in range(5):

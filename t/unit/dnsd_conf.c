@@ -174,6 +174,25 @@ static void keys_have_a_file(void **state)
 	pool_free(&pool);
 }
 
+static void sources(void **state)
+{
+	(void)state;
+	struct pool *pool = pool_new(0);
+	socklen_t len;
+	assert_int_equal(conf_read(pool, "version 1\ncontent 127.0.0.1:53\nsource 192.0.2.1\n"), 0);
+	const struct sockaddr_in *v4 = (const void *)conf_source(AF_INET, &len);
+	assert_non_null(v4);
+	assert_int_equal(ntohl(v4->sin_addr.s_addr), 0xc0000201);
+	assert_int_equal(len, sizeof(*v4));
+	assert_null(conf_source(AF_INET6, &len));
+	assert_int_equal(len, 0);
+	assert_true(conf_source_bind(-1, AF_INET6)); /* nothing to do */
+	assert_false(conf_source_bind(-1, AF_INET));
+	assert_int_equal(conf_read(pool, "version 1\ncontent 127.0.0.1:53\n"), 0);
+	assert_null(conf_source(AF_INET, &len));
+	pool_free(&pool);
+}
+
 static void mistakes_in_keys(void **state)
 {
 	(void)state;
@@ -313,6 +332,10 @@ static void mistakes_are_told(void **state)
 	    {"content unix:/x\n", "content: unix:/x is no address of a network"},
 	    {"udp-size 100\n", "udp-size"},
 	    {"rrl {\n\tslip 1000\n}\n", "slip"},
+	    {"source lo\n", "source: give one address"},
+	    {"source ::1 192.0.2.1\n", "source: give one address"},
+	    {"source ::1\nsource 192.0.2.1\nsource 192.0.2.2\n",
+	     "source: 192.0.2.2: there is one of its kind already"},
 	    {"secondary ns2.test\n", "\"ns2.test\" is not an address"},
 	    {"secondary 192.0.2.0/24\n", "is not an address"},
 	    {"secondary 192.0.2.1 port 0\n", "secondary: port \"0\" is not a port"},
@@ -471,6 +494,7 @@ int main(void)
 	    cmocka_unit_test(zones_are_signed_or_not),
 	    cmocka_unit_test_setup_teardown(keys_have_a_file, make_key_file, remove_key_file),
 	    cmocka_unit_test_setup_teardown(who_gets_the_zones, make_key_file, remove_key_file),
+	    cmocka_unit_test(sources),
 	    cmocka_unit_test_setup_teardown(mistakes_in_keys, make_key_file, remove_key_file),
 	    cmocka_unit_test(mistakes_are_told),
 	    cmocka_unit_test(an_address_has_datagrams_and_connections),

@@ -3,6 +3,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <sys/stat.h>
 #include <cmocka.h>
 #include "dnsd/image/image_maker.h"
 #include "t/unit/dnsd_zone.h"
@@ -189,7 +192,8 @@ static void records_are_added_at_the_end(void **state)
 	struct image *i = image_open(zone_folder, "image", &why);
 	static const char *const names[] = {"b.test", "ns1.b.test", "sign.b.test", "a.sign.b.test",
 					    "zz.b.test"};
-	size_t at = 0, k = 0;
+	uint64_t at = 0;
+	size_t k = 0;
 	for (; image_next(i, &at, &m); k++)
 		assert_true(dns_name_eq(m.name, wire_name(names[k])));
 	assert_int_equal(k, 5);
@@ -203,6 +207,24 @@ static void records_are_added_at_the_end(void **state)
 	/* Not for a zone that is not in order. */
 	assert_false(image_finish(zone_maker("b.test", "@ 1 NS a.\n", &o), NULL, zone_hear, &s));
 	assert_int_equal(called, 1);
+	buf_free(&s.errors);
+}
+
+/* A disk that is full, for one, is no mistake in the zone. */
+static void what_cannot_be_written(void **state)
+{
+	(void)state;
+	struct image_stats stats;
+	struct zone_said s = {0};
+	assert_int_equal(mkdirat(zone_folder, "image.new", 0700), 0);
+	assert_false(image_finish(zone_maker("b.test", HEAD, NULL), &stats, zone_hear, &s));
+	assert_true(stats.unwritten);
+	assert_string_equal(buf_cstr(&s.errors), "b.test: cannot write image: Is a directory");
+	assert_int_equal(unlinkat(zone_folder, "image.new", AT_REMOVEDIR), 0);
+	buf_free(&s.errors);
+	assert_false(
+	    image_finish(zone_maker("b.test", "@ 1 NS a.\n", NULL), &stats, zone_hear, &s));
+	assert_false(stats.unwritten);
 	buf_free(&s.errors);
 }
 
@@ -296,7 +318,8 @@ static void nodes_are_in_canonical_order_with_all_their_records(void **state)
 	    "z.a 8 A 192.0.2.1\nz.a 7 A 192.0.2.2\nz.a 6 A 192.0.2.2\nz.a 1 MX 1 MaIl.B.test.\n"
 	    "@ 1 SOA a. b. 1 2 3 4 5\n@ 1 NS n.\n");
 	struct image_match m;
-	size_t at = 0, n = 0;
+	uint64_t at = 0;
+	size_t n = 0;
 	while (image_next(i, &at, &m)) {
 		assert_true(dns_name_eq(m.name, wire_name(names[n++])));
 		if (n != 4)
@@ -368,7 +391,8 @@ static void many_names(void **state)
 			assert_true(image_piece(i, found.node, PART_ANSWER, DNS_A, &p));
 			assert_int_equal(dns_u32(p.bytes + 12), 10u << 24 | k);
 		}
-		size_t at = 0, n = 0;
+		uint64_t at = 0;
+		size_t n = 0;
 		uint8_t last[DNS_NAME_MAX] = {0};
 		for (; image_next(i, &at, &found); n++) {
 			assert_true(dns_name_cmp(last, found.name) < 0);
@@ -384,9 +408,9 @@ static void damage_is_found(void **state)
 	(void)state;
 	const char *why;
 	struct image *i = zone_image("b.test", TREE);
-	size_t size = i->size;
+	size_t size = i->base.size;
 	uint8_t *copy = malloc(size);
-	memcpy(copy, i->p, size);
+	memcpy(copy, i->base.p, size);
 	struct image_head *h = (void *)copy;
 	image_close(&i);
 	assert_null(image_from(copy, size - 1, &why));
@@ -407,7 +431,7 @@ static void damage_is_found(void **state)
 		i = image_from(copy, size, &why);
 		assert_non_null(i);
 		image_find(i, name, dns_name_len(name), &m);
-		for (size_t k = 0; image_next(i, &k, &m);)
+		for (uint64_t k = 0; image_next(i, &k, &m);)
 			;
 		image_close(&i);
 		copy[at] ^= 0xff;
@@ -447,6 +471,7 @@ int main(void)
 	    cmocka_unit_test(addresses_stand_for_an_alias),
 	    cmocka_unit_test(an_alias_in_a_circle),
 	    cmocka_unit_test(records_are_added_at_the_end),
+	    cmocka_unit_test(what_cannot_be_written),
 	    cmocka_unit_test(records_are_checked),
 	    cmocka_unit_test(names_stand_to_the_zone),
 	    cmocka_unit_test(nodes_are_in_canonical_order_with_all_their_records),

@@ -82,6 +82,7 @@ struct turn {
 	bool hang_up;           /* the connection ends then, in place of the last one */
 	const struct tsig_key *key;
 	bool wrong_key, not_signed, last_not_signed;
+	int damaged; /* the message with that number has another signature; 0: none */
 };
 
 static struct {
@@ -135,6 +136,8 @@ static void play(int fd, const struct turn *t, const uint8_t *query, size_t len)
 		bool last = i == 3 || !t->message[i + 1];
 		if (t->key && !t->not_signed && !(last && t->last_not_signed))
 			n = tsig_sign(&sign, out + 2, n, DNS_MSG_MAX, clock_sec());
+		if (t->damaged == i + 1)
+			out[2 + n - 20] ^= 1; /* in the MAC, behind which there are 6 octets */
 		if (t->hang_up && last)
 			break;
 		out[0] = (uint8_t)(n >> 8);
@@ -196,6 +199,7 @@ static void peer_end(void)
 static struct {
 	struct buf told; /* what it was asked */
 	enum msg_type fails;
+	enum ipc_err code; /* with that */
 	struct reply {
 		peer_reply_fn *fn;
 		void *arg;
@@ -208,7 +212,7 @@ static void reply_now(void *arg)
 	struct reply r = *(struct reply *)arg;
 	struct msg_ok ok = {DRAFT};
 	struct msg_zone_changed changed = {.serial = 7};
-	struct msg_error error = {.code = ERR_BAD, .text = SLICE("no good")};
+	struct msg_error error = {.code = the_store.code, .text = SLICE("no good")};
 	if (r.asked == the_store.fails)
 		r.fn(r.arg, MSG_error, &error);
 	else if (r.asked == MSG_zone_commit || r.asked == MSG_zone_edit)
@@ -273,7 +277,7 @@ static uint32_t store_call(struct peer *p, enum msg_type t, const void *msg, pee
  */
 
 static struct {
-	bool over;
+	bool over, ours;
 	enum xfr_end end;
 	char why[200], how[10];
 	uint32_t serial;
@@ -284,6 +288,7 @@ static void on_done(void *arg, const struct xfr_done *d)
 	(void)arg;
 	done.over = true;
 	done.end = d->end;
+	done.ours = d->ours;
 	done.serial = d->soa.serial;
 	str_fmt(done.why, sizeof(done.why), "%s", d->why);
 	str_fmt(done.how, sizeof(done.how), "%s", d->how ? d->how : "");
@@ -451,10 +456,19 @@ static void failures(void **state)
 	run(whole, NOTHING);
 	failed("the store: no good");
 	told_is("begin b.test/NS b.test/SOA commit\n abort\n");
+	assert_false(done.ours);
 	the_store.fails = MSG_zone_begin;
 	run(whole, NOTHING);
 	failed("the store: no good");
 	told_is("begin");
+	/* Not the primary's fault: it is not asked for the whole of it either. */
+	static const struct turn steps[] = {TURN(XFR_IXFR, SOA(7) SOA(5) SOA(7) SOA(7)), END};
+	the_store.fails = MSG_zone_edit;
+	the_store.code = ERR_FULL;
+	run(steps, FIVE);
+	failed("the store: no good");
+	assert_true(done.ours);
+	the_store.code = ERR_BAD;
 }
 
 static void signatures(void **state)
@@ -474,6 +488,8 @@ static void signatures(void **state)
 					    .key = &key,
 					    .last_not_signed = true},
 					   END};
+	static const struct turn middle[] = {
+	    {.type = XFR_AXFR, .message = {SOA(7), NS, SOA(7)}, .key = &key, .damaged = 2}, END};
 	(void)state;
 	run(good, NOTHING);
 	is_new("AXFR", 7);
@@ -481,6 +497,9 @@ static void signatures(void **state)
 	failed("a message without the key's signature");
 	run(last, NOTHING);
 	failed("the last message is not signed");
+	told_is("");
+	run(middle, NOTHING);
+	failed("a message with a wrong signature");
 	told_is("");
 	run(wrong, NOTHING);
 	assert_int_equal(done.end, XFR_NOT);
@@ -631,6 +650,7 @@ int main(void)
 	tsig_key_make(&key);
 	other_key = key;
 	tsig_key_make(&other_key);
+	the_store.code = ERR_BAD;
 	uplink_use(store_call);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,7 +97,7 @@ static inline void print_image(struct buf *out, const struct image *i)
 	if (!image_apex(i, &m) || !image_piece(i, m.node, PART_ANSWER, DNS_SOA, &p))
 		abort();
 	print_piece(out, &m, &p);
-	for (size_t at = 0; image_next(i, &at, &m);) {
+	for (uint64_t at = 0; image_next(i, &at, &m);) {
 		for (size_t t = 0; image_next_type(i, m.node, &t, &type);) {
 			if (type != DNS_SOA && image_piece(i, m.node, PART_ANSWER, type, &p))
 				print_piece(out, &m, &p);

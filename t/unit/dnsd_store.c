@@ -22,7 +22,7 @@
 #include "libcommon/ipc/peer.h"
 #include "t/unit/zone_sorted.h"
 
-enum { FIRST = 100, PAGE = 4, ID = 7 };
+enum { FIRST = 100, PAGE = 4, ID = 7, PADS = 24 };
 
 static char dir[64], path[96];
 static int state;
@@ -38,6 +38,8 @@ static void zone_at(uint32_t serial, struct buf *out)
 		uint32_t last = serial - (serial - i) % 10;
 		buf_printf(out, "host%u A 192.0.2.%u\n", i, last > FIRST ? last % 250 : 1);
 	}
+	for (unsigned i = 0; i < PADS; i++)
+		buf_printf(out, "pad%u A 192.0.2.1\n", i);
 	for (uint32_t s = FIRST + 1; s <= serial; s++)
 		if (s % 3 == 0 && serial < s + 4)
 			buf_printf(out, "x%u TXT \"%u\"\n", s, s);
@@ -48,14 +50,15 @@ static void zone_at(uint32_t serial, struct buf *out)
 static struct script {
 	unsigned moves; /* before each of the first so many portions it changes */
 	bool forgets;   /* what changed */
+	bool miscounts; /* its records */
 	bool gone, damaged;
 } script;
-static uint32_t now;
+static uint32_t now, first = FIRST; /* first: at the store's start */
 static unsigned reads;
 
 /* A chunk for each name, in the pool. */
 static struct row_zone_chunk *chunks_at(struct pool *pool, uint32_t serial, uint32_t *n,
-					struct slice keys[])
+					struct slice keys[], uint64_t *records)
 {
 	struct buf text = {0};
 	struct zone_rr rr;
@@ -65,13 +68,14 @@ static struct row_zone_chunk *chunks_at(struct pool *pool, uint32_t serial, uint
 	zone_at(serial, &text);
 	struct zone_sort *s = sorted(ZONE, buf_cstr(&text));
 	bool more = zone_sort_next(s, &rr);
+	*records = 0;
 	for (*n = 0; more; (*n)++) {
 		zone_chunk_clear(&out);
 		memcpy(owner, rr.owner, dns_name_len(rr.owner));
 		size_t len = zone_key(owner, sizeof(ZONE), key);
 		keys[*n] = slice_copy(pool, (struct slice){(const char *)key, len});
 		for (; more && dns_name_eq(rr.owner, owner); more = zone_sort_next(s, &rr))
-			zone_chunk_add(&out, &rr);
+			zone_chunk_add(&out, &rr), ++*records;
 		c[*n].data = slice_copy(pool, buf_slice(&out.data));
 	}
 	buf_free(&out.data);
@@ -85,11 +89,15 @@ static void answer_read(struct conn *c, uint32_t request, const struct msg_zone_
 	struct pool *pool = pool_new(0);
 	struct slice keys[64];
 	uint32_t n, at = 0;
+	uint64_t records;
 	if (m->max && reads++ < script.moves)
 		now++;
-	struct row_zone_chunk *chunk = chunks_at(pool, now, &n, keys);
-	struct row_zone row = {
-	    .id = ID, .name = {(const char *)ZONE, sizeof(ZONE)}, .serial = now, .changed_ms = now};
+	struct row_zone_chunk *chunk = chunks_at(pool, now, &n, keys, &records);
+	struct row_zone row = {.id = ID,
+			       .name = {(const char *)ZONE, sizeof(ZONE)},
+			       .serial = now,
+			       .records = records + script.miscounts,
+			       .changed_ms = now};
 	while (at + 1 < n && zone_key_cmp(keys[at + 1], m->from) <= 0)
 		at++;
 	uint32_t most = m->max < PAGE ? m->max : PAGE, left = n - at;
@@ -114,6 +122,7 @@ static void answer_changes(struct conn *c, uint32_t request, const struct msg_zo
 	struct zone_chunk_out out = {0};
 	struct zone_rr rr;
 	uint32_t n, s = step.after;
+	uint64_t records;
 	buf_printf(&text, "@ 60 SOA ns host %u 1 2 3 4\nhost%u A 192.0.2.1\nX%u A 192.0.2.1\n", s,
 		   s % 10, s);
 	if (s >= FIRST + 4)
@@ -122,7 +131,7 @@ static void answer_changes(struct conn *c, uint32_t request, const struct msg_zo
 	while (zone_sort_next(sort, &rr))
 		zone_chunk_add(&out, &rr);
 	step.added = buf_slice(&out.data);
-	step.deleted = chunks_at(pool, s, &n, keys)->data;
+	step.deleted = chunks_at(pool, s, &n, keys, &records)->data;
 	if (script.forgets)
 		conn_error(c, request, ERR_NOTFOUND, "nobody knows any more");
 	else
@@ -153,7 +162,7 @@ static pid_t store_start(struct script what)
 	static const struct conn_ops ops = {on_request, on_close};
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	script = what;
-	now = FIRST;
+	now = first;
 	unlink(path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
@@ -279,6 +288,40 @@ static void a_zone_that_changes_and_nobody_knows_how(void **arg)
 	store_stop(pid);
 }
 
+/* Whether the image of that version has an overlay. */
+static bool overlaid_at(uint32_t serial, struct script s)
+{
+	first = serial;
+	pid_t pid = store_start(s);
+	struct compile c = compiled();
+	is_whole(&c);
+	assert_true(c.built);
+	assert_int_equal(image_serial(c.out), serial);
+	bool overlaid = c.out && image_overlaid(c.out) > 0;
+	finish(&c);
+	store_stop(pid);
+	first = FIRST;
+	return overlaid;
+}
+
+/* What changed is read, and no more; what is unusual makes a whole image. */
+static void a_change_is_an_overlay(void **arg)
+{
+	(void)arg;
+	unsigned whole = 0;
+	conf.overlay = 1000;
+	unlinkat(state, "a.test.image", 0);
+	assert_false(overlaid_at(FIRST, (struct script){0}));
+	for (uint32_t s = FIRST + 1; s < FIRST + 40; s++)
+		whole += !overlaid_at(s, (struct script){0});
+	assert_true(whole > 0 && whole < 20); /* it grew to a quarter of the zone */
+	assert_false(overlaid_at(FIRST + 41, (struct script){.forgets = true}));
+	assert_true(overlaid_at(FIRST + 42, (struct script){0}));
+	assert_false(overlaid_at(FIRST + 43, (struct script){.miscounts = true}));
+	conf.overlay = 0;
+	assert_false(overlaid_at(FIRST + 44, (struct script){0}));
+}
+
 static void fails(struct script s, const char *why)
 {
 	pid_t pid = store_start(s);
@@ -333,6 +376,7 @@ int main(void)
 	    cmocka_unit_test(a_zone_is_read),
 	    cmocka_unit_test(a_zone_that_changes),
 	    cmocka_unit_test(a_zone_that_changes_and_nobody_knows_how),
+	    cmocka_unit_test(a_change_is_an_overlay),
 	    cmocka_unit_test(what_cannot_be_read),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

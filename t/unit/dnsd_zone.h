@@ -33,6 +33,7 @@ static inline void zone_end(void)
 {
 	unlinkat(zone_folder, "image", 0);
 	unlinkat(zone_folder, "image.journal", 0);
+	unlinkat(zone_folder, "image.overlay", 0);
 	close(zone_folder);
 	rmdir(zone_path);
 	zone_folder = -1;

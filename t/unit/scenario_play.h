@@ -22,6 +22,8 @@
  * root NAME ADDRESS                  a root hint
  * anchor ZONE [key N]                a trust anchor; none: nothing is validated
  * negative ZONE                      a negative trust anchor
+ * forward ZONE [stub] [first] ADDRESS ...
+ * own ZONE                           served by the resolver's own process
  * families 4|6|46                    of addresses that the resolver may use
  *
  * serve ADDRESS ZONE, unserve ADDRESS ZONE: later changes of what a server has
@@ -49,6 +51,7 @@
 #include <sys/mman.h>
 #include "dnsd/resolve/resolve.h"
 #include "dnsd/resolve/explain.h"
+#include "dnsd/validate/anchor.h"
 #include "t/unit/scenario_world.h"
 
 enum { PLAY_WORDS = 64, PLAY_TEXT = 65536 };
@@ -58,6 +61,7 @@ static struct {
 	char *text; /* of the file */
 	struct buf hints, anchors;
 	struct cache *cache;
+	struct anchors *trust;
 	bool began;
 	int64_t *clock;
 	/* Of the question asked last. */
@@ -156,6 +160,17 @@ static inline unsigned play_key(const char *zone, char **w, unsigned n)
 	return z ? z->key : 0;
 }
 
+static inline unsigned play_words(char *line, char **w)
+{
+	static char none[] = "";
+	unsigned n = 0;
+	for (char *p = strtok(line, " \t"); p && n < PLAY_WORDS; p = strtok(NULL, " \t"))
+		w[n++] = p;
+	for (unsigned i = n; i < PLAY_WORDS; i++)
+		w[i] = none;
+	return n;
+}
+
 /* "ds ZONE" becomes a record; the SOA is added. When all zones are known. */
 static inline void play_finish_zone(struct world_zone *z)
 {
@@ -163,12 +178,10 @@ static inline void play_finish_zone(struct world_zone *z)
 	bool soa = false;
 	struct slice rest = buf_slice(&z->text);
 	while (rest.len) {
-		char line[4096], *w[8] = {NULL};
+		char line[4096], *w[PLAY_WORDS];
 		struct slice l = slice_cut(&rest, '\n');
 		snprintf(line, sizeof(line), "%.*s", SLICE_FMT(l));
-		unsigned n = 0;
-		for (char *p = strtok(line, " "); p && n < 8; p = strtok(NULL, " "))
-			w[n++] = p;
+		unsigned n = play_words(line, w);
 		soa |= n > 2 && strcmp(w[2], "SOA") == 0;
 		if (n > 1 && strcmp(w[0], "ds") == 0) {
 			buf_printf(&out, "%s. 3600 DS ", w[1]);
@@ -184,15 +197,21 @@ static inline void play_finish_zone(struct world_zone *z)
 	z->text = out;
 }
 
+static inline void play_serve_zone(struct zones *to, const char *name)
+{
+	struct world_zone *z = world_zone(name);
+	if (!z)
+		play_fail("no such zone", name);
+	else
+		zones_set(to, world_name(name), world_image(z), 0);
+}
+
 static inline void play_serve(char **w, unsigned n, bool on)
 {
 	struct world_server *s = world_server(w[1]);
 	for (unsigned i = 2; i < n; i++) {
-		struct world_zone *z = world_zone(w[i]);
-		if (!z)
-			play_fail("no such zone", w[i]);
-		else if (on)
-			zones_set(s->zones, world_name(w[i]), world_image(z), 0);
+		if (on)
+			play_serve_zone(s->zones, w[i]);
 		else
 			zones_remove(s->zones, world_name(w[i]));
 	}
@@ -262,13 +281,23 @@ static inline void play_begin(void)
 				  .failure_ttl = 5,
 				  .stale = WORLD_DAY,
 				  .prefetch = 10};
-	if (play.began)
+	if (play.anchors.len) {
+		if (!play.trust)
+			play.trust = anchors_new();
+		if (!anchors_add_text(play.trust, buf_slice(&play.anchors), &why))
+			play_fail("anchor", why);
+		buf_clear(&play.anchors);
+	}
+	if (play.began) {
+		resolve_anchors(play.trust);
 		return;
+	}
 	play.began = true;
 	play.cache = cache_new(&conf);
 	resolve_start(play.cache);
 	if (!resolve_hints(play.hints.len ? buf_cstr(&play.hints) : NULL, &why))
 		play_fail("hints", why);
+	resolve_anchors(play.trust);
 }
 
 static inline void play_collect(struct buf *out, const struct rrset *s)
@@ -489,6 +518,42 @@ static inline void play_anchor(char **w, unsigned n)
 	buf_addc(&play.anchors, '\n');
 }
 
+static inline void play_negative(char **w)
+{
+	if (!play.trust)
+		play.trust = anchors_new();
+	if (!anchors_add_negative(play.trust, world_name(w[1])))
+		play_fail("negative", w[1]);
+}
+
+static inline void play_forward(char **w, unsigned n)
+{
+	struct world_forward *f = &world.forward[world.forwards];
+	if (world.forwards == WORLD_FORWARDS)
+		play_fail("too many forwards", NULL);
+	world.forwards++;
+	memcpy(f->f.zone, world_name(w[1]), dns_name_len(world_name(w[1])));
+	for (unsigned i = 2; i < n; i++) {
+		if (strcmp(w[i], "stub") == 0)
+			f->f.stub = true;
+		else if (strcmp(w[i], "first") == 0)
+			f->f.first = true;
+		else if (f->f.n < 4)
+			world_address(w[i], &f->server[f->f.n++].addr);
+	}
+	f->f.server = f->server;
+	forward_add(0, &f->f);
+}
+
+static inline void play_own(char **w)
+{
+	play_begin();
+	if (!world.own)
+		world.own = zones_new();
+	play_serve_zone(world.own, w[1]);
+	resolve_own(&world_own);
+}
+
 static inline void play_root(char **w)
 {
 	buf_printf(&play.hints, ". 3600 IN NS %s.\n%s. 3600 IN %s %s\n", w[1], w[1],
@@ -524,6 +589,12 @@ static inline bool play_world_line(char **w, unsigned n)
 		play_root(w);
 	else if (strcmp(c, "anchor") == 0 && n > 1)
 		play_anchor(w, n);
+	else if (strcmp(c, "forward") == 0 && n > 2)
+		play_forward(w, n);
+	else if (strcmp(c, "own") == 0 && n == 2)
+		play_own(w);
+	else if (strcmp(c, "negative") == 0 && n == 2)
+		play_negative(w);
 	else
 		return false;
 	return true;
@@ -553,18 +624,10 @@ static inline void play_line(char **w, unsigned n)
 
 /* --- files -------------------------------------------------------------------------------------
  */
-static inline unsigned play_words(char *line, char **w)
-{
-	unsigned n = 0;
-	for (char *p = strtok(line, " \t"); p && n < PLAY_WORDS; p = strtok(NULL, " \t"))
-		w[n++] = p;
-	return n;
-}
-
 /* One pass over the file: the zones, or all the rest: zones may name each other. */
 static inline void play_pass(bool zones)
 {
-	char *copy = strdup(play.text), *rest = copy, *line, *w[PLAY_WORDS] = {NULL};
+	char *copy = strdup(play.text), *rest = copy, *line, *w[PLAY_WORDS];
 	enum { TOP, ZONE, REPLY, CHECK } in = TOP;
 	play.line = 0;
 	while ((line = strsep(&rest, "\n"))) {
@@ -627,6 +690,8 @@ static inline void play_end(void)
 		resolve_stop();
 	play_settle();
 	cache_free(&play.cache);
+	anchors_free(&play.trust);
+	play.trust = NULL;
 	explain_end(&play.explain);
 	buf_free(&play.hints);
 	buf_free(&play.anchors);

@@ -3,6 +3,8 @@
 #ifndef T_SCENARIO_WORLD_H
 #define T_SCENARIO_WORLD_H
 #include <arpa/inet.h>
+#include "dnsd/resolve/resolve.h"
+#include "dnsd/upstream/forward.h"
 #include "dnsd/upstream/upstream.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
@@ -16,6 +18,7 @@ enum {
 	WORLD_SERVERS = 64,
 	WORLD_REPLIES = 64,
 	WORLD_LOG = 1000,
+	WORLD_FORWARDS = 8,
 	WORLD_TURNS = 20, /* of the loop, that a slow server's answer takes */
 	WORLD_DAY = 86400,
 };
@@ -52,6 +55,10 @@ struct world_lame {
 	char ip[64];
 	uint8_t zone[DNS_NAME_MAX];
 };
+struct world_forward {
+	struct forward f;
+	struct forward_server server[4];
+};
 struct world_sent {
 	char ip[64], name[256], type[DNS_TYPE_TEXT];
 	bool priming;
@@ -62,6 +69,9 @@ static struct {
 	struct world_reply reply[WORLD_REPLIES];
 	struct world_lame lame[64];
 	struct world_sent sent[WORLD_LOG];
+	struct world_forward forward[WORLD_FORWARDS];
+	unsigned forwards;
+	struct zones *own; /* of the resolver's own process */
 	unsigned zones, servers, replies, lames, log;
 	unsigned in_flight, most_in_flight;
 } world;
@@ -148,8 +158,25 @@ static inline struct world_server *world_server(const char *ip)
 	return s;
 }
 
+static inline void world_address(const char *ip, struct sockaddr_storage *out)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+	memset(out, 0, sizeof(*out));
+	if (inet_pton(AF_INET, ip, &v4->sin_addr) == 1)
+		v4->sin_family = AF_INET;
+	else if (inet_pton(AF_INET6, ip, &v6->sin6_addr) == 1)
+		v6->sin6_family = AF_INET6;
+	else
+		abort();
+	v4->sin_port = htons(53);
+}
+
 static inline void world_end(void)
 {
+	forward_forget();
+	if (world.own)
+		zones_free(&world.own);
 	for (unsigned i = 0; i < world.servers; i++)
 		zones_free(&world.server[i].zones);
 	for (unsigned i = 0; i < world.zones; i++) {
@@ -244,6 +271,25 @@ static inline size_t world_canned(const struct world_reply *r, const uint8_t *na
 		world_canned_record(&o, slice_cut(&rest, '\n'));
 	return o.len;
 }
+
+/* --- resolve_own() -----------------------------------------------------------------------------
+ */
+static inline const uint8_t *world_own_zone(const uint8_t *name)
+{
+	const struct zone *z = zones_find(world.own, name, dns_name_len(name));
+	return z ? z->name : NULL;
+}
+
+static inline size_t world_own_answer(const uint8_t *query, size_t len, uint8_t *out, size_t cap)
+{
+	struct query q;
+	struct answer_conf conf = {.udp_size = 1232};
+	struct answer_way way = {.now = (uint32_t)clock_sec(), .stream = true};
+	struct answer_info info;
+	query_read(&q, query, len);
+	return answer_query(world.own, &conf, &q, &way, out, cap, &info);
+}
+static const struct resolve_own world_own = {world_own_zone, world_own_answer};
 
 static inline size_t world_answer(const struct world_server *s, const uint8_t *name, uint16_t type,
 				  uint8_t *out)
