@@ -99,6 +99,16 @@ const struct cmd cmd_table[] = {
 	  "removes records; the zone with --yes"),
     LOCAL("zone", "key", "NAME [--algorithm ALGORITHM]", 1, 3, SHAPE_RAW, run_zone_key,
 	  "makes a key for transfers and updates, prints it"),
+    /* the cache server */
+    LOCAL("dns", "lookup", "NAME [TYPE]", 1, 2, SHAPE_TABLE, run_dns,
+	  "asks the cache server, and tells why when there is no answer"),
+    LOCAL("dns", "explain", "NAME [TYPE]", 1, 2, SHAPE_RAW, run_dns,
+	  "the way from the root to the answer, or to the mistake"),
+    LOCAL("dns", "flush", "NAME [TYPE | --below]", 1, 2, SHAPE_RECORD, run_dns,
+	  "forgets what the cache has of a name"),
+    LOCAL("dns", "dump", "[DOMAIN]", 0, 1, SHAPE_TABLE, run_dns,
+	  "what the cache has at and below a name"),
+    LOCAL("dns", "stats", "", 0, 0, SHAPE_RECORD, run_dns, "counts the cache"),
     /* certificates */
     KEYD("cert", "list", "", 0, 0, SHAPE_TABLE, 0, "lists the certificates"),
     KEYD("cert", "show", "NAME", 1, 1, SHAPE_RECORD, 0, "shows a certificate"),

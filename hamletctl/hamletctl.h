@@ -74,6 +74,10 @@ int run_zone_reload(const struct cmd *c, int argc, const char *const *argv);
 int run_zone_refresh(const struct cmd *c, int argc, const char *const *argv);
 int run_zone_notify(const struct cmd *c, int argc, const char *const *argv);
 int run_zone_dnssec(const struct cmd *c, int argc, const char *const *argv);
+/* The control sockets of the dnsd processes that serve, in pool; how many, 0 with *why when there
+ * is none. */
+int dnsd_sockets(struct pool *pool, const char *paths[], int max, const char **why);
+int run_dns(const struct cmd *c, int argc, const char *const *argv);
 /* zone_*.c: those about zones in the store. */
 int run_zone_stored(const struct cmd *c, int argc, const char *const *argv);
 int run_zone_show(const struct cmd *c, int argc, const char *const *argv);

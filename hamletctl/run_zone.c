@@ -11,8 +11,7 @@ static struct slice value(const struct row_cell *cells, size_t n, const char *na
 	return (struct slice){"", 0};
 }
 
-/* The control sockets of the processes that serve; their number, 0 with *why when there is none. */
-static int find_sockets(struct pool *pool, const char *paths[], int max, const char **why)
+int dnsd_sockets(struct pool *pool, const char *paths[], int max, const char **why)
 {
 	static const char *const words[] = {"status"};
 	struct buf out = {0};
@@ -43,7 +42,7 @@ static int find_sockets(struct pool *pool, const char *paths[], int max, const c
 static int sockets(struct pool *pool, const char *paths[], int max)
 {
 	const char *why;
-	int n = find_sockets(pool, paths, max, &why);
+	int n = dnsd_sockets(pool, paths, max, &why);
 	if (n == 0)
 		complain(EX_UNAVAILABLE, "%s", why);
 	return n ? n : -1;
@@ -80,7 +79,7 @@ size_t zone_served(struct pool *pool, const char *zone, struct row_cell **cells)
 	const char *paths[1], *why, *words[] = {"zone", "list", zone};
 	struct buf out = {0};
 	size_t n = 0;
-	if (find_sockets(pool, paths, 1, &why) && line_call(pool, paths[0], words, 3, &out, &why))
+	if (dnsd_sockets(pool, paths, 1, &why) && line_call(pool, paths[0], words, 3, &out, &why))
 		n = cells_of_lines(pool, buf_slice(&out), cells);
 	buf_free(&out);
 	return n;

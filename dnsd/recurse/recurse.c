@@ -70,7 +70,8 @@ void recurse_start(const struct answer_conf *about, struct shared *shared, int s
 				      .prefetch = (uint8_t)r->prefetch};
 	if (!conf_recurses())
 		return;
-	recurse_self = (struct recurse_self){cache_new(&cc), about, state};
+	recurse_self =
+	    (struct recurse_self){.cache = cache_new(&cc), .about = about, .state = state};
 	if (!recurse_self.cache) {
 		log_event(LOG_LV_ERROR, NULL, "no-cache", LU("octets", r->size));
 		return;
@@ -90,6 +91,7 @@ void recurse_stop(void)
 	resolve_stop();
 	upstream_stop();
 	cache_free(&recurse_self.cache);
+	cache_free(&recurse_self.explained);
 	rrl_free(&limit);
 }
 

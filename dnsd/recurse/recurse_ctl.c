@@ -1,13 +1,18 @@
-/* `hamletctl dns`: looks up, forgets, shows what the cache has. Each row is a line of KEY=VALUE
- * words; those of names and data are quoted as in configuration files. */
+/* `hamletctl dns`: looks up, explains, forgets, shows what the cache has. Replies are text for
+ * people, or, with "rows" as the last word, a line of KEY=VALUE words for each record. */
 #include <stdlib.h>
 #include <string.h>
 #include "dnsd/recurse/recurse_int.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
-#include "libcommon/dns/rdata.h"
+#include "dnsd/resolve/explain.h"
+#include "libcommon/dns/zonetext.h"
 
-enum { DUMP_MAX = 900 * 1024 /* octets: a reply has 1 MiB at most */ };
+enum {
+	DUMP_MAX = 900 * 1024, /* octets: a reply has 1 MiB at most */
+	EXPLAIN_CACHE = 1 << 20,
+	EXPLAIN_TTL = 60,
+};
 
 static const char *security_text(enum rrset_security s)
 {
@@ -69,29 +74,50 @@ static void put_row(struct buf *out, const struct cached *e, uint16_t type,
 	buf_free(&data);
 }
 
-static void put_entry(struct buf *out, const struct cached *e)
+/* The same as a line of a zone file. */
+static void put_line(struct buf *out, const struct cached *e, uint16_t type,
+		     const struct slice *rdata)
 {
-	struct slice data = e->set.data, rdata;
-	if (!e->set.n)
-		put_row(out, e, e->set.type, NULL);
-	for (unsigned i = 0; rrset_next(&data, &rdata); i++)
-		put_row(out, e, i < e->set.n ? e->set.type : DNS_RRSIG, &rdata);
+	char type_text[DNS_TYPE_TEXT], name[DNS_NAME_TEXT];
+	if (rdata) {
+		const struct zone_rr rr = {.owner = e->set.owner,
+					   .type = type,
+					   .ttl = e->set.ttl,
+					   .rdata = (const uint8_t *)rdata->p,
+					   .rdlen = rdata->len};
+		zonetext_write(out, &rr);
+		return;
+	}
+	dns_name_text(name, e->set.owner);
+	buf_printf(out, "; %s %s: %s, %u s\n", name, dns_type_text(type, type_text),
+		   kind_text(e->kind), e->set.ttl);
 }
 
-static void put_resolved(struct buf *out, const struct resolved *r)
+static void put_entry(struct buf *out, const struct cached *e, bool rows)
+{
+	void (*fn)(struct buf *, const struct cached *, uint16_t, const struct slice *) =
+	    rows ? put_row : put_line;
+	struct slice data = e->set.data, rdata;
+	if (!e->set.n)
+		fn(out, e, e->set.type, NULL);
+	for (unsigned i = 0; rrset_next(&data, &rdata); i++)
+		fn(out, e, i < e->set.n ? e->set.type : DNS_RRSIG, &rdata);
+}
+
+static void put_verdict(struct buf *out, const struct resolved *r, bool rows)
 {
 	char text[16];
-	buf_printf(out, "kind=answer rcode=%s security=%s", rcode_text(r->rcode, text),
-		   security_text(r->security));
+	const char *rcode = rcode_text(r->rcode, text), *security = security_text(r->security);
+	buf_printf(out, rows ? "kind=answer rcode=%s security=%s" : "; %s, %s", rcode, security);
 	if (r->ede != RESOLVE_NO_EDE)
-		buf_printf(out, " ede=%u", r->ede);
-	if (r->why[0])
-		put(out, "why", slice_of(r->why));
+		buf_printf(out, rows ? " ede=%u" : ", extended error %u", r->ede);
 	if (r->stale)
-		buf_adds(out, " stale=yes");
+		buf_adds(out, rows ? " stale=yes" : ", stale");
+	if (r->why[0] && rows)
+		put(out, "why", slice_of(r->why));
+	else if (r->why[0])
+		buf_printf(out, ": %s", r->why);
 	buf_addc(out, '\n');
-	for (unsigned i = 0; i < r->n; i++)
-		put_entry(out, &r->part[i]);
 }
 
 /* --- the commands -------------------------------------------------------------------------------
@@ -99,15 +125,21 @@ static void put_resolved(struct buf *out, const struct resolved *r)
 struct words {
 	uint8_t name[DNS_NAME_MAX];
 	uint16_t type;
+	bool rows;
 };
 
-/* NAME [TYPE]; false: it was answered. */
-static bool read_words(struct control_call *call, struct words *out)
+/* [NAME [TYPE]] [rows]; needed: the name. False: it was answered. */
+static bool read_words(struct control_call *call, bool needed, struct words *out)
 {
-	const struct conf_words *w = &call->words;
-	*out = (struct words){0};
-	if (w->n < 3 || !dns_name_from_text(slice_of(w->w[2]), out->name)) {
-		control_done(call, w->n < 3 ? "a name is wanted" : "that is no domain name");
+	struct conf_words *w = &call->words;
+	*out = (struct words){.rows = !strcmp(w->w[w->n - 1], "rows")};
+	w->n -= out->rows;
+	if (w->n < 3 && needed) {
+		control_done(call, "a name is wanted");
+		return false;
+	}
+	if (w->n > 2 && !dns_name_from_text(slice_of(w->w[2]), out->name)) {
+		control_done(call, "that is no domain name");
 		return false;
 	}
 	dns_name_lower(out->name);
@@ -118,30 +150,79 @@ static bool read_words(struct control_call *call, struct words *out)
 	return true;
 }
 
+struct lookup {
+	struct control_call *call;
+	bool rows, explained;
+	struct explain explain;
+};
+
 static void on_found(void *arg, const struct resolved *r)
 {
-	struct control_call *call = arg;
-	put_resolved(&call->out, r);
-	control_done(call, NULL);
+	struct lookup *l = arg;
+	struct buf *out = &l->call->out;
+	if (l->explained) {
+		buf_add_slice(out, buf_slice(&l->explain.text));
+		explain_end(&l->explain);
+	}
+	put_verdict(out, r, l->rows);
+	for (unsigned i = 0; i < r->n; i++)
+		put_entry(out, &r->part[i], l->rows);
+	control_done(l->call, NULL);
+	free(l);
+}
+
+static void begin(struct control_call *call, const struct words *w, struct cache *fresh)
+{
+	struct lookup *l = mem_alloc(sizeof(*l));
+	*l = (struct lookup){.call = call, .rows = w->rows && !fresh, .explained = fresh != NULL};
+	struct resolve_ask ask = {.name = w->name, .type = w->type ? w->type : DNS_A};
+	if (fresh) {
+		explain_begin(&l->explain);
+		ask.explain = &l->explain;
+		ask.cache = fresh;
+	}
+	if (resolve(&ask, on_found, l))
+		return;
+	if (fresh)
+		explain_end(&l->explain);
+	free(l);
+	control_done(call, "too many questions are being found out");
 }
 
 static void look_up(struct control_call *call)
 {
 	struct words w;
-	if (!read_words(call, &w))
+	if (read_words(call, true, &w))
+		begin(call, &w, NULL);
+}
+
+/* From the root, without what is known already: in a cache of its own, which is emptied. */
+static void explain(struct control_call *call)
+{
+	struct words w;
+	const struct cache_conf cc = {.octets = EXPLAIN_CACHE,
+				      .ttl_most = EXPLAIN_TTL,
+				      .negative_most = EXPLAIN_TTL,
+				      .failure_ttl = 1};
+	if (!read_words(call, true, &w))
 		return;
-	const struct resolve_ask ask = {.name = w.name, .type = w.type ? w.type : DNS_A};
-	if (!resolve(&ask, on_found, call))
-		control_done(call, "too many questions are being found out");
+	if (!recurse_self.explained)
+		recurse_self.explained = cache_new(&cc);
+	if (!recurse_self.explained) {
+		control_done(call, "no memory");
+		return;
+	}
+	cache_flush(recurse_self.explained, (const uint8_t *)"", 0, true);
+	begin(call, &w, recurse_self.explained);
 }
 
 static void flush(struct control_call *call)
 {
 	struct words w;
-	const struct conf_words *words = &call->words;
+	struct conf_words *words = &call->words;
 	bool below = words->n > 3 && !strcmp(words->w[words->n - 1], "below");
-	call->words.n -= below;
-	if (!read_words(call, &w))
+	words->n -= below;
+	if (!read_words(call, true, &w))
 		return;
 	size_t n = cache_flush(recurse_self.cache, w.name, w.type, below);
 	buf_printf(&call->out, "forgotten=%zu\n", n);
@@ -151,18 +232,18 @@ static void flush(struct control_call *call)
 struct dump {
 	struct buf *out;
 	const uint8_t *under;
-	bool cut;
+	bool rows, cut;
 };
 
 static bool dump_one(void *arg, unsigned space, const struct cached *e)
 {
 	struct dump *d = arg;
 	(void)space;
-	if (d->under && !dns_name_under(e->set.owner, d->under))
+	if (!dns_name_under(e->set.owner, d->under))
 		return true;
 	d->cut = d->out->len > DUMP_MAX;
 	if (!d->cut)
-		put_entry(d->out, e);
+		put_entry(d->out, e, d->rows);
 	return !d->cut;
 }
 
@@ -170,14 +251,13 @@ static bool dump_one(void *arg, unsigned space, const struct cached *e)
 static void dump(struct control_call *call)
 {
 	struct words w;
-	struct dump d = {.out = &call->out};
-	if (call->words.n > 2) {
-		if (!read_words(call, &w))
-			return;
-		d.under = w.name;
-	}
+	if (!read_words(call, false, &w))
+		return;
+	struct dump d = {.out = &call->out, .under = w.name, .rows = w.rows};
 	cache_each(recurse_self.cache, clock_sec(), dump_one, &d);
-	control_done(call, d.cut ? "there is more: name a domain" : NULL);
+	if (d.cut && !d.rows)
+		buf_adds(&call->out, "; there is more: name a domain\n");
+	control_done(call, NULL);
 }
 
 static void show_stats(struct control_call *call)
@@ -205,7 +285,11 @@ bool recurse_command(struct control_call *call)
 	static const struct {
 		const char *verb;
 		void (*run)(struct control_call *call);
-	} table[] = {{"lookup", look_up}, {"flush", flush}, {"dump", dump}, {"stats", show_stats}};
+	} table[] = {{"lookup", look_up},
+		     {"explain", explain},
+		     {"flush", flush},
+		     {"dump", dump},
+		     {"stats", show_stats}};
 	const struct conf_words *w = &call->words;
 	if (w->n < 2 || strcmp(w->w[0], "dns") != 0)
 		return false;
