@@ -1,11 +1,13 @@
 /* The zones of the store: which there are, and when they change. A watch tells which zone has
  * changed, come or gone; its row tells the rest. After each connection all of them are listed. What
  * has changed is compiled at once; a large zone not all the time. */
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 #include "dnsd/catalog/catalog.h"
 #include "dnsd/image/beside.h"
+#include "dnsd/image/image_int.h"
 #include "dnsd/image/journal.h"
 #include "dnsd/load/load_int.h"
 #include "libcommon/base/clock.h"
