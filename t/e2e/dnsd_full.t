@@ -160,8 +160,8 @@ def a_store(s):
     s.zone(3, MANY)
     said = s.refresh()
     bad += [] if "status 0" not in said and "serial 3" not in said else [said]
-    bad += [] if s.logged("refresh-failed", f"zone={ZONE}", "from=store", "full") else \
-        ["not in the log"]
+    bad += until("refresh-failed", lambda: s.logged("refresh-failed", f"zone={ZONE}", "from=store",
+                                                    "full"))
     bad += [] if (got := update(s, "u1")) in (2, 0) else [f"update: {got}"]
     bad += becomes(lambda: serial(s), 2)
     s.empty("store")
