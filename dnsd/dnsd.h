@@ -91,6 +91,7 @@ struct dnsd_conf {
 	struct conf_list cache, cache_tls;     /* likewise */
 	struct conf_list recursion_for;        /* of struct conf_net */
 	struct recursion_conf recursion;
+	struct conf_list trust_anchors, trust_anchor_files, negative_anchors; /* of const char * */
 	struct conf_list zones, catalogs; /* of struct zone_conf */
 	struct conf_list views;           /* of struct view_conf; a view's number is 1 more
 					   * than its place here */
@@ -148,6 +149,9 @@ void conf_sandbox(struct pool *pool, struct sandbox *out);
  */
 extern const struct conf_directive conf_recursion_table[];
 void conf_cache_verify(struct conf_errors *e);
+/* Where trust begins, as the configuration says; NULL: there is no cache server. */
+struct anchors;
+struct anchors *conf_anchors(void);
 /* There is a cache server. */
 bool conf_recurses(void);
 /* It finds out for the client what it does not know: `recursion-for`. */

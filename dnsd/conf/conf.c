@@ -161,6 +161,24 @@ const struct conf_directive conf_table[] = {
      .block = conf_recursion_table,
      .block_size = sizeof(struct recursion_conf),
      .help = "How much the cache server keeps, and does."},
+    {.name = "trust-anchor",
+     .type = CONF_STRING,
+     .offset = F(trust_anchors),
+     .flags = CONF_MULTI,
+     .help = "A DS or DNSKEY record of a zone, in quotes, from which the cache server begins to "
+	     "validate what is at and below it.\nThe root's are known, unless one is given; their "
+	     "successors are followed (RFC 5011)."},
+    {.name = "trust-anchor-file",
+     .type = CONF_PATH,
+     .offset = F(trust_anchor_files),
+     .flags = CONF_MULTI | CONF_EXISTS,
+     .help = "The same, a file of such records."},
+    {.name = "negative-trust-anchor",
+     .type = CONF_STRING,
+     .offset = F(negative_anchors),
+     .flags = CONF_MULTI,
+     .help = "A zone that is not validated, nor what is below it, because its signatures are "
+	     "known to be wrong for the time being (RFC 7646)."},
     {.name = "zone",
      .type = CONF_BLOCK,
      .offset = F(zones),
@@ -398,27 +416,33 @@ static const char *folder_of(struct pool *p, const char *file)
 	return slash == file ? "/" : pool_strndup(p, file, (size_t)(slash - file));
 }
 
+/* Folders, because a text may include other files; each once. */
+static void add_folder(struct pool *p, struct sandbox_path *paths, size_t *n, const char *file)
+{
+	const char *folder = folder_of(p, file);
+	size_t k = 0;
+	while (k < *n && strcmp(paths[k].path, folder) != 0)
+		k++;
+	if (k == *n)
+		paths[(*n)++] = (struct sandbox_path){folder, false};
+}
+
 void conf_sandbox(struct pool *p, struct sandbox *out)
 {
 	const struct zone_conf *z;
-	size_t n = 0;
+	size_t n = 0, most = conf.trust_anchor_files.n + 3;
 	while (conf_zone_at(n))
 		n++;
-	struct sandbox_path *paths = pool_alloc(p, (n + 3) * sizeof(*paths));
+	struct sandbox_path *paths = pool_alloc(p, (n + most) * sizeof(*paths));
 	n = 0;
 	paths[n++] = (struct sandbox_path){conf.state_dir, true};
-	for (size_t i = 0; (z = conf_zone_at(i)); i++) {
-		if (!z->text)
-			continue;
-		const char *folder = folder_of(p, z->text);
-		size_t k = 0;
-		while (k < n && strcmp(paths[k].path, folder) != 0)
-			k++;
-		if (k == n) /* folders, because the text may include other files */
-			paths[n++] = (struct sandbox_path){folder, false};
-	}
+	for (size_t i = 0; (z = conf_zone_at(i)); i++)
+		if (z->text)
+			add_folder(p, paths, &n, z->text);
+	for (size_t i = 0; i < conf.trust_anchor_files.n; i++)
+		add_folder(p, paths, &n, *(const char **)conf.trust_anchor_files.item[i]);
 	if (conf.recursion.root_hints)
-		paths[n++] = (struct sandbox_path){folder_of(p, conf.recursion.root_hints), false};
+		add_folder(p, paths, &n, conf.recursion.root_hints);
 	out->paths = paths;
 	out->threads = true;
 	out->connect_inet = true; /* resolvers, other servers */

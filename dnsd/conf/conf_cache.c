@@ -1,6 +1,12 @@
 /* The cache server's directives. */
+#include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include "dnsd/dnsd.h"
+#include "dnsd/resolve/resolve.h"
+#include "dnsd/validate/anchor.h"
+
+enum { TEXT_MAX = 1 << 18 /* octets of a file of hints or anchors */ };
 
 #define F(field) offsetof(struct recursion_conf, field)
 #define SECOND   1000ull
@@ -116,18 +122,94 @@ const struct conf_directive conf_recursion_table[] = {
      .help = "Each question of a client is logged, and what became of it."},
     {0}};
 
+/* --- where it begins: the root's servers and keys ----------------------------------------------
+ */
+static struct anchors *anchors;
+
+/* NULL, or why it could not be read. */
+static const char *read_file(const char *path, struct buf *text)
+{
+	char piece[4096];
+	FILE *f = fopen(path, "re");
+	buf_init(text, TEXT_MAX);
+	if (!f)
+		return strerror(errno);
+	for (size_t n; (n = fread(piece, 1, sizeof(piece), f)) > 0;)
+		buf_add(text, piece, n);
+	const char *why = ferror(f) ? "it cannot be read" : text->failed ? "it is too long" : NULL;
+	fclose(f);
+	return why;
+}
+
+static void verify_hints(struct conf_errors *e, const struct recursion_conf *r)
+{
+	struct buf text;
+	const char *why = read_file(r->root_hints, &text);
+	if (!why)
+		resolve_hints(buf_cstr(&text), &why);
+	if (why)
+		conf_error(e, &r->block.where, "root-hints: %s: %s", r->root_hints, why);
+	buf_free(&text);
+}
+
+static void verify_anchors(struct conf_errors *e)
+{
+	static const uint8_t root[] = {0};
+	struct anchor a;
+	const char *why = NULL;
+	anchors_free(&anchors);
+	anchors = anchors_new();
+	for (size_t i = 0; i < conf.trust_anchors.n; i++) {
+		const char *text = *(const char **)conf.trust_anchors.item[i];
+		if (!anchors_add_text(anchors, slice_of(text), &why))
+			conf_error(e, NULL, "trust-anchor: %s", why);
+	}
+	for (size_t i = 0; i < conf.trust_anchor_files.n; i++) {
+		const char *path = *(const char **)conf.trust_anchor_files.item[i];
+		struct buf text;
+		why = read_file(path, &text);
+		if (why || !anchors_add_text(anchors, buf_slice(&text), &why))
+			conf_error(e, NULL, "trust-anchor-file: %s: %s", path, why);
+		buf_free(&text);
+	}
+	if (!anchors_find(anchors, root, &a))
+		anchors_add_root(anchors);
+	for (size_t i = 0; i < conf.negative_anchors.n; i++) {
+		const char *text = *(const char **)conf.negative_anchors.item[i];
+		uint8_t zone[DNS_NAME_MAX];
+		if (!dns_name_from_text(slice_of(text), zone)) {
+			conf_error(e, NULL, "negative-trust-anchor: %s is no domain name", text);
+			continue;
+		}
+		dns_name_lower(zone);
+		anchors_add_negative(anchors, zone);
+	}
+}
+
+struct anchors *conf_anchors(void)
+{
+	return anchors;
+}
+
 void conf_cache_verify(struct conf_errors *e)
 {
 	const struct recursion_conf *r = &conf.recursion;
 	const struct conf_where *at = &r->block.where;
+	if (!conf_recurses()) {
+		if (r->block.present || conf.recursion_for.n)
+			conf_error(e, r->block.present ? at : NULL,
+				   "%s: there is no cache server: give cache or cache-tls an "
+				   "address",
+				   r->block.present ? "recursion" : "recursion-for");
+		return;
+	}
 	if (r->ttl_least > r->ttl_most)
 		conf_error(e, at, "recursion: ttl-least is more than ttl-most");
 	if (!r->ipv4 && !r->ipv6)
 		conf_error(e, at, "recursion: one of ipv4 and ipv6 has to be on");
-	if (!conf_recurses() && (r->block.present || conf.recursion_for.n))
-		conf_error(e, r->block.present ? at : NULL,
-			   "%s: there is no cache server: give cache or cache-tls an address",
-			   r->block.present ? "recursion" : "recursion-for");
+	if (r->root_hints)
+		verify_hints(e, r);
+	verify_anchors(e);
 }
 
 bool conf_recurses(void)

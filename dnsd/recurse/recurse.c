@@ -1,6 +1,4 @@
 /* Who may ask, what is answered at once, what is counted and logged. */
-#include <errno.h>
-#include <stdio.h>
 #include "dnsd/recurse/recurse_int.h"
 #include "dnsd/upstream/upstream.h"
 #include "libcommon/base/clock.h"
@@ -14,7 +12,6 @@ enum {
 	ADDRESS6 = 8,
 	WINDOW_MS = 1000,
 	LIMIT_SLIP = 2,
-	HINTS_MAX = 1 << 16,
 };
 
 struct recurse_self recurse_self;
@@ -26,36 +23,15 @@ static uint32_t seconds(uint64_t ms)
 	return (uint32_t)(ms / 1000);
 }
 
-/* Hints that cannot be read leave IANA's in force. */
-static void read_hints(const char *path)
-{
-	const char *why = NULL;
-	struct buf text;
-	FILE *f = fopen(path, "re");
-	char piece[1024];
-	buf_init(&text, HINTS_MAX);
-	for (size_t n; f && (n = fread(piece, 1, sizeof(piece), f)) > 0;)
-		buf_add(&text, piece, n);
-	if (!f || ferror(f) || text.failed)
-		why = !f ? strerror(errno) : "it cannot be read, or is too long";
-	else
-		resolve_hints(buf_cstr(&text), &why);
-	if (f)
-		fclose(f);
-	if (why)
-		log_event(LOG_LV_ERROR, NULL, "root-hints", LS("path", path), LS("reason", why));
-	buf_free(&text);
-}
-
 static void start_resolver(const struct recursion_conf *r)
 {
 	struct upstream_conf uc = upstream_defaults;
 	uc.parallel = (uint32_t)r->outgoing;
 	upstream_start(&uc);
-	if (r->root_hints)
-		read_hints(r->root_hints);
 	resolve_families(r->ipv4, r->ipv6);
+	resolve_own(&recurse_own);
 	resolve_start(recurse_self.cache);
+	recurse_anchors_start();
 }
 
 void recurse_start(const struct answer_conf *about, struct shared *shared, int state)
@@ -87,6 +63,7 @@ void recurse_stop(void)
 {
 	if (!recurse_self.cache)
 		return;
+	recurse_anchors_stop();
 	recurse_forget();
 	resolve_stop();
 	upstream_stop();

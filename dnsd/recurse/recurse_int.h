@@ -34,6 +34,13 @@ void recurse_note(const struct sockaddr *client, const struct query *q, enum rec
 bool recurse_stale(const struct resolve_ask *ask, const struct resolved *failed,
 		   struct resolved *out);
 
+/* --- recurse_own.c: zones that this process serves itself --- */
+extern const struct resolve_own recurse_own;
+
+/* --- recurse_anchor.c: trust anchors, and their successors (RFC 5011) --- */
+void recurse_anchors_start(void);
+void recurse_anchors_stop(void);
+
 /* --- recurse_wait.c --- */
 /* The client waits until it is found out. True: a response comes later; else *why says why not. */
 bool recurse_wait(const struct recurse_question *r, const char **why);
