@@ -68,7 +68,6 @@ void recurse_stop(void)
 	resolve_stop();
 	upstream_stop();
 	cache_free(&recurse_self.cache);
-	cache_free(&recurse_self.explained);
 	rrl_free(&limit);
 }
 

@@ -10,8 +10,6 @@
 
 enum {
 	DUMP_MAX = 900 * 1024, /* octets: a reply has 1 MiB at most */
-	EXPLAIN_CACHE = 1 << 20,
-	EXPLAIN_TTL = 60,
 };
 
 static const char *security_text(enum rrset_security s)
@@ -171,19 +169,19 @@ static void on_found(void *arg, const struct resolved *r)
 	free(l);
 }
 
-static void begin(struct control_call *call, const struct words *w, struct cache *fresh)
+static void begin(struct control_call *call, const struct words *w, bool explained)
 {
 	struct lookup *l = mem_alloc(sizeof(*l));
-	*l = (struct lookup){.call = call, .rows = w->rows && !fresh, .explained = fresh != NULL};
+	*l = (struct lookup){.call = call, .rows = w->rows && !explained, .explained = explained};
 	struct resolve_ask ask = {.name = w->name, .type = w->type ? w->type : DNS_A};
-	if (fresh) {
+	if (explained) {
 		explain_begin(&l->explain);
 		ask.explain = &l->explain;
-		ask.cache = fresh;
+		ask.apart = true;
 	}
 	if (resolve(&ask, on_found, l))
 		return;
-	if (fresh)
+	if (explained)
 		explain_end(&l->explain);
 	free(l);
 	control_done(call, "too many questions are being found out");
@@ -193,27 +191,15 @@ static void look_up(struct control_call *call)
 {
 	struct words w;
 	if (read_words(call, true, &w))
-		begin(call, &w, NULL);
+		begin(call, &w, false);
 }
 
-/* From the root, without what is known already: in a cache of its own, which is emptied. */
+/* From the root, without what is known already. */
 static void explain(struct control_call *call)
 {
 	struct words w;
-	const struct cache_conf cc = {.octets = EXPLAIN_CACHE,
-				      .ttl_most = EXPLAIN_TTL,
-				      .negative_most = EXPLAIN_TTL,
-				      .failure_ttl = 1};
-	if (!read_words(call, true, &w))
-		return;
-	if (!recurse_self.explained)
-		recurse_self.explained = cache_new(&cc);
-	if (!recurse_self.explained) {
-		control_done(call, "no memory");
-		return;
-	}
-	cache_flush(recurse_self.explained, (const uint8_t *)"", 0, true);
-	begin(call, &w, recurse_self.explained);
+	if (read_words(call, true, &w))
+		begin(call, &w, true);
 }
 
 static void flush(struct control_call *call)

@@ -20,8 +20,7 @@ extern struct recurse_stats recurse_stats;
 
 /* --- recurse.c --- */
 struct recurse_self {
-	struct cache *cache;     /* NULL: there is no cache server */
-	struct cache *explained; /* of `dns explain`; NULL: nobody has asked */
+	struct cache *cache; /* NULL: there is no cache server */
 	const struct answer_conf *about;
 	int state;
 };

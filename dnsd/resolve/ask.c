@@ -22,9 +22,8 @@ static void say_reply(const struct task *t, const char *server, const struct ups
 	char owner[DNS_NAME_TEXT] = "";
 	if (r->main && (r->kind == SCRUB_REFERRAL || r->kind == SCRUB_DNAME))
 		dns_name_text(owner, r->main->owner);
-	explain_line(t->run->explain, "  %s, %u ms%s: %s%s%s%s%s", server, u->ms,
-		     u->tcp ? ", TCP" : "", kind[r->kind], *owner ? " " : "", owner,
-		     r->why ? ": " : "", r->why ? r->why : "");
+	task_say(t, "%s, %u ms%s: %s%s%s%s%s", server, u->ms, u->tcp ? " by TCP" : "",
+		 kind[r->kind], *owner ? " " : "", owner, r->why ? ": " : "", r->why ? r->why : "");
 }
 
 /* A reply that is of no use: another server, or without minimisation. */
@@ -68,7 +67,7 @@ static void no_reply(struct task *t, const struct asking *a, enum upstream_outco
 	char server[DELEG_TEXT];
 	const char *what = upstream_outcome_text(o);
 	deleg_text(&t->deleg, a->server, server);
-	explain_line(t->run->explain, "  %s: %s", server, what);
+	task_say(t, "%s: %s", server, what);
 	snprintf(t->why, sizeof(t->why), "%.90s: %s", server, what);
 	if (o != UPSTREAM_TIMEOUT)
 		t->deleg.server[a->server].bad = true;
@@ -100,8 +99,8 @@ static void say_question(const struct task *t, const struct asking *a)
 		return;
 	dns_name_text(name, a->name);
 	dns_name_text(zone, t->deleg.zone);
-	explain_line(t->run->explain, "%s %s? asking %s, a server of %s", name,
-		     dns_type_text(a->type, type), deleg_text(&t->deleg, a->server, server), zone);
+	task_say(t, "ask %s, of zone %s, for %s %s", deleg_text(&t->deleg, a->server, server), zone,
+		 name, dns_type_text(a->type, type));
 }
 
 static void ask(struct task *t, unsigned server)
@@ -240,8 +239,7 @@ bool ask_own(struct task *t)
 	pool_clear(t->pool);
 	scrub(t->pool, &q, out, len, &t->reply);
 	dns_name_text(zone, t->deleg.zone);
-	explain_line(t->run->explain, "%s is served here: %s", zone,
-		     t->reply.why ? t->reply.why : "answered");
+	task_say(t, "zone %s is served here: %s", zone, t->reply.why ? t->reply.why : "answered");
 	if (t->reply.kind <= SCRUB_LAME) {
 		snprintf(t->why, sizeof(t->why), "%.80s, which is served here: %s", zone,
 			 t->reply.why);

@@ -29,6 +29,19 @@ static bool same(const union address *a, const union address *b)
 		   : IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr) != 0;
 }
 
+/* Nobody can be there whom strangers may have us ask. */
+static bool forbidden(const union address *a, struct deleg_families f)
+{
+	if (a->sa.sa_family == AF_INET) {
+		uint32_t ip = ntohl(a->v4.sin_addr.s_addr);
+		return ip >> 24 == 0 || ip >> 29 == 7 || (ip >> 24 == 127 && !f.loopback);
+	}
+	const struct in6_addr *ip = &a->v6.sin6_addr;
+	return IN6_IS_ADDR_UNSPECIFIED(ip) || IN6_IS_ADDR_MULTICAST(ip) ||
+	       IN6_IS_ADDR_V4MAPPED(ip) || IN6_IS_ADDR_V4COMPAT(ip) ||
+	       (IN6_IS_ADDR_LOOPBACK(ip) && !f.loopback);
+}
+
 static void add(struct deleg *d, unsigned name, uint16_t type, const uint8_t *rdata, size_t len,
 		struct deleg_families f)
 {
@@ -47,6 +60,8 @@ static void add(struct deleg *d, unsigned name, uint16_t type, const uint8_t *rd
 	} else {
 		return;
 	}
+	if (forbidden(&s->to, f))
+		return;
 	for (unsigned i = 0; i < d->servers; i++)
 		if (same(&d->server[i].to, &s->to))
 			return; /* two names of one server */

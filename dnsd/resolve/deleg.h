@@ -37,9 +37,9 @@ struct deleg {
 	const struct forward *forward; /* whose servers these are; NULL: of a delegation */
 	bool own;                      /* this process serves the zone: there are no servers */
 };
-/* Addresses of a family that this host does not have are left out. */
+/* Addresses that are not asked: of a family that this host does not have, and its own. */
 struct deleg_families {
-	bool v4, v6;
+	bool v4, v6, loopback;
 };
 /* From a delegation as the cache has it; lot: random. */
 void deleg_load(struct deleg *d, const struct cached *c, struct deleg_families f, uint32_t lot);

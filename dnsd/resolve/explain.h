@@ -4,7 +4,7 @@
 #define DNSD_EXPLAIN_H
 #include "libcommon/base/buf.h"
 
-enum { EXPLAIN_LINES = 1000, EXPLAIN_OCTETS = 200000 };
+enum { EXPLAIN_LINES = 1000, EXPLAIN_LINE = 2048, EXPLAIN_OCTETS = 400000 };
 struct explain {
 	struct buf text; /* lines */
 	unsigned lines;

@@ -126,6 +126,17 @@ const struct cached *hints(void)
 	return &list;
 }
 
+bool hints_on_loopback(void)
+{
+	const uint8_t *p = (const uint8_t *)hints()->extra.p, *end = p + hints()->extra.len;
+	for (; p < end; p += 10 + dns_u16(p + 8)) {
+		p += dns_name_len(p);
+		if (dns_u16(p) == DNS_A && p[10] == 127)
+			return true;
+	}
+	return false;
+}
+
 void hints_forget(void)
 {
 	pool_free(&memory);

@@ -9,5 +9,7 @@ enum { HINTS_RECORDS = 128 };
 bool hints_set(const char *text, const char **why);
 /* As a delegation; those built in when none were set. */
 const struct cached *hints(void);
+/* One of them is on this host, as in tests: then others may be, too. */
+bool hints_on_loopback(void);
 void hints_forget(void);
 #endif

@@ -54,8 +54,15 @@ static enum proven done(struct task *t, enum rrset_security security, struct cac
 	c->security = security;
 	if (secure && p->ttl < c->set.ttl)
 		c->set.ttl = p->ttl;
+	/* A referral's proof has no SOA with it. */
+	if (t->referred && !t->reply.main && p->ttl != UINT32_MAX)
+		c->set.ttl = p->ttl;
 	if (c->kind == CACHE_NODATA)
 		c->labels = p->cut;
+	task_say(t, "%s",
+		 secure                       ? "secure"
+		 : security == RRSET_INSECURE ? "insecure: no signatures are wanted"
+					      : "there is no trust anchor above it");
 	prove_end(t);
 	return PROVE_DONE;
 }
@@ -64,7 +71,7 @@ static enum proven is_bogus(struct task *t)
 {
 	/* What came with a referral may be out of date; a server may be broken. */
 	bool again = t->referred || (t->retried < PROVE_RETRIES && !t->deleg.own);
-	explain_line(t->run->explain, "  BOGUS: %s", t->why);
+	task_say(t, "BOGUS: %s", t->why);
 	prove_end(t);
 	if (!again)
 		return PROVE_BOGUS;

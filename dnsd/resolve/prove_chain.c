@@ -80,6 +80,7 @@ enum prove_verdict chain_begin(struct task *t, struct prove *p)
 		return VERDICT_NONE;
 	}
 	/* First the zone whose servers were asked: it is below the anchor, or the anchor's. */
+	task_say(t, "nothing is signed: is a zone above it insecure?");
 	p->labels = dns_name_labels(t->deleg.zone);
 	if (p->labels <= dns_name_labels(p->anchored))
 		p->labels = dns_name_labels(p->anchored) + 1;

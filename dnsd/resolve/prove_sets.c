@@ -67,11 +67,7 @@ static void good(struct task *t, struct prove *p)
 static enum prove_verdict checked(struct task *t, struct prove *p, enum rrset_security verdict)
 {
 	const struct rrset *s = p->set[p->at];
-	explain_line(t->run->explain, "  %s: %s",
-		     verdict == RRSET_SECURE     ? "good"
-		     : verdict == RRSET_INSECURE ? "of no use"
-						 : "BOGUS",
-		     p->v.why);
+	task_say(t, "%s", p->v.why);
 	if (verdict == RRSET_INSECURE)
 		return VERDICT_INSECURE;
 	if (verdict == RRSET_SECURE) {
@@ -138,12 +134,11 @@ enum prove_verdict sets_denial(struct task *t, struct prove *p)
 	else
 		s = denial_nodata(&p->denial, t->name, t->type, &p->work, &proof);
 	if (s == RRSET_SECURE || s == RRSET_INSECURE) {
-		explain_line(t->run->explain, "  proof: %s%s%s",
-			     s == RRSET_SECURE ? "good" : "insecure", *proof.why ? ": " : "",
-			     proof.why);
+		task_say(t, "the proof is %s%s%s", s == RRSET_SECURE ? "good" : "insecure",
+			 *proof.why ? ": " : "", proof.why);
 		return s == RRSET_SECURE ? VERDICT_SECURE : VERDICT_INSECURE;
 	}
-	explain_line(t->run->explain, "  proof: BOGUS: %s", proof.why);
+	task_say(t, "the proof fails: %s", proof.why);
 	if (p->ede != RESOLVE_NO_EDE)
 		return bogus(t, p->ede, "%s", p->why);
 	return bogus(t, proof.ede, "%s", proof.why);

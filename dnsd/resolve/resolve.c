@@ -59,7 +59,9 @@ void resolve_stop(void)
 
 bool resolve_hints(const char *text, const char **why)
 {
-	return hints_set(text, why);
+	bool ok = hints_set(text, why);
+	task_families.loopback = hints_on_loopback();
+	return ok;
 }
 
 void resolve_anchors(const struct anchors *a)
@@ -75,7 +77,8 @@ void resolve_own(const struct resolve_own *own)
 
 void resolve_families(bool v4, bool v6)
 {
-	task_families = (struct deleg_families){v4, v6};
+	task_families.v4 = v4;
+	task_families.v6 = v6;
 }
 
 /* --- the parts of an answer --------------------------------------------------------------------
@@ -187,6 +190,7 @@ static void go_on(struct resolution *r);
 
 static void tell(struct resolution *r)
 {
+	r->run->explain = NULL; /* it may be gone after this */
 	if (r->fn)
 		r->fn(r->arg, &r->out);
 	end(r);
@@ -252,7 +256,10 @@ struct resolution *resolve(const struct resolve_ask *q, resolve_fn *fn, void *ar
 	struct resolution *r = mem_alloc(sizeof(*r));
 	*r = (struct resolution){.fn = fn, .arg = arg, .ask = *q};
 	r->pool = pool_new(0);
-	r->run = run_new(q->cache ? q->cache : the_cache, q->space, q->explain);
+	r->run = q->apart ? run_new_apart(q->space) : NULL;
+	if (!r->run)
+		r->run = run_new(the_cache, q->space);
+	r->run->explain = q->explain;
 	r->run->renew = q->renew;
 	r->ask.name = pool_dup(r->pool, q->name, dns_name_len(q->name));
 	memcpy(r->name, q->name, dns_name_len(q->name));

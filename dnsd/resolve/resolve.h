@@ -31,8 +31,7 @@ struct resolve_ask {
 	bool checking_disabled; /* a bogus answer is wanted, too */
 	bool renew; /* what the cache has is not taken: it soon expires (cached.prefetch) */
 	struct explain *explain;
-	struct cache
-	    *cache; /* of its own, which outlives resolve_stop(); NULL: that of everybody */
+	bool apart; /* with a cache of its own, which is empty: all of the way is gone */
 };
 struct resolution;
 /* Lives during the call. */

@@ -2,7 +2,7 @@
 #include "dnsd/resolve/hints.h"
 #include "dnsd/resolve/task.h"
 
-struct deleg_families task_families = {true, true};
+struct deleg_families task_families = {true, true, false};
 const struct resolve_own *task_own;
 
 /* --- what is known -----------------------------------------------------------------------------
@@ -65,7 +65,7 @@ static bool is_priming(const struct task *t)
 /* The root's servers are found out from those that are known beforehand (RFC 8109). */
 static void prime(const struct task *t)
 {
-	struct run *run = run_new(t->run->cache, t->run->space, NULL);
+	struct run *run = run_like(t->run);
 	task_start(run, (const uint8_t *)"", DNS_NS, TASK_UNCHECKED);
 	run_release(&run);
 }
@@ -113,7 +113,7 @@ static bool from_referral(struct task *t)
 	struct cached c;
 	struct scrubbed *r = &t->reply;
 	const struct rrset *set[SCRUB_SETS];
-	if (t->type != DNS_DS || t->mode == TASK_UNCHECKED ||
+	if (t->type != DNS_DS || t->mode == TASK_UNCHECKED || t->renew ||
 	    !cache_find_kind(t->run->cache, t->run->space, t->name, CACHE_DELEGATION, DNS_NS,
 			     task_now(), &c))
 		return false;
@@ -129,6 +129,9 @@ static bool from_referral(struct task *t)
 		}
 	}
 	t->referred = r->main || r->proofs;
+	if (t->referred)
+		task_say(t, "%s, as the parent said when it referred to the zone",
+			 r->main ? "there is one" : "there is none");
 	return t->referred;
 }
 
@@ -276,7 +279,7 @@ static bool asking(struct task *t)
 	if (t->deleg.own ? ask_own(t) : ask_step(t) == ASK_WAIT)
 		return t->state == TASK_REPLY;
 	if (t->deleg.forward && t->deleg.forward->first) {
-		explain_line(t->run->explain, "no forwarder is of use: the usual way");
+		task_say(t, "no forwarder is of use: the usual way");
 		t->direct = true;
 		t->minimise.off = false;
 		find_zone(t);

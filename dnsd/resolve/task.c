@@ -1,12 +1,19 @@
 #include "dnsd/resolve/task.h"
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "libcommon/base/clock.h"
 #include "libcommon/base/id.h"
 #include "libcommon/base/map.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/dns/rdata.h"
 #include "libcommon/net/loop.h"
 
-enum { CIRCLE_STEPS = 2000 /* tasks that a search for circles looks at */ };
+enum {
+	CIRCLE_STEPS = 2000,    /* tasks that a search for circles looks at */
+	APART_OCTETS = 4 << 20, /* of a cache for one question */
+	APART_TTL = 3600,
+};
 
 static struct map *table;
 static struct list every; /* task.all */
@@ -82,23 +89,52 @@ void ready_clear(struct ready *r)
 
 /* --- runs --------------------------------------------------------------------------------------
  */
-struct run *run_new(struct cache *cache, unsigned space, struct explain *explain)
+struct run *run_new(struct cache *cache, unsigned space)
 {
 	struct run *r = mem_alloc(sizeof(*r));
 	*r = (struct run){.refs = 1,
 			  .cache = cache,
 			  .space = space,
-			  .explain = explain,
 			  .queries = RUN_QUERIES,
 			  .lookups = RUN_LOOKUPS,
 			  .until = clock_mono() + RUN_MS};
 	return r;
 }
 
+struct run *run_new_apart(unsigned space)
+{
+	const struct cache_conf conf = {.octets = APART_OCTETS,
+					.ttl_most = APART_TTL,
+					.negative_most = APART_TTL,
+					.failure_ttl = APART_TTL};
+	struct cache *cache = cache_new(&conf);
+	if (!cache)
+		return NULL;
+	struct run *r = run_new(cache, space);
+	r->apart = mem_alloc(sizeof(*r->apart));
+	*r->apart = (struct apart){.refs = 1, .cache = cache};
+	return r;
+}
+
+struct run *run_like(const struct run *like)
+{
+	struct run *r = run_new(like->cache, like->space);
+	r->apart = like->apart;
+	if (r->apart)
+		r->apart->refs++;
+	return r;
+}
+
 void run_release(struct run **r)
 {
-	if (*r && --(*r)->refs == 0)
+	struct apart *a = *r ? (*r)->apart : NULL;
+	if (*r && --(*r)->refs == 0) {
+		if (a && --a->refs == 0) {
+			cache_free(&a->cache);
+			free(a);
+		}
 		free(*r);
+	}
 	*r = NULL;
 }
 
@@ -119,6 +155,19 @@ uint32_t task_lot(void)
 	state ^= state >> 7;
 	state ^= state << 17;
 	return (uint32_t)(state >> 16);
+}
+
+void task_say(const struct task *t, const char *fmt, ...)
+{
+	char name[DNS_NAME_TEXT], type[DNS_TYPE_TEXT], text[EXPLAIN_LINE];
+	va_list ap;
+	if (!t->run->explain)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	dns_name_text(name, t->name);
+	explain_line(t->run->explain, "%s %s: %s", name, dns_type_text(t->type, type), text);
 }
 
 static void step(struct ready *r)

@@ -34,16 +34,25 @@ enum task_ede { EDE_OTHER = 0, EDE_NO_REACHABLE_AUTHORITY = 22, EDE_NETWORK_ERRO
 /* --- task.c ------------------------------------------------------------------------------------
  */
 /* What a client's question may cost: all tasks that it starts draw from it. */
+struct apart { /* a cache for one question; it lives until the last task for it is done */
+	unsigned refs;
+	struct cache *cache;
+};
 struct run {
 	unsigned refs;
 	struct cache *cache;
+	struct apart *apart; /* whose that is; NULL: everybody's */
 	unsigned space;
 	struct explain *explain;   /* whose it is may be gone: then NULL */
 	unsigned queries, lookups; /* left */
 	uint64_t until;            /* clock_mono() */
 	bool renew;                /* tasks that the client waits for take nothing from the cache */
 };
-struct run *run_new(struct cache *cache, unsigned space, struct explain *explain);
+struct run *run_new(struct cache *cache, unsigned space);
+/* With an empty cache; NULL: there is no memory for one. */
+struct run *run_new_apart(unsigned space);
+/* Of the same cache, with a budget of its own. */
+struct run *run_like(const struct run *r);
 void run_release(struct run **r);
 
 /* Calls fn in this turn of the loop, or the next one. */
@@ -145,8 +154,10 @@ void task_finish(struct task *t, const struct cached *c);
 void task_fail(struct task *t, uint16_t ede, bool again);
 void task_wake(struct task *t);
 void task_wake_later(struct task *t); /* after the events that are there */
-uint64_t task_now(void);              /* seconds */
-uint32_t task_lot(void);              /* random */
+/* A line for `explain`, after the task's name and type. */
+void task_say(const struct task *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+uint64_t task_now(void); /* seconds */
+uint32_t task_lot(void); /* random */
 
 /* --- step.c ------------------------------------------------------------------------------------
  */

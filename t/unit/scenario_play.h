@@ -30,7 +30,8 @@
  * advance SECONDS                    moves the clock
  * flush [NAME]                       empties the cache (of the name and what is below)
  * forget                             what is known of servers
- * ask NAME TYPE [cd]                 resolves it, then checks:
+ * ask NAME TYPE [cd] [renew] [apart] [times N]
+ *                                    resolves it (N times at once), then checks:
  *     rcode RCODE
  *     security secure|insecure|indeterminate|bogus|unchecked
  *     answer NAME TTL|* TYPE DATA    a record of the answer. When there is one such line, all have
@@ -66,6 +67,7 @@ static struct {
 	int64_t *clock;
 	/* Of the question asked last. */
 	bool asked, done, hit;
+	unsigned answers;
 	struct pool *pool;
 	uint16_t rcode, ede;
 	enum rrset_security security;
@@ -326,6 +328,7 @@ static inline void play_take(void *arg, const struct resolved *r)
 {
 	(void)arg;
 	play.done = true;
+	play.answers++;
 	play.rcode = r->rcode;
 	play.ede = r->ede;
 	play.security = r->security;
@@ -336,6 +339,13 @@ static inline void play_take(void *arg, const struct resolved *r)
 			play_collect(&play.answer, &r->part[i].set);
 		play_proofs(&r->part[i]);
 	}
+}
+
+static inline void play_count(void *arg, const struct resolved *r)
+{
+	(void)arg;
+	(void)r;
+	play.answers++;
 }
 
 /* The records that were given are those of the answer, in any order. */
@@ -392,19 +402,26 @@ static inline void play_ask(char **w, unsigned n)
 	play_begin();
 	if (n < 3)
 		play_fail("ask NAME TYPE", NULL);
-	struct resolve_ask q = {.name = world_name(w[1]),
-				.type = play_type(w[2]),
-				.checking_disabled = n > 3 && strcmp(w[3], "cd") == 0};
-	play.asked = true;
-	explain_begin(&play.explain);
-	q.explain = &play.explain;
-	struct resolution *r = resolve(&q, play_take, NULL);
-	for (unsigned i = 0; i < 100000 && !play.done; i++)
-		uv_run(loop_get(), UV_RUN_NOWAIT);
-	if (!play.done) {
-		play_fail("no end of it", w[1]);
-		resolve_cancel(&r);
+	struct resolve_ask q = {.name = world_name(w[1]), .type = play_type(w[2])};
+	unsigned times = 1;
+	for (unsigned i = 3; i < n; i++) {
+		q.checking_disabled |= strcmp(w[i], "cd") == 0;
+		q.renew |= strcmp(w[i], "renew") == 0;
+		q.apart |= strcmp(w[i], "apart") == 0;
+		if (strcmp(w[i], "times") == 0)
+			times = play_number(w[i + 1]);
 	}
+	play.asked = true;
+	play.answers = 0;
+	explain_begin(&play.explain);
+	for (unsigned i = 1; i < times; i++)
+		resolve(&q, play_count, NULL);
+	q.explain = &play.explain;
+	resolve(&q, play_take, NULL);
+	for (unsigned i = 0; i < 100000 && play.answers < times; i++)
+		uv_run(loop_get(), UV_RUN_NOWAIT);
+	if (play.answers < times)
+		play_fail("no end of it", w[1]);
 	play_settle();
 }
 
