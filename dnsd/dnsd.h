@@ -9,6 +9,7 @@
 #ifndef DNSD_DNSD_H
 #define DNSD_DNSD_H
 #include <netinet/in.h>
+#include "dnsd/conf/conf_policy.h"
 #include "dnsd/conf/conf_xfr.h"
 #include "libcommon/base/buf.h"
 #include "libcommon/base/conf.h"
@@ -53,6 +54,7 @@ struct view_conf {
 	struct conf_block block;
 	struct conf_list clients; /* of struct conf_net */
 	struct conf_list zones;   /* of struct zone_conf */
+	struct names_conf names;
 	/* conf_verify() sets it. */
 	const char *name;
 };
@@ -83,7 +85,7 @@ struct recursion_conf { /* the cache server; times in ms */
 	uint64_t queries_per_second; /* of a client; 0: no limit */
 	struct conf_list exempt;     /* of struct conf_net */
 	uint64_t outgoing;
-	const char *root_hints;
+	const char *root_hints, *tls_ca;
 	bool ipv4, ipv6, save, query_log;
 };
 struct dnsd_conf {
@@ -92,6 +94,7 @@ struct dnsd_conf {
 	struct conf_list recursion_for;        /* of struct conf_net */
 	struct recursion_conf recursion;
 	struct conf_list trust_anchors, trust_anchor_files, negative_anchors; /* of const char * */
+	struct policy_conf policy;
 	struct conf_list zones, catalogs; /* of struct zone_conf */
 	struct conf_list views;           /* of struct view_conf; a view's number is 1 more
 					   * than its place here */

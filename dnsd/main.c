@@ -9,6 +9,7 @@
 #include "dnsd/leader.h"
 #include "dnsd/recurse/recurse.h"
 #include "dnsd/secondary/secondary.h"
+#include "dnsd/upstream/upstream.h"
 #include "dnsd/wire/shared.h"
 #include "libcommon/base/fatal.h"
 #include "libcommon/base/folder.h"
@@ -84,6 +85,8 @@ static void start(void)
 		fatal(EX_CANTCREAT, "state-dir %s: %s", conf.state_dir, strerror(err));
 	builder_start();
 	xfr_in_init();
+	if (conf_forwards_by_tls())
+		upstream_trust(conf.recursion.tls_ca);
 	if (conf_uses_store())
 		uplink_store_start(ROLE_DNSD, load_store_up);
 	resolver_start();

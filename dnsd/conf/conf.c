@@ -1,10 +1,13 @@
 /* The directives of dnsd.conf. */
 #include "dnsd/catalog/catalog.h"
+#include "dnsd/policy/policy.h"
+#include "dnsd/upstream/forward.h"
 #include "dnsd/wire/serve.h"
 
 struct dnsd_conf conf;
 
 #define F(field) offsetof(struct dnsd_conf, field)
+#define N(field) offsetof(struct dnsd_conf, policy.names.field)
 #define SECOND   1000ull
 #define WEEK     (7 * 24 * 3600 * SECOND)
 
@@ -352,6 +355,71 @@ const struct conf_directive conf_table[] = {
      .block_size = sizeof(struct rrl_conf),
      .help = "Response rate limiting, by UDP: what keeps this server from being used to flood "
 	     "others with answers to questions that bear their address."},
+    {.name = "forward",
+     .type = CONF_BLOCK,
+     .offset = N(forwards),
+     .flags = CONF_MULTI | CONF_ARGS,
+     .block = conf_forward_table,
+     .block_size = sizeof(struct forward_conf),
+     .arg = "zone ...",
+     .help = "Names at and below these zones (\".\": all) are not looked up from the root, but "
+	     "asked of servers that resolve for us."},
+    {.name = "stub",
+     .type = CONF_BLOCK,
+     .offset = N(stubs),
+     .flags = CONF_MULTI | CONF_ARGS,
+     .block = conf_stub_table,
+     .block_size = sizeof(struct forward_conf),
+     .arg = "zone ...",
+     .help =
+	 "Likewise asked of the content servers of the zone, which the world does not know of."},
+    {.name = "local",
+     .type = CONF_BLOCK,
+     .offset = N(local),
+     .block = conf_local_table,
+     .block_size = sizeof(struct local_conf),
+     .help = "Names that the cache server has data for itself."},
+    {.name = "rpz",
+     .type = CONF_BLOCK,
+     .offset = F(policy.rpzs),
+     .flags = CONF_MULTI | CONF_ARGS,
+     .block = conf_rpz_table,
+     .block_size = sizeof(struct rpz_conf),
+     .arg = "name",
+     .help = "A response policy zone; the first that has something to say is heard, then those "
+	     "of block."},
+    {.name = "block",
+     .type = CONF_BLOCK,
+     .offset = F(policy.blocks),
+     .flags = CONF_MULTI | CONF_ARGS | CONF_OPTBLK,
+     .block = conf_block_table,
+     .block_size = sizeof(struct block_conf),
+     .arg = "file ...",
+     .help = "Lists of names that clients are not to find: one a line, for itself and all below "
+	     "it (*.name: those alone), or as hosts files have them."},
+    {.name = "dns64",
+     .type = CONF_BLOCK,
+     .offset = F(policy.dns64),
+     .flags = CONF_ARGS | CONF_OPTBLK,
+     .block = conf_dns64_table,
+     .block_size = sizeof(struct dns64_conf),
+     .arg = "prefix",
+     .help = "Hosts that have only IPv4 get an IPv6 address under the prefix (RFC 6147), for "
+	     "clients behind a NAT64."},
+    {.name = "rebinding",
+     .type = CONF_BLOCK,
+     .offset = F(policy.rebinding),
+     .flags = CONF_OPTBLK,
+     .block = conf_rebind_table,
+     .block_size = sizeof(struct rebind_conf),
+     .help = "Private addresses are taken out of answers about names of strangers."},
+    {.name = "special-names",
+     .type = CONF_BOOL,
+     .offset = F(policy.special_names),
+     .def = "on",
+     .help = "localhost, the reverse names of private addresses and others of which the world has "
+	     "nothing (RFC 6303, RFC 6761) are answered by the cache server itself, unless they "
+	     "are local, ours, or forwarded."},
     {.name = "transfer-in",
      .type = CONF_BLOCK,
      .offset = F(transfer),
@@ -399,6 +467,15 @@ void conf_verify(struct conf_errors *e, void *root)
 	if (conf.dnssec.block.present)
 		conf_dnssec_verify(e, &conf.dnssec, "");
 	conf_views_verify(e);
+	policy_forget();
+	forward_forget();
+	if (conf_recurses())
+		conf_policy_verify(e, pool, &conf.policy);
+	for (size_t i = 0; i < conf.views.n && conf_recurses(); i++) {
+		const struct view_conf *v = conf.views.item[i];
+		conf_forwards_verify(e, pool, (unsigned)i + 1, &v->names);
+		conf_names_verify(e, (unsigned)i + 1, &v->names);
+	}
 	conf_zones_verify(e, pool);
 }
 

@@ -100,6 +100,12 @@ const struct conf_directive conf_recursion_table[] = {
      .offset = F(root_hints),
      .flags = CONF_EXISTS,
      .help = "A zone file with the root's servers and their addresses, in place of IANA's."},
+    {.name = "tls-ca",
+     .type = CONF_PATH,
+     .offset = F(tls_ca),
+     .flags = CONF_EXISTS,
+     .help = "Certificate authorities (PEM) that are trusted, instead of the system's, of servers "
+	     "that are asked by TLS (forward)."},
     {.name = "ipv4",
      .type = CONF_BOOL,
      .offset = F(ipv4),

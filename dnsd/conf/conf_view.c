@@ -1,6 +1,8 @@
 /* Views: zones that only clients of some networks see (split horizon). */
 #include "dnsd/dnsd.h"
 
+#define N(field) offsetof(struct view_conf, names.field)
+
 enum { NAME_MAX_LEN = 32 };
 
 const struct conf_directive conf_view_table[] = {
@@ -18,6 +20,28 @@ const struct conf_directive conf_view_table[] = {
      .arg = "name",
      .help = "A zone as this view shows it, from a file: zone example.org file "
 	     "zones/example.org.inside"},
+    {.name = "forward",
+     .type = CONF_BLOCK,
+     .offset = N(forwards),
+     .flags = CONF_MULTI | CONF_ARGS,
+     .block = conf_forward_table,
+     .block_size = sizeof(struct forward_conf),
+     .arg = "zone ...",
+     .help = "For the clients of this view alone."},
+    {.name = "stub",
+     .type = CONF_BLOCK,
+     .offset = N(stubs),
+     .flags = CONF_MULTI | CONF_ARGS,
+     .block = conf_stub_table,
+     .block_size = sizeof(struct forward_conf),
+     .arg = "zone ...",
+     .help = "Likewise."},
+    {.name = "local",
+     .type = CONF_BLOCK,
+     .offset = N(local),
+     .block = conf_local_table,
+     .block_size = sizeof(struct local_conf),
+     .help = "Likewise; what it has not may be in the one of all."},
     {0}};
 
 static bool name_ok(const char *name)

@@ -69,7 +69,7 @@ static bool is_address(struct slice word)
 {
 	char text[INET6_ADDRSTRLEN];
 	uint8_t addr[16];
-	if (word.len >= sizeof(text))
+	if (word.len >= sizeof(text) || memchr(word.p, 0, word.len))
 		return false;
 	memcpy(text, word.p, word.len);
 	text[word.len] = 0;

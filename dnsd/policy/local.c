@@ -25,6 +25,7 @@ struct local {
 	struct keys *names; /* the place in node, and 1 */
 	struct node *node;
 	uint32_t nodes;
+	uint64_t tops; /* a bit for the last label of each name: most questions are for others */
 };
 
 struct local *local_new(void)
@@ -55,6 +56,14 @@ void local_free(struct local **p)
 bool local_empty(const struct local *l)
 {
 	return l->nodes == 0;
+}
+
+static uint64_t top_of(const uint8_t *name)
+{
+	const uint8_t *top = name;
+	for (; *name; name += 1u + *name)
+		top = name;
+	return *top ? 1ull << ((*top * 29u + top[1]) & 63) : ~0ull;
 }
 
 static struct node *get(const struct local *l, const uint8_t *name)
@@ -103,6 +112,7 @@ bool local_add(struct local *l, const struct zone_rr *rr, const char **why)
 	uint8_t owner[DNS_NAME_MAX], len[2] = {(uint8_t)(rr->rdlen >> 8), (uint8_t)rr->rdlen};
 	memcpy(owner, rr->owner, dns_name_len(rr->owner));
 	dns_name_lower(owner);
+	l->tops |= top_of(owner);
 	struct node *n = make(l, owner);
 	struct set *s = set_of(n, rr->type);
 	bool cname = rr->type == DNS_CNAME;
@@ -135,6 +145,7 @@ void local_zone(struct local *l, const uint8_t *zone)
 	uint8_t name[DNS_NAME_MAX];
 	memcpy(name, zone, dns_name_len(zone));
 	dns_name_lower(name);
+	l->tops |= top_of(name);
 	make(l, name)->zone = true;
 }
 
@@ -272,7 +283,9 @@ static const struct node *zone_of(const struct local *l, const uint8_t *name)
 enum local_found local_find(const struct local *l, const uint8_t *name, uint16_t type,
 			    struct cached *out)
 {
-	uint8_t star[2 + DNS_NAME_MAX] = "\1*";
+	uint8_t star[2 + DNS_NAME_MAX];
+	if (!(l->tops & top_of(name)))
+		return LOCAL_NONE;
 	const struct node *zone = zone_of(l, name), *n = get(l, name);
 	if (n && (n->sets || zone))
 		return say(n, zone, name, type, out);
@@ -283,6 +296,8 @@ enum local_found local_find(const struct local *l, const uint8_t *name, uint16_t
 	while (*above && !get(l, above))
 		above += 1u + *above;
 	size_t len = dns_name_len(above);
+	star[0] = 1;
+	star[1] = '*';
 	memcpy(star + 2, above, len);
 	n = len + 2 <= DNS_NAME_MAX ? get(l, star) : NULL;
 	if ((n && n->sets) || zone)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "dnsd/policy/policy_int.h"
+#include "dnsd/upstream/forward.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
 
@@ -18,6 +19,8 @@ enum {
 
 struct policy_stats policy_stats;
 static struct local *local[VIEWS_MOST];
+static struct local *special; /* names that the world has nothing of */
+static bool (*is_ours)(const uint8_t *name);
 static struct list **lists;
 static size_t lists_n;
 static struct dns64 dns64;
@@ -56,6 +59,19 @@ void policy_set_rebind(const struct rebind *b)
 	on = on || b->on;
 }
 
+void policy_special_names(void)
+{
+	local_free(&special);
+	special = local_new();
+	special_fill(special);
+	on = true;
+}
+
+void policy_ours(bool (*ours)(const uint8_t *name))
+{
+	is_ours = ours;
+}
+
 void policy_start(struct cache *c)
 {
 	cache = c;
@@ -65,6 +81,7 @@ void policy_forget(void)
 {
 	for (unsigned i = 0; i < VIEWS_MOST; i++)
 		local_free(&local[i]);
+	local_free(&special);
 	for (size_t i = 0; i < lists_n; i++)
 		list_free(&lists[i]);
 	free(lists);
@@ -73,6 +90,7 @@ void policy_forget(void)
 	dns64 = (struct dns64){0};
 	rebind = (struct rebind){0};
 	cache = NULL;
+	is_ours = NULL;
 	on = false;
 }
 
@@ -88,7 +106,15 @@ static enum local_found find(unsigned view, const uint8_t *name, uint16_t type, 
 	enum local_found f = LOCAL_NONE;
 	if (view && view < VIEWS_MOST && local[view])
 		f = local_find(local[view], name, type, c);
-	return f == LOCAL_NONE && local[0] ? local_find(local[0], name, type, c) : f;
+	if (f == LOCAL_NONE && local[0])
+		f = local_find(local[0], name, type, c);
+	if (f != LOCAL_NONE || !special)
+		return f;
+	f = local_find(special, name, type, c);
+	if (f == LOCAL_NONE || (is_ours && is_ours(name)))
+		return LOCAL_NONE;
+	const struct forward *other = forward_find(view, name);
+	return other && *other->zone ? LOCAL_NONE : f;
 }
 
 static void begin(struct resolved *out)

@@ -43,6 +43,9 @@ enum policy_verdict policy_after(struct policy_query *q, const struct resolved *
 				 struct resolved *out);
 /* For NS triggers: where delegations are looked up; NULL: nowhere. */
 void policy_start(struct cache *cache);
+/* ours: says whether a zone that is served here has the name; it is asked before names that the
+ * world has nothing of are said not to be there. NULL: there is none. */
+void policy_ours(bool (*ours)(const uint8_t *name));
 void policy_forget(void);
 
 struct policy_stats {

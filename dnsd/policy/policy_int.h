@@ -50,6 +50,10 @@ struct rebind {
 bool rebind_filter(const struct rebind *b, const struct policy_query *q, const struct resolved *r,
 		   struct resolved *out);
 
+/* --- special.c ---------------------------------------------------------------------------------
+ */
+void special_fill(struct local *l);
+
 /* --- policy.c: filled by conf ------------------------------------------------------------------
  */
 /* Of a view; 0: of all, which counts where the view's has nothing. Made at the first call. */
@@ -59,4 +63,6 @@ void policy_add_list(struct list *l);
 /* The caller's memory lives on. */
 void policy_set_dns64(const struct dns64 *d);
 void policy_set_rebind(const struct rebind *b);
+/* localhost, the reverse names of private addresses and the like are answered here. */
+void policy_special_names(void);
 #endif

@@ -1,5 +1,6 @@
 /* Who may ask, what is answered at once, what is counted and logged. */
 #include "dnsd/recurse/recurse_int.h"
+#include "dnsd/upstream/forward.h"
 #include "dnsd/upstream/upstream.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
@@ -32,6 +33,7 @@ static void start_resolver(const struct recursion_conf *r)
 	resolve_own(&recurse_own);
 	resolve_start(recurse_self.cache);
 	recurse_anchors_start();
+	policy_start(recurse_self.cache);
 }
 
 void recurse_start(const struct answer_conf *about, struct shared *shared, int state)
@@ -65,16 +67,45 @@ void recurse_stop(void)
 		return;
 	recurse_anchors_stop();
 	recurse_forget();
+	policy_start(NULL);
 	resolve_stop();
 	upstream_stop();
 	cache_free(&recurse_self.cache);
 	rrl_free(&limit);
 }
 
-struct resolve_ask recurse_ask_of(const struct query *q)
+struct resolve_ask recurse_ask_of(const struct query *q, const struct policy_query *p)
 {
-	return (struct resolve_ask){
-	    .name = q->name, .type = q->type, .checking_disabled = (q->flags & DNS_CD) != 0};
+	return (struct resolve_ask){.name = p->ask,
+				    .type = p->ask_type,
+				    .space = p->view ? forward_space(p->view) : 0,
+				    .checking_disabled = (q->flags & DNS_CD) != 0};
+}
+
+size_t recurse_policy(enum policy_verdict v, const struct query *q, const struct answer_way *way,
+		      const struct resolved *found, bool udp, uint8_t *out, size_t cap,
+		      struct answer_info *info)
+{
+	static const struct resolved nothing = {.ede = RESOLVE_NO_EDE, .security = RRSET_INSECURE};
+	*info = (struct answer_info){0};
+	if (v == POLICY_DROP)
+		return 0;
+	bool tcp = v == POLICY_TCP;
+	size_t n =
+	    recurse_reply(recurse_self.about, q, way, tcp ? &nothing : found, out, cap, info);
+	return tcp && udp ? rrl_slip(out, n) : n;
+}
+
+static void policy_query_of(const struct recurse_question *r, struct policy_query *p)
+{
+	p->client = r->from->client;
+	p->name = p->ask = r->q->name;
+	p->type = p->ask_type = r->q->type;
+	p->view = conf.views.n ? conf_view_of(r->from->client) : 0;
+	p->stream = r->from->by != BY_UDP;
+	p->dnssec_ok = r->q->dnssec_ok;
+	p->checking_disabled = (r->q->flags & DNS_CD) != 0;
+	p->stage = POLICY_BEGUN;
 }
 
 bool recurse_stale(const struct resolve_ask *ask, const struct resolved *failed,
@@ -87,7 +118,8 @@ bool recurse_stale(const struct resolve_ask *ask, const struct resolved *failed,
 static void write_log(const struct sockaddr *client, const struct query *q, enum recurse_how how,
 		      uint64_t ms, const struct answer_info *info, const struct resolved *found)
 {
-	static const char *const text[] = {"cache", "stale", "resolved", "refused", "limited"};
+	static const char *const text[] = {"cache",   "stale",   "resolved",
+					   "refused", "limited", "policy"};
 	char ip[INET6_ADDRSTRLEN], name[DNS_NAME_TEXT], type[DNS_TYPE_TEXT];
 	stream_ip_text(client, ip);
 	dns_name_text(name, q->name);
@@ -142,27 +174,46 @@ static bool over_limit(const struct recurse_question *r, uint8_t *out, size_t ca
 	return true;
 }
 
-/* False: it has to be found out. */
-static bool from_cache(const struct recurse_question *r, uint8_t *out, size_t cap, size_t *n,
-		       struct answer_info *info)
+static void by_policy(const struct recurse_question *r, enum policy_verdict v,
+		      const struct resolved *found, uint8_t *out, size_t cap, size_t *n,
+		      struct answer_info *info)
 {
-	static struct resolved found, old;
-	struct resolve_ask ask = recurse_ask_of(r->q);
-	const struct resolved *use = &found;
-	if (!resolve_cached(&ask, clock_sec(), false, &found))
-		return false;
-	if (found.rcode == DNS_SERVFAIL && recurse_stale(&ask, &found, &old))
-		use = &old;
+	*n = recurse_policy(v, r->q, r->way, found, r->from->by == BY_UDP, out, cap, info);
+	recurse_note(r->from->client, r->q, HOW_POLICY, 0, info, v == POLICY_ANSWER ? found : NULL);
+}
+
+/* False: it has to be found out. */
+static bool from_cache(const struct recurse_question *r, struct policy_query *p, uint8_t *out,
+		       size_t cap, size_t *n, struct answer_info *info)
+{
+	static struct resolved found, old, made;
+	enum policy_verdict v = policy_is_on() ? policy_before(p, &made) : POLICY_RESOLVE;
+	const struct resolved *use = &made;
+	struct resolve_ask ask = {0};
+	while (v == POLICY_RESOLVE) {
+		use = &found;
+		ask = recurse_ask_of(r->q, p);
+		if (!resolve_cached(&ask, clock_sec(), false, &found))
+			return false;
+		if (found.rcode == DNS_SERVFAIL && recurse_stale(&ask, &found, &old))
+			use = &old;
+		v = policy_is_on() ? policy_after(p, use, &made) : POLICY_AS_IS;
+		if (found.prefetch)
+			recurse_renew(&ask);
+	}
+	if (v != POLICY_AS_IS) {
+		by_policy(r, v, &made, out, cap, n, info);
+		return true;
+	}
 	*n = recurse_reply(recurse_self.about, r->q, r->way, use, out, cap, info);
 	recurse_note(r->from->client, r->q, use->stale ? HOW_STALE : HOW_CACHE, 0, info, use);
-	if (found.prefetch)
-		recurse_renew(&ask);
 	return true;
 }
 
 size_t recurse(const struct recurse_question *r, uint8_t *out, size_t cap, struct answer_info *info)
 {
 	const char *why;
+	struct policy_query p;
 	size_t n;
 	*info = (struct answer_info){0};
 	if (!r->allowed)
@@ -170,12 +221,13 @@ size_t recurse(const struct recurse_question *r, uint8_t *out, size_t cap, struc
 			      out, cap, info);
 	if (!recurse_self.cache)
 		return refuse(r, DNS_SERVFAIL, RECURSE_OTHER, "there is no cache", out, cap, info);
-	if (over_limit(r, out, cap, &n, info) || from_cache(r, out, cap, &n, info))
+	policy_query_of(r, &p);
+	if (over_limit(r, out, cap, &n, info) || from_cache(r, &p, out, cap, &n, info))
 		return n;
 	if (!(r->q->flags & DNS_RD))
 		return refuse(r, DNS_REFUSED, RECURSE_NOT_AUTHORITATIVE, "not in the cache", out,
 			      cap, info);
-	if (recurse_wait(r, &why))
+	if (recurse_wait(r, &p, &why))
 		return 0;
 	recurse_stats.too_many++;
 	return refuse(r, DNS_SERVFAIL, RECURSE_OTHER, why, out, cap, info);

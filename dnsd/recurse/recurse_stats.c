@@ -22,6 +22,18 @@ static void write_cache(struct buf *out)
 	put(out, "cache_octets_limit", conf.recursion.size);
 }
 
+static void write_policy(struct buf *out)
+{
+	const struct policy_stats *s = &policy_stats;
+	put(out, "policy_local_total", s->local);
+	put(out, "policy_blocked_total", s->blocked);
+	put(out, "policy_passed_total", s->passed);
+	put(out, "policy_dropped_total", s->dropped);
+	put(out, "policy_tcp_total", s->tcp);
+	put(out, "policy_dns64_total", s->dns64);
+	put(out, "policy_rebinding_total", s->rebinding);
+}
+
 static void write_upstream(struct buf *out)
 {
 	const struct upstream_stats *s = &upstream_stats;
@@ -40,7 +52,8 @@ static void write_upstream(struct buf *out)
 
 void recurse_stats_write(struct buf *out)
 {
-	static const char *const how[] = {"cache", "stale", "resolved", "refused", "limited"};
+	static const char *const how[] = {"cache",   "stale",   "resolved",
+					  "refused", "limited", "policy"};
 	const struct recurse_stats *s = &recurse_stats;
 	if (!recurse_self.cache)
 		return;
@@ -57,4 +70,5 @@ void recurse_stats_write(struct buf *out)
 	put(out, "recursion_secure_total", s->secure);
 	write_cache(out);
 	write_upstream(out);
+	write_policy(out);
 }

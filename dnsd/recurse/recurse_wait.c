@@ -26,6 +26,7 @@ struct client {
 	uint64_t since;
 	struct query q; /* what it points to stands below */
 	struct answer_way way;
+	struct policy_query policy;
 	enum transport by;
 	unsigned slot; /* of its address */
 	struct sockaddr_storage peer;
@@ -63,18 +64,19 @@ static void client_free(struct client *c)
 }
 
 /* The client has its response; what is being found out may go on for the cache. */
-static void respond(struct client *c, const struct resolved *found, enum recurse_how how)
+static void respond(struct client *c, enum policy_verdict v, const struct resolved *found,
+		    enum recurse_how how)
 {
 	static uint8_t out[DNS_MSG_MAX];
 	struct answer_info info;
 	size_t cap = c->by == BY_UDP ? UDP_MAX : DNS_MSG_MAX;
 	c->way.now = (uint32_t)clock_sec();
-	size_t n = recurse_reply(recurse_self.about, &c->q, &c->way, found, out, cap, &info);
+	size_t n = recurse_policy(v, &c->q, &c->way, found, c->by == BY_UDP, out, cap, &info);
 	recurse_note((const struct sockaddr *)&c->peer, &c->q, how, clock_mono() - c->since, &info,
 		     found);
 	stats.rcode[info.rcode < STATS_RCODES ? info.rcode : STATS_RCODES - 1]++;
 	stats.truncated += info.truncated;
-	if (c->tsig)
+	if (c->tsig && n)
 		n = tsig_sign(c->tsig, out, n, cap, clock_sec());
 	if (c->resolution)
 		resolve_cancel(&c->resolution);
@@ -82,25 +84,49 @@ static void respond(struct client *c, const struct resolved *found, enum recurse
 	client_free(c);
 }
 
+static void on_resolved(void *arg, const struct resolved *r);
+
+/* Found out, if that is for policy what the client is to get. */
+static void take(struct client *c, const struct resolved *found, enum recurse_how how)
+{
+	static struct resolved made;
+	static const struct resolved failed = {
+	    .rcode = DNS_SERVFAIL, .security = RRSET_INDETERMINATE, .ede = RECURSE_NO_ANSWER};
+	enum policy_verdict v = POLICY_AS_IS;
+	if (policy_is_on())
+		v = policy_after(&c->policy, found, &made);
+	if (v == POLICY_RESOLVE) {
+		struct resolve_ask ask = recurse_ask_of(&c->q, &c->policy);
+		if (c->resolution)
+			resolve_cancel(&c->resolution);
+		c->resolution = resolve(&ask, on_resolved, c);
+		if (!c->resolution)
+			respond(c, POLICY_AS_IS, &failed, how);
+		return;
+	}
+	respond(c, v, v == POLICY_ANSWER ? &made : found, how);
+}
+
 static void on_resolved(void *arg, const struct resolved *r)
 {
 	static struct resolved old;
 	struct client *c = arg;
-	struct resolve_ask ask = recurse_ask_of(&c->q);
+	struct resolve_ask ask = recurse_ask_of(&c->q, &c->policy);
 	c->resolution = NULL;
 	if (r->rcode == DNS_SERVFAIL && recurse_stale(&ask, r, &old))
-		respond(c, &old, HOW_STALE);
+		take(c, &old, HOW_STALE);
 	else
-		respond(c, r, r->stale ? HOW_STALE : HOW_RESOLVED);
+		take(c, r, r->stale ? HOW_STALE : HOW_RESOLVED);
 }
 
 static void on_timer(struct timer *t)
 {
 	static struct resolved found;
 	struct client *c = list_entry(t, struct client, timer);
-	struct resolve_ask ask = recurse_ask_of(&c->q);
+	struct resolve_ask ask = recurse_ask_of(&c->q, &c->policy);
 	if (recurse_stale(&ask, NULL, &found)) {
-		respond(c, &found, HOW_STALE);
+		timer_set(&c->timer, WAIT_MS, on_timer); /* for what policy may want besides */
+		take(c, &found, HOW_STALE);
 		return;
 	}
 	uint64_t waited = clock_mono() - c->since;
@@ -115,11 +141,12 @@ static void on_timer(struct timer *t)
 	found.n = 0;
 	found.stale = false;
 	snprintf(found.why, sizeof(found.why), "no answer within %d s", WAIT_MS / 1000);
-	respond(c, &found, HOW_RESOLVED);
+	respond(c, POLICY_AS_IS, &found, HOW_RESOLVED);
 }
 
 /* The query outlives the packet: what a response is made from is copied. */
-static void copy_query(struct client *c, const struct recurse_question *r)
+static void copy_query(struct client *c, const struct recurse_question *r,
+		       const struct policy_query *p)
 {
 	c->q = *r->q;
 	memcpy(c->question, r->q->pkt, DNS_HEADER + r->q->question_len);
@@ -140,16 +167,24 @@ static void copy_query(struct client *c, const struct recurse_question *r)
 	c->way = *r->way;
 	c->way.client = (const struct sockaddr *)&c->peer;
 	c->by = r->from->by;
+	c->policy = *p;
+	c->policy.client = c->way.client;
+	c->policy.name = c->q.name;
+	if (p->ask == p->name)
+		c->policy.ask = c->q.name;
+	else if (p->ask == p->buf)
+		c->policy.ask = c->policy.buf;
 	if (r->tsig && (r->tsig->key || r->tsig->error)) {
 		c->tsig = mem_alloc(sizeof(*c->tsig));
 		*c->tsig = *r->tsig;
 	}
 }
 
-static struct client *client_new(const struct recurse_question *r, unsigned slot)
+static struct client *client_new(const struct recurse_question *r, const struct policy_query *p,
+				 unsigned slot)
 {
 	struct client *c = mem_alloc(sizeof(*c));
-	copy_query(c, r);
+	copy_query(c, r, p);
 	c->slot = slot;
 	c->since = clock_mono();
 	list_add_tail(&clients, &c->link);
@@ -158,7 +193,7 @@ static struct client *client_new(const struct recurse_question *r, unsigned slot
 	return c;
 }
 
-bool recurse_wait(const struct recurse_question *r, const char **why)
+bool recurse_wait(const struct recurse_question *r, const struct policy_query *p, const char **why)
 {
 	unsigned slot = slot_of(r->from->client);
 	bool limited = !conf_recursion_unlimited(r->from->client);
@@ -169,8 +204,8 @@ bool recurse_wait(const struct recurse_question *r, const char **why)
 		*why = "too many questions of this client are being found out";
 		return false;
 	}
-	struct client *c = client_new(r, slot);
-	struct resolve_ask ask = recurse_ask_of(&c->q);
+	struct client *c = client_new(r, p, slot);
+	struct resolve_ask ask = recurse_ask_of(&c->q, &c->policy);
 	c->resolution = resolve(&ask, on_resolved, c);
 	c->later = c->resolution ? later_keep(r->from) : NULL;
 	if (!c->later) {

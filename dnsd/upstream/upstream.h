@@ -18,7 +18,6 @@ struct upstream_conf {
 	uint32_t near_misses;    /* wrong replies to a socket until it is asked by TCP: 3 */
 	bool case_random, cookies;
 	const struct sockaddr *source4, *source6; /* NULL: any */
-	const char *tls_ca; /* file of CA certificates for TLS; NULL: the system's */
 };
 extern const struct upstream_conf upstream_defaults;
 struct upstream_question {
@@ -52,6 +51,9 @@ struct upstream_answer {
 };
 struct upstream;
 typedef void upstream_fn(void *arg, const struct upstream_answer *a);
+/* Whom certificates of servers are checked by: a file of authorities; NULL: the system's. Read now:
+ * before the sandbox closes. Without it nobody can be asked by TLS. */
+void upstream_trust(const char *ca_file);
 void upstream_start(const struct upstream_conf *conf);
 void upstream_stop(void);
 /* One datagram is sent (another one only where the server has it so: cookies, EDNS): who does not

@@ -1,5 +1,6 @@
 /* Connections to servers, by TCP and TLS: one a server, on which several questions are asked
  * (RFC 7766), kept a while when there is none. */
+#include <errno.h>
 #include <stdlib.h>
 #include "dnsd/upstream/upstream_int.h"
 #include "libcommon/base/map.h"
@@ -189,12 +190,13 @@ static struct conn *conn_new(const struct upstream *x, const uint8_t *key, size_
 	static const struct stream_ops ops = {
 	    .on_data = on_data, .on_end = on_end, .on_tls = on_tls, .on_close = on_close};
 	static const struct stream_conf conf = {.read_max = 2 + DNS_MSG_MAX};
-	static const char *const alpn[] = {"dot", NULL};
 	const struct sockaddr *to = (const struct sockaddr *)&x->to;
 	const struct sockaddr *from =
 	    to->sa_family == AF_INET6 ? upstream_conf.source6 : upstream_conf.source4;
-	if (x->tls && !tls)
-		tls = tls_client_ctx(upstream_conf.tls_ca, alpn);
+	if (x->tls && !tls) {
+		errno = ENOTSUP; /* nobody said whom to trust */
+		return NULL;
+	}
 	struct conn *c = mem_alloc(sizeof(*c) + key_len);
 	c->stream = stream_connect(to, upstream_addr_len(to), from,
 				   from ? upstream_addr_len(from) : 0, &conf, &ops, c);
@@ -253,5 +255,11 @@ void conns_stop(void)
 	while (!list_empty(&conns))
 		conn_close(list_entry(conns.next, struct conn, link));
 	map_free(&by_key);
+}
+
+void upstream_trust(const char *ca_file)
+{
+	static const char *const alpn[] = {"dot", NULL};
 	tls_ctx_free(&tls);
+	tls = tls_client_ctx(ca_file, alpn);
 }

@@ -1,5 +1,6 @@
 /* A query in, a response out: who may ask, what is answered, how much of it. */
 #include "dnsd/catalog/catalog.h"
+#include "dnsd/policy/policy.h"
 #include "dnsd/recurse/recurse.h"
 #include "dnsd/wire/serve.h"
 #include "dnsd/wire/shared.h"
@@ -22,6 +23,11 @@ static struct {
 	unsigned n, next;
 } ahead;
 
+static bool is_ours(const uint8_t *name)
+{
+	return zones_find(load_zones(0), name, dns_name_len(name));
+}
+
 void serve_start(int state)
 {
 	uint64_t units = conf.tcp.idle_timeout / KEEPALIVE_UNIT;
@@ -37,6 +43,7 @@ void serve_start(int state)
 	};
 	catalogs = conf_catalog_at(0) != NULL;
 	shared = shared_open(daemon_shared());
+	policy_ours(is_ours);
 	recurse_start(&about, shared, state);
 	keepalive = units > UINT16_MAX ? UINT16_MAX : (uint16_t)units;
 	if (conf.rrl.responses_per_second)

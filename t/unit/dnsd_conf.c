@@ -9,7 +9,9 @@
 #include <arpa/inet.h>
 #include <sys/stat.h>
 #include <cmocka.h>
+#include "dnsd/policy/policy.h"
 #include "dnsd/secondary/secondary.h"
+#include "dnsd/upstream/forward.h"
 #include "dnsd/wire/serve.h"
 #include "libcommon/dns/name.h"
 #include "t/unit/dnsd_read.h"
@@ -485,9 +487,79 @@ static void zones_are_signed_or_not(void **state)
 	pool_free(&pool);
 }
 
+static const uint8_t *name_of(const char *text)
+{
+	static uint8_t name[DNS_NAME_MAX];
+	assert_true(dns_name_from_text(slice_of(text), name) > 0);
+	return name;
+}
+
+static void forwards_and_policy(void **state)
+{
+	(void)state;
+	struct pool *pool = pool_new(0);
+	assert_int_equal(conf_read(pool, "version 1\ncache 127.0.0.1:53\n"
+					 "forward . {\n\tserver 9.9.9.9 tls dns.example\n"
+					 "\tserver 2001:db8::1 port 5353\n\tfirst on\n}\n"
+					 "stub Corp.example b.example {\n\tserver 10.0.0.1\n}\n"
+					 "local {\n\trecord \"a.lan A 10.0.0.1\"\n"
+					 "\tzone home.lan\n}\n"
+					 "dns64 64:ff9b::/96\nrebinding\n"
+					 "view in {\n\tclients 10.0.0.0/8\n"
+					 "\tforward v.example {\n\t\tserver 10.0.0.2\n\t}\n}\n"),
+			 0);
+	const struct forward *f = forward_find(0, name_of("www.test"));
+	assert_non_null(f);
+	assert_int_equal(f->n, 2);
+	assert_true(f->first);
+	assert_false(f->stub);
+	assert_string_equal(f->server[0].tls, "dns.example");
+	assert_int_equal(ntohs(((struct sockaddr_in *)&f->server[0].addr)->sin_port), 853);
+	assert_int_equal(ntohs(((struct sockaddr_in6 *)&f->server[1].addr)->sin6_port), 5353);
+	assert_true(conf_forwards_by_tls());
+	assert_true(forward_find(0, name_of("a.corp.example"))->stub);
+	assert_true(forward_find(0, name_of("b.example"))->stub);
+	assert_ptr_equal(forward_find(0, name_of("v.example")), f);
+	assert_int_equal(forward_find(1, name_of("v.example"))->n, 1);
+	assert_int_equal(forward_space(1), 1);
+	assert_int_equal(forward_space(2), 0);
+	assert_true(policy_is_on());
+	pool_free(&pool);
+}
+
+static void mistakes_in_policy(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {
+	    "forward . {\n\tserver 9.9.9\n}\n",
+	    "forward a..b {\n\tserver 9.9.9.9\n}\n",
+	    "forward . {\n}\n",
+	    "stub a {\n\tserver 9.9.9.9 tls a\n}\n",
+	    "local {\n\trecord \"a.lan A 300x\"\n}\n",
+	    "local {\n\trecord \"a.lan CNAME b.\"\n\trecord \"a.lan A 10.0.0.1\"\n}\n",
+	    "local {\n\tzone a file /nowhere\n}\n",
+	    "dns64 64:ff9b::/97\n",
+	    "dns64 10.0.0.0/8\n",
+	    "block /nowhere\n",
+	    "rpz a {\n\tfile /nowhere\n}\n",
+	    "rebinding {\n\tallow a..b\n}\n",
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char text[256];
+		struct pool *pool = pool_new(0);
+		str_fmt(text, sizeof(text), "version 1\ncache 127.0.0.1:53\n%s", bad[i]);
+		assert_int_equal(conf_read(pool, text), 1);
+		pool_free(&pool);
+	}
+	policy_forget();
+	forward_forget();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(forwards_and_policy),
+	    cmocka_unit_test(mistakes_in_policy),
 	    cmocka_unit_test(zones_have_a_file),
 	    cmocka_unit_test(secondaries_have_primaries),
 	    cmocka_unit_test(views_have_clients_and_zones),

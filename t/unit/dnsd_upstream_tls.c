@@ -87,10 +87,10 @@ static void serve(const char *name, time_t middle)
 	accepted = asked = handshakes = open_streams = 0;
 	silent = false;
 	struct upstream_conf conf = upstream_defaults;
-	conf.tls_ca = tls_cert_file;
 	conf.tcp_timeout_ms = 20000;
 	upstream_forget();
 	upstream_stats = (struct upstream_stats){0};
+	upstream_trust(tls_cert_file);
 	upstream_start(&conf);
 }
 
