@@ -317,8 +317,11 @@ static int find_next(const void *key, size_t len, void *value, void *arg)
 static void forget(struct aggressive *a, struct span_zone *z)
 {
 	unsigned left = z->n + (z->soa != NULL);
-	while (left--)
-		span_drop(a, z->n ? z->span[z->n - 1] : z->soa);
+	while (left--) { /* the zone goes with the last one */
+		struct span *s = z->n ? z->span[z->n - 1] : z->soa;
+		if (s)
+			span_drop(a, s);
+	}
 }
 
 void aggressive_flush(struct aggressive *a, const uint8_t *name)

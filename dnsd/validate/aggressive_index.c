@@ -104,10 +104,11 @@ static bool is_at(const struct span *s, struct slice key)
 /* Out of the ring, and freed. */
 static void discard(struct aggressive *a, struct span *s)
 {
+	struct span *after = s->after;
+	s->before->after = after;
+	after->before = s->before;
 	if (a->hand == s)
-		a->hand = s->after == s ? NULL : s->after;
-	s->before->after = s->after;
-	s->after->before = s->before;
+		a->hand = after == s ? NULL : after;
 	a->stats.octets -= s->octets;
 	a->stats.spans--;
 	free(s);

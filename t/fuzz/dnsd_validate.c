@@ -1,15 +1,16 @@
 /* A hostile response in front of the validator: its records become rrsets as the resolver makes
  * them, everything is checked by its first DNSKEY and DS records, and its NSEC and NSEC3 records,
- * taken for secure, are asked for proofs of its question. */
+ * taken for secure, are asked for proofs of its question, at once and out of an index that lives
+ * on. */
 #include <stdlib.h>
 #include <string.h>
-#include "dnsd/validate/denial.h"
+#include "dnsd/validate/aggressive.h"
 #include "libcommon/base/buf.h"
 #include "libcommon/dns/rdata.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { SETS = 24, NOW = 1439000000 };
+enum { SETS = 24, NOW = 1439000000, INDEX = 20000 };
 struct found {
 	struct rrset set;
 	uint8_t owner[DNS_NAME_MAX];
@@ -137,6 +138,36 @@ static void proofs(const uint8_t *name, uint16_t type)
 	check(denial_ds(&d, name, &w, &p) != DENIAL_UNPROVEN || p.why[0]);
 }
 
+static void spans(const uint8_t *name, uint16_t type)
+{
+	static struct aggressive *index;
+	const struct rrset *soa = first(DNS_SOA);
+	const struct rrset keys = {.owner = soa ? soa->owner : (const uint8_t *)""};
+	struct aggressive_found f;
+	struct aggressive_stats stats;
+	struct validate_work w;
+	struct buf extra = {0};
+	if (!index)
+		index = aggressive_new(INDEX);
+	for (unsigned i = 0; i < n; i++) {
+		const struct rrset *s = &found[i].set;
+		struct validate v = {
+		    .security = RRSET_SECURE, .set = s, .keys = &keys, .now = NOW, .ttl = s->ttl};
+		aggressive_add(index, s->ttl & 1, &v);
+		aggressive_stats(index, &stats);
+		check(stats.octets <= INDEX || stats.spans <= 1);
+	}
+	validate_work_init(&w);
+	if (aggressive_find(index, 0, name, type, NOW + 1, &w, &f)) {
+		check(f.n > 0 && dns_name_under(name, f.zone));
+		check(!f.encloser || dns_name_under(name, f.encloser));
+		check(aggressive_extra(&f, &extra) >= f.n);
+	}
+	buf_free(&extra);
+	if (type == DNS_MX)
+		aggressive_flush(index, name);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct dns_iter it;
@@ -157,6 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		finish(&found[i]);
 	signatures();
 	proofs(name, q.type);
+	spans(name, q.type);
 	for (unsigned i = 0; i < n; i++)
 		free(found[i].whole);
 	return 0;

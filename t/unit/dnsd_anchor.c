@@ -168,6 +168,12 @@ static struct kit_key revoked(const struct kit_key *k)
 	return r;
 }
 
+static struct kit_key letter(char c)
+{
+	const struct kit_key *k = &key[(c - 'A') % 32 % KEYS];
+	return c < 'a' ? revoked(k) : *k;
+}
+
 /* A DNSKEY rrset of the keys in `have`, signed by those in `by`, as letters: "a" the first key, "A"
  * it, revoked. It is seen when it is good by the anchors that there are. */
 static bool see(const char *have, const char *by, uint64_t now)
@@ -178,12 +184,12 @@ static bool see(const char *have, const char *by, uint64_t now)
 	struct anchor at;
 	set->ttl = 2 * DAY;
 	for (const char *c = have; *c; c++) {
-		struct kit_key k = *c < 'a' ? revoked(&key[*c - 'A']) : key[*c - 'a'];
+		struct kit_key k = letter(*c);
 		kit_add(kit_of(set), k.dnskey, k.len);
 		set->n++;
 	}
 	for (const char *c = by; *c; c++) {
-		struct kit_key k = *c < 'a' ? revoked(&key[*c - 'A']) : key[*c - 'a'];
+		struct kit_key k = letter(*c);
 		kit_sign(set, &k,
 			 &(struct kit_sig){.signer = "example.",
 					   .begins = (uint32_t)(now - DAY),

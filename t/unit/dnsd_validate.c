@@ -141,7 +141,7 @@ static void test_examples(void **state)
 	};
 	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
 		const struct rrset *keys = kit_text(row[i].keys), *ds = kit_text(row[i].ds);
-		struct slice d = ds->data, k = keys->data, one, other;
+		struct slice d = ds->data, k = keys->data, one = {0}, other = {0};
 		assert_true(rrset_next(&d, &one) && rrset_next(&k, &other));
 		assert_true(validate_ds_is_of(one, keys->owner, other));
 		assert_int_equal(check_at(kit_text(row[i].set), keys, row[i].now, 0), RRSET_SECURE);

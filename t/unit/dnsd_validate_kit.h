@@ -251,7 +251,7 @@ static inline void kit_u16(struct buf *b, unsigned v)
 static inline void kit_records(struct buf *b, const struct rrset *s, unsigned labels, uint32_t ttl)
 {
 	static uint8_t copy[KIT_RECORDS][2048];
-	struct slice order[KIT_RECORDS], data = s->data, rdata;
+	struct slice order[KIT_RECORDS] = {{0}}, data = s->data, rdata;
 	unsigned n = 0, have = dns_name_labels(s->owner);
 	const uint8_t *owner = s->owner;
 	for (; n < s->n && n < KIT_RECORDS && rrset_next(&data, &rdata); n++) {
