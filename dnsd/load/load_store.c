@@ -214,9 +214,12 @@ static void zone_is(const struct row_zone *row)
 	s->secondary = row->source == ZONE_SECONDARY;
 	s->round = self.round;
 	load_store_named(s);
-	if (s->left || is_local(s) || (!s->image && load_present(s)))
+	if (s->left || is_local(s))
 		return;
-	changed(s);
+	if (s->image || !load_present(s))
+		changed(s);
+	else /* another process was faster */
+		load_tell(s, 0);
 }
 
 /* --- one zone --------------------------------------------------------------------------------- */

@@ -205,6 +205,27 @@ def killed(p, both):
     return bad
 
 
+def late(p, both):
+    """A process to which a catalog comes when another one has compiled it already."""
+    s, bad = both[0], []
+    for i, pid in enumerate(s.pids("dnsd")):
+        before = len(s.events("zone-loaded", "zone=cat.test"))
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            s.delete("cat.test")
+            p.put(f"late{i}.test", 1, "late")
+            end = time.monotonic() + 10  # the one that is stopped may be the one that fetches
+            while time.monotonic() < end and len(
+                    s.events("zone-loaded", "zone=cat.test")) == before:
+                time.sleep(0.1)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        bad += have([s], f"late{i}.test", "late")
+        p.delete(f"late{i}.test")
+        bad += have([s], f"late{i}.test", "REFUSED")
+    return bad
+
+
 def clashes(p, both):
     """What is edited at a secondary stays what it is; it becomes theirs when it goes there."""
     s = both[0]
@@ -390,6 +411,7 @@ TESTS = (("zones come", come), ("changes follow", follow), ("zones go", go),
          ("one that comes again is another one", come_again),
          ("the catalog is for secondaries only", hidden),
          ("a restart without the primary", without_the_primary),
+         ("a process that is late", late),
          ("zones that are edited at the secondary", clashes),
          ("kill -9 of dnsd and stored", killed))
 
