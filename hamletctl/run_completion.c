@@ -51,6 +51,7 @@ int run_completion(const struct cmd *c, int argc, const char *const *argv)
 		puts("\" ;;");
 	}
 	puts("\t2:queue) w=\"--all --from --to\" ;;\n"
+	     "\t*:dns) w=\"--below\" ;;\n"
 	     "\t*:zone) w=\"--ttl --yes --force --roll --emergency --ds-seen\" ;;\n"
 	     "\tesac\n"
 	     "\tmapfile -t COMPREPLY < <(compgen -W \"$w\" -- \"$cur\")\n"

@@ -79,6 +79,9 @@ enum prove_verdict chain_begin(struct task *t, struct prove *p)
 		p->phase = PHASE_DS;
 		return VERDICT_NONE;
 	}
+	/* What this process serves itself nobody has stripped of its signatures. */
+	if (task_own && task_own->zone(task_place(t)))
+		return VERDICT_INSECURE;
 	/* First the zone whose servers were asked: it is below the anchor, or the anchor's. */
 	task_say(t, "nothing is signed: is a zone above it insecure?");
 	p->labels = dns_name_labels(t->deleg.zone);

@@ -190,6 +190,7 @@ static void part(struct task *t)
 {
 	t->state = TASK_ASK;
 	t->asked = 0;
+	t->deleg.server[t->reply_server].tries = 0; /* it is a new question */
 	/* Servers that know nothing of empty non-terminals say that there is no such name. */
 	if (t->reply.kind == SCRUB_NXDOMAIN || t->reply.kind == SCRUB_DNAME)
 		t->minimise.off = true;

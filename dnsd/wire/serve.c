@@ -222,11 +222,14 @@ static bool is_hidden(const struct query_from *from, const struct zone *zone, co
 					   t->error ? NULL : t->key, from->by == BY_TLS);
 }
 
-/* A name of none of our zones, or an address at which only the cache answers. */
-static bool is_others(const struct query_from *from, const struct query *q, const struct zones *z)
+/* A name of none of our zones; for strangers, also all names at an address of the cache alone. */
+static bool is_others(const struct query_from *from, const struct query *q, const struct zones *z,
+		      bool recursion)
 {
-	if (from->serves != SERVES_BOTH || q->kind != QUERY_ASK)
-		return from->serves == SERVES_CACHE && q->kind == QUERY_ASK;
+	if (from->serves == SERVES_CONTENT || q->kind != QUERY_ASK)
+		return false;
+	if (from->serves == SERVES_CACHE && !recursion)
+		return true;
 	return !(q->prepared ? q->zone : zones_find(z, q->name, q->name_len));
 }
 
@@ -263,7 +266,7 @@ static size_t serve_question(const struct query_from *from, const struct query *
 	if (t->key)
 		way.reserve = (uint16_t)tsig_room(t);
 	const struct zones *z = q->zones ? q->zones : zones_for(from->client);
-	if (is_others(from, q, z))
+	if (is_others(from, q, z, recursion))
 		return serve_cache(from, q, t, &way, recursion, out, cap);
 	size_t n = answer_query(z, &about, q, &way, out, cap, &info);
 	if (recursion && leads_on(q, &info))
