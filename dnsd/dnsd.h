@@ -296,6 +296,7 @@ struct served { /* a zone, by a number that it has until it goes */
 	bool again;        /* it is tried again by itself */
 	uint64_t merge_at; /* clock_mono() when the image's overlay becomes a part of it */
 	bool expired;      /* the image is not served */
+	bool mismatch;     /* the parent has DS records, and none is of a key of the zone */
 	bool left; /* a secondary of the store that nobody names any more: it is not served */
 	bool gone; /* it goes as soon as its task is over */
 	/* load_store.c only: */
@@ -324,10 +325,15 @@ const struct served *load_seen(const struct sockaddr *client, const uint8_t *wir
 void load_again(unsigned zone, bool force);
 /* Expired: queries get SERVFAIL, until it is not any more. */
 void load_expire(unsigned zone, bool expired);
+/* What the parent's DS records are. */
+void load_mismatch(unsigned zone, bool mismatch);
 /* The same with something to do for its keys: DNSSEC_REPLACE ... (dnssec.h); ds_ttl: seconds that
  * caches keep the parent's DS records, of DNSSEC_PARENT. */
 void load_dnssec(unsigned zone, unsigned what, uint32_t ds_ttl);
-/* Called after each image with another serial than the one before (0: none was), except at the
+/* Compiles it with a later serial than that one, unless it has one. */
+void load_above(unsigned zone, uint32_t serial);
+/* Called after each image with another serial than the one before (0: none was), or with other
+ * records (of a secondary that was fetched again: both serials may be the same), except at the
  * start, when it was there. In every process. */
 typedef void served_change_fn(unsigned zone, uint32_t before, uint32_t serial);
 void load_changed(served_change_fn *fn);
@@ -364,6 +370,7 @@ struct compile {
 	bool force;      /* also when the source is as it was */
 	bool away;       /* the store is: it need not be asked */
 	bool merge;      /* also when it only has an overlay, which is to go */
+	uint32_t above;  /* secondaries have that serial: ours must be a later one; 0: none */
 	unsigned dnssec; /* DNSSEC_TELL ...: dnssec.h */
 	uint32_t ds_ttl; /* seconds, of DNSSEC_PARENT */
 	/* Out: */
@@ -455,6 +462,14 @@ void notify_out_start(int state);
 /* `zone notify [NAME]`: notices of all zones, or the one, are sent again, by the leader; the others
  * reply with no line. False: another command. */
 bool notify_command(struct control_call *call);
+
+/* --- serial_ask.c: what secondaries have of a zone that begins anew ------------------------------
+ */
+
+/* IMAGE.begun: the image was made where none was, secondaries have not been asked yet. */
+#define SERIAL_BEGUN "begun"
+/* After load_start(). state: the fd of the state folder. */
+void serial_ask_start(int state);
 
 /* --- stats.c
  * ---------------------------------------------------------------------------------------- */

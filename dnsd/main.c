@@ -130,6 +130,7 @@ static void run(void)
 	load_start(state, on_zones);
 	notify_out_start(state);
 	leader_start(state);
+	serial_ask_start(state);
 	refresh_start(state);
 	catalog_start(state);
 	alias_start(state);

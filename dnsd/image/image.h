@@ -98,6 +98,9 @@ struct image *image_open(int folder, const char *path, const char **why);
 /* The same; what of it `before` (may be NULL) has mapped already is shared with that. */
 struct image *image_open_next(int folder, const char *path, const struct image *before,
 			      const char **why);
+/* The serial of the image of another version of this program, which is of no other use; 0: there is
+ * none. */
+uint32_t image_serial_left(int folder, const char *path);
 void image_close(struct image **i); /* *i may be NULL */
 /* It stays mapped until it is closed once more; any thread. Returns it. */
 struct image *image_hold(const struct image *i);

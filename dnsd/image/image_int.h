@@ -33,6 +33,7 @@ enum {
 #define IMAGE_ORDER 0x01020304u /* as the machine that wrote it has it */
 
 struct image_head {
+	/* In all versions of an image the head begins so, up to the serial: image_serial_left(). */
 	char magic[8];
 	uint32_t version, order;
 	uint64_t size;          /* octets of the file */

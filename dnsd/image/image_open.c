@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "dnsd/image/image_int.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/dns/serial.h"
 
 enum { TRIES = 10 /* to find an image and its overlay while they are exchanged */ };
 
@@ -108,6 +109,33 @@ struct image *image_open_next(int folder, const char *path, const struct image *
 		i = open_both(folder, path, have, why);
 	}
 	return i;
+}
+
+_Static_assert(offsetof(struct image_head, serial) == 40, "all versions have it there");
+
+static uint32_t serial_left(int folder, const char *path)
+{
+	struct image_head h;
+	struct stat st;
+	uint32_t serial = 0;
+	size_t front = offsetof(struct image_head, names);
+	int fd = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && fstat(fd, &st) == 0 && read(fd, &h, front) == (ssize_t)front &&
+	    memcmp(h.magic, IMAGE_MAGIC, sizeof(h.magic)) == 0 && h.version != IMAGE_VERSION &&
+	    h.order == IMAGE_ORDER && h.size == (uint64_t)st.st_size)
+		serial = h.serial;
+	if (fd >= 0)
+		close(fd);
+	return serial;
+}
+
+uint32_t image_serial_left(int folder, const char *path)
+{
+	char name[NAME_MAX + 1];
+	uint32_t serial = serial_left(folder, path), over = 0;
+	if (serial && image_overlay_name(name, sizeof(name), path, ""))
+		over = serial_left(folder, name);
+	return over && zone_serial_above(over, serial) ? over : serial;
 }
 
 struct image *image_open(int folder, const char *path, const char **why)

@@ -24,7 +24,7 @@ struct request {
 	unsigned view;
 	uint8_t zone[DNS_NAME_MAX];
 	bool force, away, merge;
-	uint32_t dnssec, ds_ttl;
+	uint32_t dnssec, ds_ttl, above;
 };
 struct reply {
 	uint32_t mistakes, errors_len;
@@ -56,6 +56,7 @@ static void work(int fd, int state, struct store_link *store, struct pool *pool,
 			    .force = ask->force,
 			    .away = ask->away,
 			    .merge = ask->merge,
+			    .above = ask->above,
 			    .dnssec = ask->dnssec,
 			    .ds_ttl = ask->ds_ttl};
 	if (store)
@@ -191,6 +192,7 @@ bool builder_ask(unsigned view, const struct compile *c)
 			      .force = c->force,
 			      .away = c->away,
 			      .merge = c->merge,
+			      .above = c->above,
 			      .dnssec = c->dnssec,
 			      .ds_ttl = c->ds_ttl};
 	memcpy(ask.zone, c->zone, dns_name_len(c->zone));

@@ -87,21 +87,37 @@ struct image *compile_fresh(struct compile *c, struct image **old)
 	return NULL;
 }
 
-/* The administrator need not see to that. */
-void compile_serial(struct image_maker *m, const struct image *before, uint64_t content, bool lost)
+static uint32_t later(uint32_t serial, uint32_t than)
 {
-	uint32_t serial;
+	return zone_serial_above(serial, than) ? serial : zone_serial_next(than, clock_ms());
+}
+
+/* The administrator need not see to that. */
+void compile_serial(const struct compile *c, struct image_maker *m, const struct image *before,
+		    uint64_t content, bool lost)
+{
+	uint32_t serial, left = before ? 0 : image_serial_left(c->state, c->image);
 	if (!maker_serial(m, &serial))
 		return;
-	if (lost)
-		maker_set_serial(m, zone_serial_lost(serial, clock_ms()));
-	if (!before)
-		return;
-	uint32_t served = image_serial(before);
-	if (zone_serial_above(serial, served))
-		return;
-	bool changed = content != image_origin(before)->content;
-	maker_set_serial(m, changed ? zone_serial_next(served, clock_ms()) : served);
+	if (before && content == image_origin(before)->content &&
+	    !zone_serial_above(serial, image_serial(before)))
+		serial = image_serial(before);
+	else if (before)
+		serial = later(serial, image_serial(before));
+	else if (left)
+		serial = later(serial, left);
+	else if (lost)
+		serial = zone_serial_lost(serial, clock_ms());
+	if (c->above)
+		serial = later(serial, c->above);
+	maker_set_serial(m, serial);
+}
+
+/* The first image, as far as the state folder tells. */
+static void note_begun(struct compile *c)
+{
+	if (!beside_write(c->state, c->image, SERIAL_BEGUN, SLICE("1\n")))
+		buf_printf(&c->errors, "warning: %s: %s\n", c->image, strerror(errno));
 }
 
 /* The records of the source are there: its addresses, and its serial. */
@@ -119,8 +135,11 @@ static void ready(struct compile *c, struct image_maker *m, struct image_origin 
 	origin->plain = !m->aliases && (c->conf->dnssec.on || !m->o.sign);
 	if (maker_serial(m, &serial))
 		origin->serial = serial;
-	if (!c->secondary)
-		compile_serial(m, before, origin->content, lost);
+	if (c->secondary)
+		return;
+	if (!before && !image_serial_left(c->state, c->image))
+		note_begun(c);
+	compile_serial(c, m, before, origin->content, lost);
 }
 
 /* of: the version of the source; of `before` the source is that image itself, which has all that
@@ -230,6 +249,7 @@ static struct image *done_already(struct compile *c)
 	struct image *image = compile_fresh(c, NULL);
 	bool parent = c->dnssec & DNSSEC_PARENT;
 	if (image && ((c->merge && image_overlaid(image)) || c->dnssec & ~(unsigned)DNSSEC_PARENT ||
+		      (c->above && !zone_serial_above(image_serial(image), c->above)) ||
 		      (parent && image_origin(image)->dnssec & IMAGE_AWAITS_PARENT)))
 		image_close(&image);
 	return image;

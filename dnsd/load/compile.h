@@ -9,7 +9,8 @@
 image_report_fn compile_report;
 /* Secondaries go by the serial alone: what is another zone has a later one than the image before.
  * content: image_origin's; lost: which serial secondaries have is not known. */
-void compile_serial(struct image_maker *m, const struct image *before, uint64_t content, bool lost);
+void compile_serial(const struct compile *c, struct image_maker *m, const struct image *before,
+		    uint64_t content, bool lost);
 
 /* compile_patch.c */
 /* Makes an overlay over the image before, where the store knows what has changed since and that is

@@ -19,7 +19,7 @@ uint32_t compile_overlay_most(const struct image *i)
 static uint32_t most(const struct compile *c, const struct image *before)
 {
 	const struct image_origin *o = before ? image_origin(before) : NULL;
-	if (!o || !o->id || !o->plain || c->file || !c->store || c->force || c->merge ||
+	if (!o || !o->id || !o->plain || c->file || !c->store || c->force || c->merge || c->above ||
 	    c->dnssec || c->conf->catalog == CATALOG_OURS || c->conf->dnssec.on || o->dnssec ||
 	    dnssec_is_due(c->conf, before))
 		return 0;
@@ -38,7 +38,7 @@ static bool ready(struct compile *c, struct image_maker *m, const struct image *
 	o.content = image_patch_content(m);
 	o.records = records;
 	if (!c->secondary)
-		compile_serial(m, before, o.content, false);
+		compile_serial(c, m, before, o.content, false);
 	image_set_origin(m, &o);
 	return true;
 }

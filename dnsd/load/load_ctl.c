@@ -105,6 +105,14 @@ static void dnssec(struct control_call *call)
 		return;
 	}
 	parent_look();
+	if (s->mismatch && strcmp(w[3], "text") == 0)
+		buf_adds(
+		    &call->out,
+		    "WARNING: none of the parent's DS records is of a key of this zone: it is "
+		    "wrong for all who check.\n"
+		    "If keyd's keys were lost, restore them. Where they are gone for good, "
+		    "--emergency makes\nthe key that there is now (or another one) ready for the "
+		    "parent, which must then replace\nits DS records.\n");
 	struct reload *r = mem_alloc(sizeof(*r));
 	*r = (struct reload){.call = call, .left = n == 5 ? 2 : 1};
 	if (n == 5)
@@ -152,7 +160,9 @@ static void list_zone(struct buf *out, const struct served *s)
 	    missing   ? "it is not in the store"
 	    : s->left ? "no longer named, by dnsd.conf or a catalog: name it, or zone delete it"
 	    : stays   ? "it has no primary any more: it stays as it is"
-		      : s->why);
+	    : s->why[0] || !s->mismatch
+		? s->why
+		: "its parent's DS records are of other keys: hamletctl zone dnssec tells more");
 	buf_addc(out, '\n');
 }
 
@@ -191,6 +201,9 @@ static void zone_stats(const struct served *s, struct buf *out)
 {
 	buf_printf(out, "dnsd_zone_queries_total{zone=\"%s\"} %llu\n", s->name,
 		   (unsigned long long)s->queries);
+	if (s->image && image_origin(s->image)->dnssec)
+		buf_printf(out, "dnsd_zone_parent_mismatch{zone=\"%s\"} %d\n", s->name,
+			   s->mismatch);
 	if (s->image && image_origin(s->image)->dnssec)
 		buf_printf(out, "dnsd_zone_signing_due_timestamp_seconds{zone=\"%s\"} %llu\n",
 			   s->name, (unsigned long long)image_origin(s->image)->due);

@@ -34,11 +34,10 @@ void load_forget(struct served *s);
 /* Nothing is known of it, as if there was no such zone; or it is served as any other again, without
  * an image. */
 void load_leave(struct served *s, bool left);
-/* Serves the image (NULL: none), which is taken over. Returns the serial of the one before, which
- * goes; 0: there was none. */
-uint32_t load_serve(struct served *s, const struct image *image);
-/* Tells who listens to load_changed() that s has another image, unless its serial is the same. */
-void load_tell(const struct served *s, uint32_t before);
+/* The image is served from now on, and is taken over (NULL: none); that before goes. */
+void load_serve(struct served *s, const struct image *image);
+/* The same, and those who wait for changes are called. */
+void load_exchange(struct served *s, const struct image *image);
 /* Tells who load_watch()es that what zones there are has changed. */
 void load_touch(void);
 

@@ -27,9 +27,9 @@ enum {
 
 /* What there may be of a zone, its locks last. */
 static const char *const KINDS[] = {
-    ".image",         ".image.new",  ".image.targets", ".image.aliases", ".image.addresses",
-    ".image.members", ".journal",    ".journal.new",   ".refresh",       ".overlay",
-    ".overlay.new",   ".image.lock", ".xfr",
+    ".image",         ".image.new",   ".image.targets", ".image.aliases", ".image.addresses",
+    ".image.members", ".image.begun", ".journal",       ".journal.new",   ".refresh",
+    ".overlay",       ".overlay.new", ".image.lock",    ".xfr",
 };
 enum { KINDS_N = sizeof(KINDS) / sizeof(KINDS[0]), LOCKS = 2 };
 

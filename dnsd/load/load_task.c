@@ -60,7 +60,7 @@ static void take_signed(struct served *s)
 	    image_origin(image)->id == image_origin(s->image)->id &&
 	    dns_name_eq(image_zone(image), s->wire) &&
 	    image_serial(image) != image_serial(s->image)) {
-		load_tell(s, load_serve(s, image));
+		load_exchange(s, image);
 		image = NULL;
 	}
 	image_close(&image);
@@ -93,7 +93,7 @@ static void task_end(struct task *t)
 	if (c->built && !s->gone)
 		load_store_built(s, c->ms);
 	if (c->out)
-		load_tell(s, load_serve(s, c->out));
+		load_exchange(s, c->out);
 	else if (!s->gone)
 		take_signed(s);
 	if (c->built && c->out && !s->gone &&
@@ -203,6 +203,15 @@ void load_dnssec_task(struct served *s, unsigned what, uint32_t ds_ttl, struct r
 void load_dnssec(unsigned zone, unsigned what, uint32_t ds_ttl)
 {
 	load_dnssec_task((struct served *)(uintptr_t)load_zone(zone), what, ds_ttl, NULL);
+}
+
+void load_above(unsigned zone, uint32_t serial)
+{
+	struct served *s = (struct served *)(uintptr_t)load_zone(zone);
+	if (s->left)
+		return;
+	queue(s, false, NULL)->work.above = serial;
+	begin_next();
 }
 
 void load_again(unsigned zone, bool force)

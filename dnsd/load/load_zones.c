@@ -125,15 +125,13 @@ static void put_away(const struct image *image)
 		close_image((void *)(uintptr_t)image);
 }
 
-uint32_t load_serve(struct served *s, const struct image *image)
+void load_serve(struct served *s, const struct image *image)
 {
 	const struct image *old = s->image;
-	uint32_t before = old ? image_serial(old) : 0;
 	s->merge_at = clock_mono() + conf.overlay_time;
 	zones_set(self.zones[s->view], s->wire, s->expired ? NULL : image, s->number);
 	s->image = image;
 	put_away(old);
-	return before;
 }
 
 void load_expire(unsigned zone, bool expired)
@@ -144,10 +142,19 @@ void load_expire(unsigned zone, bool expired)
 	zones_expire(self.zones[s->view], s->wire, expired);
 }
 
-void load_tell(const struct served *s, uint32_t before)
+void load_mismatch(unsigned zone, bool mismatch)
 {
-	uint32_t serial = image_serial(s->image);
-	for (unsigned i = 0; i < self.listeners && serial != before; i++)
+	self.served[zone]->mismatch = mismatch;
+}
+
+/* A secondary that was fetched again may have other records with the serial that it had. */
+void load_exchange(struct served *s, const struct image *image)
+{
+	uint32_t before = s->image ? image_serial(s->image) : 0, serial = image_serial(image);
+	bool other = !s->image || serial != before ||
+		     image_origin(s->image)->content != image_origin(image)->content;
+	load_serve(s, image);
+	for (unsigned i = 0; i < self.listeners && other; i++)
 		self.listener[i](s->number, before, serial);
 }
 

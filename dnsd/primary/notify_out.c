@@ -324,9 +324,7 @@ static bool is_late(const struct served *s)
 static void on_change(unsigned zone, uint32_t before, uint32_t serial)
 {
 	const struct served *s = load_zone(zone);
-	(void)before;
-	(void)serial;
-	if (s && s->image && (leader() || is_late(s)))
+	if (s && s->image && serial != before && (leader() || is_late(s)))
 		tell_all(s);
 }
 

@@ -130,8 +130,10 @@ static bool advance(struct dnssec *d)
 	bool awaited = rollover_awaits_parent(&d->roll);
 	unsigned step = 0, keys = d->roll.keys;
 	d->roll.parent_done &= awaited;
-	if (d->roll.replace && (keys != 1 || (d->roll.key[0].state != ROLL_ACTIVE &&
-					      d->roll.key[0].state != ROLL_FRESH)))
+	bool lost = d->roll.emergency && keys == 1 && d->roll.key[0].state == ROLL_NEW;
+	if (d->roll.replace && !lost &&
+	    (keys != 1 ||
+	     (d->roll.key[0].state != ROLL_ACTIVE && d->roll.key[0].state != ROLL_FRESH)))
 		buf_adds(&d->c->errors, "warning: dnssec: the key cannot be replaced now\n");
 	for (; step < STEPS; step++) {
 		struct roll_act a = rollover_next(&d->roll);
@@ -283,6 +285,46 @@ static bool batch(void *arg, uint64_t key, const struct slice *data, size_t n,
 	return ok;
 }
 
+static void longest_of(const struct image *i, uint32_t *ttl, uint32_t *refresh)
+{
+	struct image_walk w;
+	struct zone_rr rr;
+	struct image_soa soa;
+	image_walk_begin(&w, i);
+	while (image_walk_name(&w))
+		while (image_walk_rr(&w, &rr))
+			if (rr.ttl > *ttl && !image_is_signers(rr.type))
+				*ttl = rr.ttl;
+	if (image_soa(i, &soa) && dns_u32(soa.rdata + soa.len - 16) > *refresh)
+		*refresh = dns_u32(soa.rdata + soa.len - 16);
+}
+
+/* The zones of that name in other views have the same keys, and TTLs of their own. */
+static void longest_elsewhere(struct dnssec *d, uint32_t *ttl, uint32_t *refresh)
+{
+	for (unsigned view = 0; view <= conf.views.n && conf.views.n; view++) {
+		const struct zone_conf *z = conf_zone_in(view, d->c->zone);
+		const char *name = compile_image_name_in(d->pool, view, d->c->zone), *why;
+		if (!strcmp(name, d->c->image))
+			continue;
+		struct image *i = image_open(d->c->state, name, &why);
+		if (i)
+			longest_of(i, ttl, refresh);
+		else
+			d->roll.unseen |= z->name && z->dnssec.on;
+		image_close(&i);
+	}
+}
+
+/* A key is going to begin its life, or one may. */
+static bool key_begins(const struct roll *r)
+{
+	bool begins = !r->keys || r->replace || r->interval;
+	for (unsigned i = 0; i < r->keys; i++)
+		begins |= r->key[i].state == ROLL_FRESH;
+	return begins;
+}
+
 /* How long caches keep what they have of the zone, and secondaries serve it. */
 static void waits(struct dnssec *d, const struct image_maker *m)
 {
@@ -295,6 +337,8 @@ static void waits(struct dnssec *d, const struct image_maker *m)
 		const struct record *r = &m->record[s.record[0]];
 		refresh = dns_u32(r->data + r->len - 16);
 	}
+	if (key_begins(&d->roll))
+		longest_elsewhere(d, &longest, &refresh);
 	if (refresh > REFRESH_MAX)
 		refresh = REFRESH_MAX;
 	/* Until now nobody has seen a DNSKEY of a zone that is being signed the first time. */

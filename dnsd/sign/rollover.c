@@ -59,8 +59,11 @@ static struct roll_act advance(const struct roll *r, unsigned i)
 		/* The key before is lost: the zone is wrong until the parent knows this one. */
 		if (!replaces && r->emergency)
 			return set(k, ROLL_PARENT, 0);
-		return set(k, ROLL_NEW, r->now + wait);
+		return r->unseen ? nothing : set(k, ROLL_NEW, r->now + wait);
 	case ROLL_NEW:
+		/* The parent's DS is of keys that are lost: waiting makes nothing better. */
+		if (!replaces && r->emergency && k->served)
+			return set(k, ROLL_PARENT, 0);
 		/* It was said to be published, and was not: the wait begins now. */
 		if (!k->served && r->now > k->since + LATE_MS)
 			return set(k, ROLL_NEW, r->now + (k->until - k->since));

@@ -48,6 +48,8 @@ struct roll {        /* the oldest key first */
 	    wait_data; /* ms: longest TTL of the zone, and the time until secondaries have it */
 	uint64_t wait_keys; /* ms: TTL of the DNSKEY records, and that time */
 	uint64_t interval;  /* ms after which an active key is replaced; 0: never */
+	bool unseen;        /* another view's zone of this name, which the keys sign too, is not
+			     * there yet: nobody knows its TTLs */
 	bool replace;       /* the key is to be replaced now */
 	bool emergency;   /* ... it is no secret any more: signatures that caches lack are risked */
 	bool parent_done; /* the parent has what CDS asks for */

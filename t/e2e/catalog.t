@@ -406,6 +406,23 @@ def another_label(p, s):
         "zones", ["one.cat.test", "two.cat.test"], s.stored_zones)
 
 
+def the_same_serial(p, s):
+    """A catalog that is fetched again is another one although its serial is the same."""
+    p.put("same.test", 1, "same")
+    bad = has_catalog(s, "two", p.change("two", ""))
+    p.ctl("daemon", "stop", "dnsd")
+    for path in p.dir.glob("**/two.cat.test.image"):
+        path.unlink()
+    p.serial -= 1
+    p.write("two", 'version TXT "2"\nl9.zones PTR same.test.\n')
+    p.ctl("daemon", "start", "dnsd")
+    p.wait_ready()
+    s.ctl("zone", "refresh", "two.cat.test", "--force")
+    bad += have([s], "same.test", "same")
+    bad += has_catalog(s, "two", p.change("two", ""))
+    return bad + have([s], "same.test", "REFUSED")
+
+
 KEY = "key xfr file xfr.key\n"
 TESTS = (("zones come", come), ("changes follow", follow), ("zones go", go),
          ("one that comes again is another one", come_again),
@@ -468,7 +485,8 @@ def hand(tap):
             f"catalog {c}.cat.test from 127.0.0.1 port {ports[0]}\n" for c in ("one", "two"))))
         for name, test in (("catalogs that break the rules, or want the same", by_hand),
                            ("a member is given away", given_away),
-                           ("another label is another zone", another_label)):
+                           ("another label is another zone", another_label),
+                           ("another catalog with the same serial", the_same_serial)):
             tap.test(name, test, *servers)
     finally:
         for s in servers:

@@ -195,6 +195,8 @@ def updates(s):
 def notice(s):
     """The zone and its serial in the next NOTIFY that the secondary gets."""
     got = s.secondary.recv(4096)
+    while not got[2] & 0x78:  # it is asked for its serial, too
+        got = s.secondary.recv(4096)
     return read_name(got, 12)[0], struct.unpack(">I", got[-20:-16])[0]
 
 

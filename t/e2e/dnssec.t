@@ -99,6 +99,8 @@ class Dns(Supervised):
 
     def write_zone(self, zone, serial, more=""):
         text = SOA.format(serial=serial) + (ZONE if zone != "test" else "") + more
+        if zone == "a.test.inside":  # the longest TTL of all views counts
+            text += "long 100 A 192.0.2.99\n"
         path = self.dir / "zones" / zone
         new = path.with_suffix(".new")
         new.write_text(text)
@@ -195,8 +197,12 @@ def first_signing(s):
     if s.states("a.test") != ["new"]:
         bad.append("the wait was too short")
     s.pass_time(61)
+    if s.states("a.test") != ["new"]:
+        bad.append("the wait does not know the view's TTLs")
+    s.pass_time(40)
     out = s.ctl("zone", "dnssec", "a.test")
     bad += has(out, "Hand this DS record to the parent", "--ds-seen", ", parent since")
+    until("that both views ask for it", lambda: all(s.short("a.test", "CDS") for _ in range(12)))
     key = run("ldns-key2ds", "-n", "-2", "/dev/stdin", stdin="a.test. 3600 IN DNSKEY "
               + s.short("a.test", "DNSKEY")[0] + "\n")
     ds = key.split("DS")[1].split()
@@ -334,7 +340,7 @@ def the_store_is_away(s):
     """For weeks: what is served is signed again."""
     before, was = s.serial("store.test"), signatures_of(s, "www.store.test", "A")
     s.ctl("daemon", "stop", "stored")
-    s.move_clock(9 * 86400)
+    s.move_clock(12 * 86400)
     s.ctl("zone", "reload", ok=False)
     until("that it is signed again",
           lambda: all(s.serial("store.test") > before for _ in range(12)))
@@ -362,7 +368,7 @@ def a_text_with_mistakes(s):
     before = s.serial("n3.test")
     s.write_zone("n3.test", 1, "bad A 1.2.3\n")
     bad = has(s.ctl("zone", "reload", "n3.test", ok=False), "stays as before")
-    s.move_clock(9 * 86400)
+    s.move_clock(12 * 86400)
     # One of the two processes does it; the other one finds it done, and the mistake.
     s.ctl("zone", "reload", "n3.test", ok=False)
     until("that it is signed again", lambda: s.serial("n3.test") > before)
@@ -396,6 +402,30 @@ def keyd_without_the_key(s):
     s.wait_ready()
     s.ctl("zone", "reload", "a.test")
     return bad + validated(s, "a.test") + has(str(s.short("later.a.test", "A")), "192.0.2.11")
+
+
+def all_is_lost(s):
+    """Key and image: another key is made, which the parent does not know. That is told."""
+    tell_parent(s, "n3.test")
+    s.ctl("daemon", "stop", "dnsd")
+    s.ctl("daemon", "stop", "keyd")
+    for path in (*s.dir.glob("**/n3.test.image"), *(s.dir / "keys" / "zones").glob("n3.test*")):
+        path.unlink()
+    s.ctl("daemon", "start", "keyd")
+    s.ctl("daemon", "start", "dnsd")
+    s.wait_ready()
+    until("that it is told", lambda: "parent's DS records are of other keys"
+          in s.ctl("--json", "zone", "list", "n3.test"))
+    bad = has(s.ctl("zone", "dnssec", "n3.test"), "WARNING: none of the parent's DS records")
+    bad += has(s.log("hamletd", 10000), "error: zone-mismatch zone=n3.test ds=1")
+    if s.states("n3.test") != ["new"]:
+        bad.append(str(s.states("n3.test")))
+    bad += has(s.ctl("zone", "dnssec", "n3.test", "--emergency"), "Hand this DS record to the parent")
+    tell_parent(s, "n3.test")
+    until("that the new DS is seen", lambda: s.states("n3.test") == ["active"])
+    until("that all is well", lambda: "other keys" not in s.ctl("zone", "list")
+          and "WARNING" not in s.ctl("zone", "dnssec", "n3.test"))
+    return bad + validated(s, "n3.test")
 
 
 def killed_while_signing(s):
@@ -484,6 +514,7 @@ def main():
                 ("without keyd the zone stays", without_keyd),
                 ("a zone of the store", a_zone_of_the_store),
                 ("a keyd that has lost the key", keyd_without_the_key),
+                ("key and image are lost, the parent has a DS", all_is_lost),
                 ("kill -9 while a zone is signed", killed_while_signing),
                 ("signing ends in order", the_end),
                 ("signatures are renewed", renewal),

@@ -132,10 +132,10 @@ class Suite:
             p.wait()
             raise RuntimeError(f"{name} did not end:\n{self.log(name)}") from None
 
-    def log(self, name):
+    def log(self, name, lines=40):
         path = self.dir / f"{name}.log"
         text = path.read_text(errors="replace") if path.exists() else f"no {path.name}"
-        return "\n".join(text.splitlines()[-40:])
+        return "\n".join(text.splitlines()[-lines:])
 
     def sanitizer_reports(self):
         found = []

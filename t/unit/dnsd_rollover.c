@@ -186,6 +186,33 @@ static void an_emergency_waits_for_keys_only(void **state)
 	buf_free(&p.said);
 }
 
+static void a_first_key_after_a_loss_need_not_wait(void **state)
+{
+	(void)state;
+	struct play p;
+	begin(&p);
+	assert_string_equal(build(&p, 0, true), "make 1; 1 new 10h");
+	p.r.replace = p.r.emergency = true;
+	assert_string_equal(build(&p, 1, true), "1 parent");
+	assert_string_equal(cds(&p), "1");
+	buf_free(&p.said);
+}
+
+/* Its TTLs may be longer. */
+static void another_view_is_waited_for(void **state)
+{
+	(void)state;
+	struct play p;
+	begin(&p);
+	p.r.unseen = true;
+	assert_string_equal(build(&p, 0, true), "make 1");
+	assert_string_equal(build(&p, 50, true), "");
+	p.r.unseen = false;
+	p.r.wait_data = 30 * (uint64_t)HOUR;
+	assert_string_equal(build(&p, 0, true), "1 new 30h");
+	buf_free(&p.said);
+}
+
 static void keys_are_replaced_when_they_are_old(void **state)
 {
 	(void)state;
@@ -334,6 +361,8 @@ int main(void)
 	    cmocka_unit_test(a_key_is_replaced),
 	    cmocka_unit_test(what_was_not_published_is_not_counted_on),
 	    cmocka_unit_test(an_emergency_waits_for_keys_only),
+	    cmocka_unit_test(a_first_key_after_a_loss_need_not_wait),
+	    cmocka_unit_test(another_view_is_waited_for),
 	    cmocka_unit_test(keys_are_replaced_when_they_are_old),
 	    cmocka_unit_test(signing_ends_in_order),
 	    cmocka_unit_test(signing_ends_amid_a_replacement),

@@ -137,7 +137,7 @@ static void write_text(const char *format, int serial)
 
 static const uint8_t ZONE[] = "\001a\004test";
 
-static struct compile compiled(bool force)
+static struct compile compiled_as(bool force, uint32_t above)
 {
 	static const struct zone_conf nothing;
 	struct compile c = {.state = state,
@@ -145,9 +145,20 @@ static struct compile compiled(bool force)
 			    .conf = &nothing,
 			    .file = text,
 			    .zone = ZONE,
-			    .force = force};
+			    .force = force,
+			    .above = above};
 	compile_run(&c);
 	return c;
+}
+
+static struct compile compiled(bool force)
+{
+	return compiled_as(force, 0);
+}
+
+static struct compile compiled_above(uint32_t serial)
+{
+	return compiled_as(false, serial);
 }
 
 static void finish(struct compile *c)
@@ -216,6 +227,55 @@ static void the_serial_goes_up(void **arg)
 	unlinkat(state, IMAGE, 0);
 }
 
+static bool begun(void)
+{
+	return faccessat(state, IMAGE "." SERIAL_BEGUN, F_OK, 0) == 0;
+}
+
+/* What secondaries have is above what the source says. */
+static void a_serial_that_was_lost(void **arg)
+{
+	(void)arg;
+	static const uint32_t other = 99;
+	unlinkat(state, IMAGE, 0);
+	write_text(GOOD, 5);
+	struct compile c = compiled(false);
+	assert_int_equal(image_serial(c.out), 5);
+	assert_true(begun());
+	finish(&c);
+	unlinkat(state, IMAGE "." SERIAL_BEGUN, 0);
+	c = compiled_above(9);
+	assert_true(c.built);
+	assert_int_equal(image_serial(c.out), 10);
+	assert_false(begun());
+	finish(&c);
+	c = compiled_above(9);
+	assert_false(c.built);
+	assert_int_equal(image_serial(c.out), 10);
+	finish(&c);
+	write_text(GOOD "x A 192.0.2.2\n", 5);
+	c = compiled(true);
+	assert_int_equal(image_serial(c.out), 11);
+	finish(&c);
+	/* An image of another version of dnsd tells its serial, and nothing else. */
+	int fd = openat(state, IMAGE, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, &other, sizeof(other), 8), sizeof(other));
+	close(fd);
+	assert_int_equal(image_serial_left(state, IMAGE), 11);
+	c = compiled(false);
+	assert_int_equal(image_serial(c.out), 12);
+	assert_false(begun());
+	finish(&c);
+	assert_int_equal(image_serial_left(state, IMAGE), 0);
+	/* One that was cut off does not. */
+	fd = openat(state, IMAGE, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, &other, sizeof(other), 8), sizeof(other));
+	assert_int_equal(ftruncate(fd, 100), 0);
+	close(fd);
+	assert_int_equal(image_serial_left(state, IMAGE), 0);
+	unlinkat(state, IMAGE, 0);
+}
+
 static void mistakes_leave_the_image(void **arg)
 {
 	(void)arg;
@@ -281,6 +341,7 @@ int main(void)
 	    cmocka_unit_test(several_servers_have_one_secret),
 	    cmocka_unit_test(an_image_is_made_when_the_text_is_another),
 	    cmocka_unit_test(the_serial_goes_up),
+	    cmocka_unit_test(a_serial_that_was_lost),
 	    cmocka_unit_test(mistakes_leave_the_image),
 	    cmocka_unit_test(another_zones_image_is_not_taken),
 	    cmocka_unit_test(names_of_images),
