@@ -1,6 +1,6 @@
 /* A packet from anybody to the whole server: questions, NOTIFY, UPDATE, transfers, with and without
  * a good signature. What comes back is a whole message within its limits, signed where the query
- * was, and what comes later is as well.
+ * was, and what comes later is as well. Two of the zones have primaries, of which one has an image.
  *
  * The first octet says how the query comes, the second whether and how it is signed. */
 #include <fcntl.h>
@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <arpa/inet.h>
 #include <sys/stat.h>
+#include "dnsd/secondary/secondary.h"
 #include "dnsd/wire/later.h"
 #include "dnsd/wire/serve.h"
 #include "libcommon/base/clock.h"
@@ -67,6 +68,29 @@ static void remove_dir(void)
 	check(system(command) == 0); // NOLINT(cert-env33-c): a name of our own making
 }
 
+/* As a catalog brings them: what NOTIFY is about, from 192.0.2.7 or by the key. */
+static void add_secondaries(int state)
+{
+	static const uint8_t served[] = "\001c\004test", missing[] = "\003sec\004test";
+	static struct dns_server primary = {.text = "192.0.2.7"};
+	static struct zone_conf z[2] = {
+	    {.name = "c.test", .wire = (uint8_t *)(uintptr_t)served},
+	    {.name = "sec.test", .wire = (uint8_t *)(uintptr_t)missing}};
+	struct sockaddr_in *sa = (struct sockaddr_in *)&primary.sa;
+	*sa = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000207u)};
+	primary.sa_len = sizeof(*sa);
+	primary.key = conf_key("key.one");
+	refresh_start(state);
+	for (size_t i = 0; i < 2; i++) {
+		z[i].primaries = &primary;
+		z[i].primaries_n = 1;
+	}
+	conf_zone_put(&z[1]);
+	load_named(z[1].wire);
+	for (size_t i = 0; i < 2; i++)
+		refresh_add(&z[i]);
+}
+
 static void turn(void)
 {
 	uv_run(loop_get(), UV_RUN_NOWAIT);
@@ -100,6 +124,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		usleep(1000);
 	}
 	check(zones_are_there);
+	add_secondaries(state);
 	remove_dir();
 	return 0;
 }
