@@ -40,6 +40,7 @@ struct zone_conf {
 	struct conf_list updates;  /* of struct update_conf */
 	struct dnssec_conf dnssec; /* conf_verify() completes it by conf's */
 	bool listed;               /* in the catalogs that are ours */
+	bool forward;              /* updates go on to the primary */
 	/* conf_verify() sets these. */
 	unsigned view;    /* 0: of none, all clients see it */
 	const char *name; /* as written */

@@ -21,6 +21,12 @@ const struct conf_directive conf_zone_table[] = {
 	 "where that is of no use.\nkey: requests are signed, and responses have to be (TSIG).\n"
 	 "tls: by TLS (RFC 9103, port 853) from a server that has a certificate for the name.\n"
 	 "What is transferred is kept in the store."},
+    {.name = "forward-updates",
+     .type = CONF_BOOL,
+     .offset = offsetof(struct zone_conf, forward),
+     .def = "off",
+     .help = "Of a secondary: dynamic updates (RFC 2136) that are signed are passed on to its "
+	     "primary as they are, which decides."},
     {.name = "update",
      .type = CONF_BLOCK,
      .offset = offsetof(struct zone_conf, updates),
@@ -98,6 +104,8 @@ static void zone_verify(struct conf_errors *e, struct pool *pool, struct zone_co
 			   z->name);
 	if (z->primaries_n && z->updates.n)
 		conf_error(e, at, "zone %s: a secondary is updated at its primary", z->name);
+	if (z->forward && !z->primaries_n)
+		conf_error(e, at, "zone %s: forward-updates: it has no primary", z->name);
 	conf_update_verify(e, pool, &z->updates, z->wire);
 }
 

@@ -110,6 +110,8 @@ typedef void xfr_done_fn(void *arg, const struct xfr_done *d);
 /* fn is called once, not before this returns. IXFR where there is a serial, else, or when that does
  * not work, AXFR. */
 void xfr_in(const struct xfr_ask *ask, xfr_done_fn *fn, void *arg);
+/* That of servers with a certificate to be checked; NULL: there is none of them. */
+struct tls_ctx *xfr_in_tls(void);
 /* Start-up, before the sandbox: the authorities that certificates are checked by. */
 void xfr_in_init(void);
 

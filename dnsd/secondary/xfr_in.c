@@ -52,6 +52,11 @@ void xfr_in_init(void)
 		tls = tls_client_ctx(conf.transfer.tls_ca, ALPN);
 }
 
+struct tls_ctx *xfr_in_tls(void)
+{
+	return tls;
+}
+
 /* --- ends ------------------------------------------------------------------------------------- */
 
 static void unlink_stream(struct xfr_in *x)

@@ -200,6 +200,13 @@ size_t update_serve(const struct asked *a, uint8_t *out, size_t cap)
 	struct refusal r = {0};
 	struct update u;
 	size_t n;
+	if (s && !s->left && s->conf->primaries_n && s->conf->forward) {
+		if (a->q->tsig)
+			return forward_serve(a, s, out, cap);
+		r.why = "it is not signed";
+		tell_refused(a, s, &r);
+		return serve_rcode(a, DNS_REFUSED, out, cap);
+	}
 	if (!s || s->left || s->conf->primaries_n)
 		return serve_rcode(a, DNS_NOTAUTH, out, cap);
 	struct pool *pool = pool_new(16 << 10);

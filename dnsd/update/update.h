@@ -53,4 +53,13 @@ struct update {
  * pool. Returns an rcode: DNS_NOERROR; FORMERR; NOTAUTH: a zone of another class; NOTZONE: a name
  * that is not in the zone; REFUSED: too much, or a type that only the server itself makes. */
 uint16_t update_read(struct pool *pool, const struct query *q, struct update *out);
+
+/* --- forward.c: to the primary, where a secondary is asked ---------------------------------------
+ */
+
+/* A zone that it asks to change is a secondary whose updates are passed on: that the key is none of
+ * ours is no reason to refuse it. */
+bool forward_wanted(const struct query_from *from, const struct query *q);
+/* Passes a signed update on; the response comes later. */
+size_t forward_serve(const struct asked *a, const struct served *s, uint8_t *out, size_t cap);
 #endif

@@ -2,6 +2,7 @@
 #include "dnsd/catalog/catalog.h"
 #include "dnsd/policy/policy.h"
 #include "dnsd/recurse/recurse.h"
+#include "dnsd/update/update.h"
 #include "dnsd/wire/serve.h"
 #include "dnsd/wire/shared.h"
 #include "libcommon/base/clock.h"
@@ -180,6 +181,11 @@ static void admit(const struct query_from *from, struct query *q, struct tsig *t
 		refuse(q, DNS_REFUSED);
 	} else if (q->tsig && q->rcode != DNS_FORMERR) {
 		uint16_t rcode = tsig_check(t, q->pkt, q->len, q->tsig, conf_key_find, clock_sec());
+		/* RFC 8945 5.5: whose key it is we need not know. */
+		if (t->error == TSIG_BADKEY && q->kind == QUERY_UPDATE && forward_wanted(from, q)) {
+			memset(t, 0, sizeof(*t));
+			return;
+		}
 		if (rcode == DNS_NOERROR && is_replay(q, t)) {
 			t->error = TSIG_BADTIME;
 			rcode = DNS_NOTAUTH;

@@ -48,6 +48,9 @@ view inside {
 	clients 127.0.0.9
 	zone a.test file zones/a.test.inside
 }
+zone store.test {
+	dnssec on
+}
 zone n3.test {
 	file zones/n3.test
 	dnssec on {

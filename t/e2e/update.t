@@ -53,6 +53,20 @@ zone b.test {{
 	}}
 }}
 zone file.test file {zones}/file.test
+allow-transfer 127.0.0.1
+"""
+# It knows one of the keys.
+SECONDARY = """key admin file {keys}/admin
+zone a.test {{
+	primary 127.0.0.1 port 1
+	primary 127.0.0.1 port {port}
+	forward-updates on
+}}
+zone b.test from 127.0.0.1 port {port}
+transfer-in {{
+	retry-least 1s
+	retry-most 1s
+}}
 """
 NOERROR, SERVFAIL, REFUSED = 0, 2, 5
 
@@ -310,6 +324,50 @@ def test_replay(suite):
     return problems
 
 
+class Secondary(Suite):
+    def __init__(self, primary):
+        self.primary = primary
+        super().__init__(["dnsd"])
+        self.port = self.ports["content"]
+
+    def write_conf(self, name):
+        if name == "dnsd":
+            self.extra["dnsd"] = SECONDARY.format(keys=self.primary.dir / "tsig",
+                                                  port=self.primary.port)
+        super().write_conf(name)
+
+
+def test_forward(suite, secondary):
+    """The primary decides, also about a key that the secondary does not know."""
+    problems = []
+    if not until(lambda: run("dig", "@127.0.0.1", "-p", secondary.port, "+short", "+tries=2",
+                             "set.a.test", "A").stdout.split()):
+        return ["the secondary has no zone"]
+    for key in ("admin", "laptop"):
+        for tcp in (False, True):
+            for line, want in (("add host.a.test. 60 A 192.0.2.55", ["192.0.2.55"]),
+                               ("del host.a.test. A", [])):
+                expect(problems, f"{key}: {line}", suite.nsupdate(
+                    key, "zone a.test", line, tcp=tcp, port=secondary.port), None)
+                sees(problems, suite, "host.a.test", "A", want)
+    for what, key, lines, want in (
+            ("not its name", "laptop", ("zone a.test", "del set.a.test. A"), "REFUSED"),
+            ("a key that nobody knows", "stranger", ("zone a.test", "del set.a.test."),
+             "NOTAUTH(BADKEY)"),
+            ("wrong secret", "wrong", ("zone a.test", "del set.a.test."), "NOTAUTH(BADSIG)"),
+            ("prerequisite", "admin", ("zone a.test", "prereq nxdomain www.a.test.",
+                                       "del www.a.test."), "YXDOMAIN"),
+            ("not signed", None, ("zone a.test", "del set.a.test."), "REFUSED"),
+            ("not forwarded", "admin", ("zone b.test", "del set.b.test."), "NOTAUTH")):
+        expect(problems, what, suite.nsupdate(key, *lines, port=secondary.port), want)
+    suite.stop("dnsd")
+    expect(problems, "without the primary", suite.nsupdate(
+        "admin", "zone a.test", "del set.a.test.", port=secondary.port), "SERVFAIL")
+    suite.start("dnsd")
+    sees(problems, suite, "set.a.test", "A", ["192.0.2.4", "192.0.2.5"])
+    return problems
+
+
 class Stream(threading.Thread):
     """Updates one after the other; those that were acknowledged, and those that may be there."""
 
@@ -372,16 +430,21 @@ def test_kills(suite):
 
 
 def main():
-    tap = Tap(7)
+    tap = Tap(9)
     suite = Update()
+    secondary = None
     try:
         tap.test("records come and go", test_changes, suite)
         tap.test("prerequisites", test_needs, suite)
         tap.test("what is refused", test_refusals, suite)
         tap.test("thousands at once", test_many, suite)
         tap.test("what is sent twice is done once", test_replay, suite)
+        secondary = Secondary(suite)
+        tap.test("a secondary passes them on", test_forward, suite, secondary)
         tap.test(f"{KILLS} times kill -9 of stored in streams of updates", test_kills, suite)
     finally:
+        if secondary:
+            tap.ends(secondary)
         tap.ends(suite)
     tap.done()
 
