@@ -53,4 +53,18 @@ struct journal_steps {
 bool journal_find(const struct journal *j, uint32_t from, uint32_t to, struct journal_steps *out);
 /* The next record of the steps, which lives until the next call. False: no more, or s->bad. */
 bool journal_next(struct journal_steps *s, struct zone_rr *out);
+
+/* --- journal_diff.c: several steps condensed into one (RFC 1995 4); pure -------------------------
+ */
+struct journal_diff;
+/* Steps that journal_find() has found, of which none was read yet: they stay as they are, and are
+ * not needed any more. NULL: damaged. */
+struct journal_diff *journal_condense(const struct journal_steps *steps);
+void journal_diff_free(struct journal_diff **d); /* *d may be NULL */
+/* About that many are going to be sent. */
+size_t journal_diff_octets(const struct journal_diff *d);
+/* Back to the first record. */
+void journal_diff_begin(struct journal_diff *d);
+/* The next record, as journal_next(), of one step; it lives as long as d. False: no more. */
+bool journal_diff_next(struct journal_diff *d, struct zone_rr *out);
 #endif

@@ -16,8 +16,9 @@ enum {
 	TYPE_IXFR = 251,
 	TYPE_AXFR = 252,
 	SOA_FIXED = 20,
-	TELL_MS = 10000, /* refusals are told of in the log no more often than */
-	TELL_LINES = 20, /* ... so many times in so long */
+	CONDENSE_MOST = 256 << 10, /* octets of steps that are condensed: a few ms at most */
+	TELL_MS = 10000,           /* refusals are told of in the log no more often than */
+	TELL_LINES = 20,           /* ... so many times in so long */
 };
 
 struct transfer {
@@ -92,6 +93,7 @@ static void transfer_free(struct transfer *t)
 	if (!t->counted || !job_start(close_image, image_closed, image))
 		image_close(&image);
 	journal_close(&t->journal);
+	journal_diff_free(&t->source.diff);
 	free(t);
 }
 
@@ -157,13 +159,29 @@ static bool client_serial(const struct query *q, uint32_t *serial)
 	return found && !it.bad;
 }
 
+/* The journal leads there, and that is no longer than the zone. Several steps are never shorter than
+ * the one that they come to. */
+static bool has_steps(struct transfer *t, uint32_t from, uint32_t serial)
+{
+	struct xfr_source *x = &t->source;
+	struct image_stats n;
+	if (!t->journal || !journal_find(t->journal, from, serial, &x->steps))
+		return false;
+	size_t octets = x->steps.octets;
+	if (x->steps.steps > 1 && octets <= CONDENSE_MOST)
+		x->diff = journal_condense(&x->steps);
+	if (x->diff && journal_diff_octets(x->diff) < octets)
+		octets = journal_diff_octets(x->diff);
+	image_numbers(x->image, &n);
+	return octets <= n.octets || octets <= JOURNAL_LEAST;
+}
+
 /* Chooses what is sent. */
 static void choose(struct transfer *t, const struct served *s, const struct query *q, uint32_t from,
 		   bool udp)
 {
 	struct xfr_source *x = &t->source;
 	uint32_t serial = image_serial(x->image);
-	struct image_stats n;
 	x->kind = XFR_WHOLE;
 	if (q->type == TYPE_AXFR)
 		return;
@@ -172,9 +190,7 @@ static void choose(struct transfer *t, const struct served *s, const struct quer
 		return;
 	}
 	t->journal = journal_open(state, s->image_name, q->name);
-	image_numbers(x->image, &n);
-	if (t->journal && journal_find(t->journal, from, serial, &x->steps) &&
-	    (x->steps.octets <= n.octets || x->steps.octets <= JOURNAL_LEAST))
+	if (has_steps(t, from, serial))
 		x->kind = XFR_STEPS;
 	else if (udp)
 		x->kind = XFR_CURRENT;

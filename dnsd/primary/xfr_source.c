@@ -6,6 +6,8 @@ bool xfr_source_begin(struct xfr_source *x)
 	x->stage = XFR_FIRST;
 	x->pending = x->named = false;
 	image_walk_begin(&x->walk, x->image);
+	if (x->diff)
+		journal_diff_begin(x->diff);
 	x->bad = !image_soa(x->image, &x->soa);
 	return !x->bad;
 }
@@ -30,6 +32,8 @@ static bool next_of_body(struct xfr_source *x)
 {
 	if (x->kind == XFR_WHOLE)
 		return next_of_zone(x);
+	if (x->diff)
+		return journal_diff_next(x->diff, &x->rr);
 	bool more = journal_next(&x->steps, &x->rr);
 	x->bad = x->steps.bad;
 	return more;

@@ -14,6 +14,7 @@ struct xfr_source {
 	bool bad; /* the image or the journal is damaged, or a record fits in no message */
 	const struct image *image;
 	struct journal_steps steps; /* of XFR_STEPS: set by the caller */
+	struct journal_diff *diff;  /* likewise, in their place; NULL: none */
 	/* --- its own --- */
 	struct image_soa soa;
 	enum { XFR_FIRST, XFR_BODY, XFR_LAST, XFR_OVER } stage;

@@ -183,12 +183,13 @@ def steps(s):
 
     def marker(n):
         return f'marker 60 TXT "{n}"'
-    want = [soa(4), soa(1), marker(1), soa(2), marker(2), "new 60 A 192.0.2.2",
-            soa(2), marker(2), "new 60 A 192.0.2.2", "www 60 A 192.0.2.80",
-            soa(3), marker(3), "www 60 A 192.0.2.81",
-            soa(3), marker(3), "www 60 A 192.0.2.81", soa(4), marker(4), "www 60 A 192.0.2.80",
-            soa(4)]
+    # What they come to, as one.
+    want = [soa(4), soa(1), marker(1), soa(4), marker(4), soa(4)]
     bad += [] if got == want else ["got", *got, "wanted", *want]
+    got = [r.replace(".a.test.", "").replace(" IN", "") for r in
+           records(s.dig("a.test", "IXFR=2", key=True))]
+    want = [soa(4), soa(2), marker(2), "new 60 A 192.0.2.2", soa(4), marker(4), soa(4)]
+    bad += [] if sorted(got) == sorted(want) else ["got", *got, "wanted", *want]
     got = records(s.dig("a.test", "IXFR=3", key=True, extra=["+notcp"]))
     bad += [] if len(got) == 8 and " SOA " in got[-1] else [f"by UDP: {got}"]
     for newer in (4, 5):
@@ -201,11 +202,11 @@ def steps(s):
 
 def too_long_for_udp(s):
     more = "".join(f"host{i} A 192.0.2.{i}\n" for i in range(100))
-    bad = s.change("a.test", 5, MORE + more) + s.change("a.test", 6)
+    bad = s.change("a.test", 5, MORE + more) + s.change("a.test", 6, MORE + more)
     got = records(s.dig("a.test", "IXFR=4", key=True, extra=["+notcp", "+ignore"]))
     bad += [] if len(got) == 1 and " 6 3600 " in got[0] else [f"by UDP: {got}"]
     got = records(s.dig("a.test", "IXFR=4", key=True))
-    return bad + ([] if len(got) == 210 else [f"{len(got)} records by TCP: {got}"])
+    return bad + ([] if len(got) == 106 else [f"{len(got)} records by TCP: {got}"])
 
 
 # --- a large zone ---------------------------------------------------------------------------------
@@ -453,7 +454,7 @@ def main():
                 ("dig gets all of it", whole),
                 ("who may not, gets nothing", refusals),
                 ("by TLS", over_tls),
-                ("IXFR has the steps", steps),
+                ("IXFR has the steps, condensed", steps),
                 ("IXFR that is too long for UDP", too_long_for_udp),
                 ("one that stops reading, while the zone changes", a_reader_that_stops),
                 ("who goes in the middle", who_goes_in_the_middle),

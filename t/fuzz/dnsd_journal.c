@@ -52,10 +52,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			struct zone_rr rr;
 			if (!journal_find(j, from, to, &s))
 				continue;
+			struct journal_diff *d = journal_condense(&s);
 			while (journal_next(&s, &rr))
 				if (!dns_name_check(rr.owner, DNS_NAME_MAX) ||
 				    !dns_rdata_check(rr.type, rr.rdata, rr.rdlen))
 					abort();
+			while (d && journal_diff_next(d, &rr))
+				if (!dns_name_check(rr.owner, DNS_NAME_MAX) ||
+				    !dns_rdata_check(rr.type, rr.rdata, rr.rdlen))
+					abort();
+			journal_diff_free(&d);
 		}
 	}
 	journal_close(&j);

@@ -10,6 +10,8 @@
 #include "libcommon/base/sip.h"
 #include "t/unit/dnsd_zone.h"
 
+#define DS "DS %u 13 2 0000000000000000000000000000000000000000000000000000000000000000"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { RECORDS = 60, NAMES = 400, TYPES = 24, SIGS = TYPES * SIGN_KEYS, NOW = 1800000000 };
@@ -82,18 +84,16 @@ static void put_name(struct buf *out, uint8_t pick)
 
 static void put_record(struct buf *out, const uint8_t *r)
 {
-	static const char *const kind[] = {
-	    "A 192.0.2.%u",
-	    "TXT \"%u\"",
-	    "NS a%u",
-	    "NS b",
-	    "DS %u 13 2 00000000000000000000000000000000000000000000000000"
-	    "00000000000000",
-	    "MX %u c.b",
-	    "CNAME a%u",
-	    "DNAME a%u.test.",
-	    "AAAA 2001:db8::%u",
-	    "TYPE65400 \\# 1 %02u"};
+	static const char *const kind[] = {"A 192.0.2.%u",
+					   "TXT \"%u\"",
+					   "NS a%u",
+					   "NS b",
+					   DS,
+					   "MX %u c.b",
+					   "CNAME a%u",
+					   "DNAME a%u.test.",
+					   "AAAA 2001:db8::%u",
+					   "TYPE65400 \\# 1 %02u"};
 	size_t n = r[1] % (sizeof(kind) / sizeof(kind[0]));
 	char text[128];
 	put_name(out, r[0]);
@@ -214,7 +214,7 @@ static void nsec_chain(void)
 {
 	const struct seen *before = NULL;
 	for (unsigned i = 0; i <= names; i++) {
-		const struct seen *s = &seen[i % names];
+		const struct seen *s = &seen[i < names ? i : 0];
 		if (s->flags & NODE_BELOW || !s->types) {
 			check(!s->link.p);
 			continue;
@@ -260,13 +260,11 @@ static void nsec3_chain(void)
 		first = at;
 	}
 	check(hashes == links);
-	at = first;
-	do {
-		const uint8_t *next = (const uint8_t *)at->link.p + FRONT;
-		check(steps++ < hashes);
-		at = of_hash(next);
-		check(at != NULL);
-	} while (at != first);
+	for (at = first; at && (!steps || at != first); steps++) {
+		check(steps < hashes);
+		at = of_hash((const uint8_t *)at->link.p + FRONT);
+	}
+	check(at && at == first);
 	check(steps == hashes);
 }
 

@@ -21,9 +21,25 @@ static enum journal_noted note(const char *old, const char *fresh)
 }
 
 /* "-name TTL TYPE data|+..." as IXFR has them, without what is the same in all of them. */
-static const char *steps(uint32_t from, uint32_t to)
+static void say(struct buf *out, const struct zone_rr *rr, bool *gone)
 {
-	static struct buf out, line;
+	struct buf line = {0};
+	char name[DNS_NAME_TEXT], type[DNS_TYPE_TEXT];
+	dns_name_text(name, rr->owner);
+	if (rr->type == DNS_SOA) {
+		*gone = !*gone;
+		buf_printf(out, "%s%u ", *gone ? "<" : ">", dns_u32(rr->rdata + rr->rdlen - 20));
+		return;
+	}
+	dns_rdata_text(rr->type, rr->rdata, rr->rdlen, &line);
+	buf_printf(out, "%s%s %u %s %.*s ", *gone ? "-" : "+", name, rr->ttl,
+		   dns_type_text(rr->type, type), SLICE_FMT(buf_slice(&line)));
+	buf_free(&line);
+}
+
+static const char *read_steps(uint32_t from, uint32_t to, bool condensed)
+{
+	static struct buf out;
 	struct journal_steps s;
 	struct zone_rr rr;
 	bool gone = false;
@@ -35,23 +51,19 @@ static const char *steps(uint32_t from, uint32_t to)
 		journal_close(&j);
 		return "not there";
 	}
-	while (journal_next(&s, &rr)) {
-		char name[DNS_NAME_TEXT], type[DNS_TYPE_TEXT];
-		dns_name_text(name, rr.owner);
-		if (rr.type == DNS_SOA) {
-			gone = !gone;
-			buf_printf(&out, "%s%u ", gone ? "<" : ">",
-				   dns_u32(rr.rdata + rr.rdlen - 20));
-			continue;
-		}
-		buf_clear(&line);
-		dns_rdata_text(rr.type, rr.rdata, rr.rdlen, &line);
-		buf_printf(&out, "%s%s %u %s %.*s ", gone ? "-" : "+", name, rr.ttl,
-			   dns_type_text(rr.type, type), SLICE_FMT(buf_slice(&line)));
-	}
+	struct journal_diff *d = condensed ? journal_condense(&s) : NULL;
+	assert_true(d || !condensed);
+	while (d ? journal_diff_next(d, &rr) : journal_next(&s, &rr))
+		say(&out, &rr, &gone);
 	assert_false(s.bad);
+	journal_diff_free(&d);
 	journal_close(&j);
 	return buf_cstr(&out);
+}
+
+static const char *steps(uint32_t from, uint32_t to)
+{
+	return read_steps(from, to, false);
 }
 
 static void the_difference_of_two_images_is_a_step(void **state)
@@ -94,6 +106,32 @@ static void what_is_signed_and_what_is_below_cuts_is_in_it(void **state)
 	assert_string_equal(steps(1, 2),
 			    "<1 -ns.cut.a.test 60 A 192.0.2.5 -w.a.test 60 " SIG
 			    "AAAA >2 +ns.cut.a.test 60 A 192.0.2.6 +w.a.test 60 " SIG "AAAB ");
+}
+
+static void steps_are_condensed_into_one(void **state)
+{
+	(void)state;
+	static const char *const TEXTS[] = {
+	    HEAD("1") "old 60 A 192.0.2.1\nttl 60 A 192.0.2.1\nback 60 A 192.0.2.5\n",
+	    HEAD("2") "old 60 A 192.0.2.1\nttl 90 A 192.0.2.1\nshort 60 A 192.0.2.2\n",
+	    HEAD("3") "ttl 90 A 192.0.2.1\nback 60 A 192.0.2.5\nnew 60 A 192.0.2.3\n",
+	    HEAD("4") "ttl 90 A 192.0.2.1\nback 60 A 192.0.2.6\nnew 60 A 192.0.2.3\n",
+	    HEAD("5") "ttl 90 A 192.0.2.1\nback 60 A 192.0.2.5\nnew 60 A 192.0.2.4\n",
+	};
+	journal_remove(zone_folder, "image");
+	for (size_t i = 1; i < sizeof(TEXTS) / sizeof(TEXTS[0]); i++)
+		assert_int_equal(note(TEXTS[i - 1], TEXTS[i]), JOURNAL_STEP);
+	assert_string_equal(read_steps(1, 5, true),
+			    "<1 -ttl.a.test 60 A 192.0.2.1 -old.a.test 60 A 192.0.2.1 >5 "
+			    "+ttl.a.test 90 A 192.0.2.1 +new.a.test 60 A 192.0.2.4 ");
+	assert_string_equal(read_steps(3, 4, true), steps(3, 4));
+	/* What is as it was has no records, and two SOA. */
+	assert_int_equal(note(TEXTS[4], HEAD("6") "ttl 90 A 192.0.2.1\n"), JOURNAL_STEP);
+	assert_int_equal(note(HEAD("6") "ttl 90 A 192.0.2.1\n",
+			      HEAD("7") "ttl 90 A 192.0.2.1\nback 60 A 192.0.2.5\n"
+					"new 60 A 192.0.2.4\n"),
+			 JOURNAL_STEP);
+	assert_string_equal(read_steps(5, 7, true), "<5 >7 ");
 }
 
 static void steps_follow_each_other(void **state)
@@ -227,6 +265,7 @@ int main(void)
 	    T(a_ttl_that_changes_is_a_change_of_all_its_records),
 	    T(what_is_signed_and_what_is_below_cuts_is_in_it),
 	    T(steps_follow_each_other),
+	    T(steps_are_condensed_into_one),
 	    T(a_serial_that_does_not_rise_begins_anew),
 	    T(the_oldest_steps_go),
 	    T(a_step_longer_than_the_zone_is_none),
