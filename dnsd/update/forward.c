@@ -164,8 +164,10 @@ static void try_next(struct forward *f, const char *why)
 	const struct dns_server *v = &f->server[f->next++];
 	struct link *l = mem_alloc(sizeof(*l));
 	l->f = f;
-	f->stream =
-	    stream_connect((const struct sockaddr *)&v->sa, v->sa_len, NULL, 0, &sc, &ops, l);
+	socklen_t source_len;
+	const struct sockaddr *source = conf_source(v->sa.ss_family, &source_len);
+	f->stream = stream_connect((const struct sockaddr *)&v->sa, v->sa_len, source, source_len,
+				   &sc, &ops, l);
 	if (!f->stream) {
 		free(l);
 		try_next(f, "no socket");
