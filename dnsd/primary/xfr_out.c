@@ -159,8 +159,8 @@ static bool client_serial(const struct query *q, uint32_t *serial)
 	return found && !it.bad;
 }
 
-/* The journal leads there, and that is no longer than the zone. Several steps are never shorter than
- * the one that they come to. */
+/* The journal leads there, and that is no longer than the zone. Several steps are never shorter
+ * than the one that they come to. */
 static bool has_steps(struct transfer *t, uint32_t from, uint32_t serial)
 {
 	struct xfr_source *x = &t->source;
