@@ -38,6 +38,9 @@ void load_leave(struct served *s, bool left);
 void load_serve(struct served *s, const struct image *image);
 /* The same, and those who wait for changes are called. */
 void load_exchange(struct served *s, const struct image *image);
+/* Tells who listens to load_changed() that s has another image than before: that serial, 0: none.
+ */
+void load_tell(const struct served *s, uint32_t before);
 /* Tells who load_watch()es that what zones there are has changed. */
 void load_touch(void);
 

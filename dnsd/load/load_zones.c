@@ -147,15 +147,21 @@ void load_mismatch(unsigned zone, bool mismatch)
 	self.served[zone]->mismatch = mismatch;
 }
 
+void load_tell(const struct served *s, uint32_t before)
+{
+	for (unsigned i = 0; i < self.listeners; i++)
+		self.listener[i](s->number, before, image_serial(s->image));
+}
+
 /* A secondary that was fetched again may have other records with the serial that it had. */
 void load_exchange(struct served *s, const struct image *image)
 {
-	uint32_t before = s->image ? image_serial(s->image) : 0, serial = image_serial(image);
-	bool other = !s->image || serial != before ||
+	uint32_t before = s->image ? image_serial(s->image) : 0;
+	bool other = !s->image || image_serial(image) != before ||
 		     image_origin(s->image)->content != image_origin(image)->content;
 	load_serve(s, image);
-	for (unsigned i = 0; i < self.listeners && other; i++)
-		self.listener[i](s->number, before, serial);
+	if (other)
+		load_tell(s, before);
 }
 
 /* --- zones come and go ------------------------------------------------------------------------ */
