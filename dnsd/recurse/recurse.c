@@ -13,6 +13,7 @@ enum {
 	ADDRESS6 = 8,
 	WINDOW_MS = 1000,
 	LIMIT_SLIP = 2,
+	PROOFS_SHARE = 16, /* so much of the size besides for proofs of other names (RFC 8198) */
 };
 
 struct recurse_self recurse_self;
@@ -32,6 +33,7 @@ static void start_resolver(const struct recursion_conf *r)
 	resolve_families(r->ipv4, r->ipv6);
 	resolve_own(&recurse_own);
 	resolve_start(recurse_self.cache);
+	resolve_aggressive(r->size / PROOFS_SHARE);
 	recurse_anchors_start();
 	policy_start(recurse_self.cache);
 }

@@ -211,6 +211,7 @@ static void flush(struct control_call *call)
 	if (!read_words(call, true, &w))
 		return;
 	size_t n = cache_flush(recurse_self.cache, w.name, w.type, below);
+	resolve_flush(w.name);
 	buf_printf(&call->out, "forgotten=%zu\n", n);
 	control_done(call, NULL);
 }

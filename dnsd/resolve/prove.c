@@ -42,6 +42,21 @@ static enum prove_verdict phase(struct task *t, struct prove *p)
 	return VERDICT_NONE;
 }
 
+/* What the answer was expanded from, for other names that it stands for. */
+static void keep_wildcard(const struct task *t, const struct prove *p, const struct cached *c)
+{
+	struct cached w = *c;
+	uint8_t name[DNS_NAME_MAX] = "\1*";
+	const uint8_t *encloser = c->set.owner;
+	for (unsigned skip = dns_name_labels(encloser) - p->labels; skip; skip--)
+		encloser += 1u + *encloser;
+	memcpy(name + 2, encloser, dns_name_len(encloser));
+	w.set.owner = name;
+	w.extra = (struct slice){NULL, 0};
+	w.extras = w.labels = 0;
+	cache_put(t->run->cache, t->run->space, &w, task_now());
+}
+
 /* For the cache. */
 static enum proven done(struct task *t, enum rrset_security security, struct cached *c)
 {
@@ -59,6 +74,8 @@ static enum proven done(struct task *t, enum rrset_security security, struct cac
 		c->set.ttl = p->ttl;
 	if (c->kind == CACHE_NODATA)
 		c->labels = p->cut;
+	if (secure && p->expanded && c->kind == CACHE_RRSET)
+		keep_wildcard(t, p, c);
 	task_say(t, "%s",
 		 secure                       ? "secure"
 		 : security == RRSET_INSECURE ? "insecure: no signatures are wanted"

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include "dnsd/resolve/prove.h"
+#include "dnsd/resolve/proven.h"
 
 enum prove_verdict bogus(struct task *t, uint16_t ede, const char *fmt, ...)
 {
@@ -53,6 +54,7 @@ static void good(struct task *t, struct prove *p)
 	const struct rrset *s = p->set[p->at];
 	if (p->v.ttl < p->ttl)
 		p->ttl = p->v.ttl;
+	proven_learn(t->run->cache, t->run->space, &p->v);
 	if (s != t->reply.main) {
 		denial_add(&p->denial, &p->v);
 		t->reply.proof[p->proofs++] = s;

@@ -4,6 +4,7 @@
 #include "dnsd/resolve/chase.h"
 #include "dnsd/resolve/hints.h"
 #include "dnsd/resolve/prove.h"
+#include "dnsd/resolve/proven.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/dns/rdata.h"
 
@@ -25,6 +26,7 @@ struct resolution {
 static struct cache *the_cache;
 static struct list every;
 static unsigned resolutions;
+static struct buf proofs[RESOLVE_HOPS + 2]; /* of the parts of an answer */
 
 void resolve_start(struct cache *cache)
 {
@@ -52,6 +54,9 @@ void resolve_stop(void)
 		end(list_entry(every.next, struct resolution, all));
 	tasks_stop();
 	hints_forget();
+	proven_stop();
+	for (unsigned i = 0; i < RESOLVE_HOPS + 2; i++)
+		buf_free(&proofs[i]);
 	resolve_anchors(NULL);
 	task_own = NULL;
 	the_cache = NULL;
@@ -73,6 +78,16 @@ void resolve_anchors(const struct anchors *a)
 void resolve_own(const struct resolve_own *own)
 {
 	task_own = own;
+}
+
+void resolve_aggressive(size_t octets)
+{
+	proven_start(the_cache, octets);
+}
+
+void resolve_flush(const uint8_t *name)
+{
+	proven_flush(name);
 }
 
 void resolve_families(bool v4, bool v6)
@@ -175,7 +190,9 @@ bool resolve_cached(const struct resolve_ask *q, uint64_t now, bool stale, struc
 	begin(out);
 	for (unsigned i = 0; i < RESOLVE_HOPS + 2; i++) {
 		struct cached c;
-		if (!step_known(the_cache, q->space, name, q->type, mode, now, stale, &c))
+		if (!step_known(the_cache, q->space, name, q->type, mode, now, stale, &c) &&
+		    (q->checking_disabled ||
+		     !proven_find(the_cache, q->space, name, q->type, now, &proofs[i], &c)))
 			return false;
 		if (add(out, name, q->type, &c, room[i], names[i]) == NEXT_NONE)
 			return true;
@@ -219,8 +236,11 @@ static void go_on(struct resolution *r)
 {
 	enum task_mode mode = r->ask.checking_disabled ? TASK_UNCHECKED : TASK_CHECKED;
 	struct cached c;
-	if (!r->ask.renew && step_known(r->run->cache, r->run->space, r->name, r->ask.type, mode,
-					task_now(), false, &c)) {
+	if (!r->ask.renew &&
+	    (step_known(r->run->cache, r->run->space, r->name, r->ask.type, mode, task_now(), false,
+			&c) ||
+	     (!r->ask.checking_disabled && proven_find(r->run->cache, r->run->space, r->name,
+						       r->ask.type, task_now(), proofs, &c)))) {
 		part(r, &c);
 		return;
 	}

@@ -54,6 +54,11 @@ struct resolve_own {
 	size_t (*answer)(const uint8_t *query, size_t len, uint8_t *out, size_t cap);
 };
 void resolve_own(const struct resolve_own *own);
+/* Names are answered by proofs that are known (RFC 8198), of which so many octets are kept; 0, as
+ * at first: they are not. After resolve_start(). */
+void resolve_aggressive(size_t octets);
+/* cache_flush() of the name, with or without what is below, is not all that is known of it. */
+void resolve_flush(const uint8_t *name);
 /* Which addresses of servers are used: those that this host can reach. Both at first. */
 void resolve_families(bool v4, bool v6);
 /* The whole answer is in the cache; *out is valid until the cache changes, or the next call. */

@@ -58,6 +58,16 @@ void resolve_own(const struct resolve_own *own)
 	(void)own;
 }
 
+void resolve_aggressive(size_t octets)
+{
+	(void)octets;
+}
+
+void resolve_flush(const uint8_t *name)
+{
+	(void)name;
+}
+
 void resolve_families(bool v4, bool v6)
 {
 	(void)v4;

@@ -24,6 +24,7 @@
  * negative ZONE                      a negative trust anchor
  * forward ZONE [stub] [first] ADDRESS ...
  * own ZONE                           served by the resolver's own process
+ * aggressive                         proofs answer for other names (RFC 8198)
  * families 4|6|46                    of addresses that the resolver may use
  *
  * serve ADDRESS ZONE, unserve ADDRESS ZONE: later changes of what a server has
@@ -617,18 +618,27 @@ static inline bool play_world_line(char **w, unsigned n)
 	return true;
 }
 
+static inline void play_flush(const uint8_t *name)
+{
+	cache_flush(play.cache, name, 0, true);
+	resolve_flush(name);
+}
+
 static inline void play_line(char **w, unsigned n)
 {
 	const char *c = w[0];
 	play_forget_ask();
 	if (play_world_line(w, n))
 		return;
-	if (strcmp(c, "families") == 0 && n == 2)
+	if (strcmp(c, "aggressive") == 0) {
+		play_begin();
+		resolve_aggressive(1 << 20);
+	} else if (strcmp(c, "families") == 0 && n == 2)
 		resolve_families(strchr(w[1], '4') != NULL, strchr(w[1], '6') != NULL);
 	else if (strcmp(c, "advance") == 0 && n == 2)
 		*play.clock += (int64_t)play_number(w[1]) * 1000;
 	else if (strcmp(c, "flush") == 0)
-		cache_flush(play.cache, n > 1 ? world_name(w[1]) : (const uint8_t *)"", 0, true);
+		play_flush(n > 1 ? world_name(w[1]) : (const uint8_t *)"");
 	else if (strcmp(c, "forget") == 0)
 		upstream_forget();
 	else if (strcmp(c, "ask") == 0)
