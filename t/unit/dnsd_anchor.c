@@ -14,8 +14,7 @@ static struct anchor_roll *roll;
 static int make_keys(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < KEYS; i++)
-		kit_key(&key[i], 13, 0);
+	kit_keys(key, KEYS, 13, 0);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include <ldns/ldns.h>
 #include "t/unit/dnsd_validate_kit.h"
 
 enum { ALGORITHMS = 8 };
@@ -13,9 +14,8 @@ static int begin(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < ALGORITHMS; i++)
-		kit_key(&key[i], algorithm[i], 1024);
-	for (unsigned i = 0; i < 3; i++)
-		kit_key(&ec[i], 13, 0);
+		kit_keys(&key[i], 1, algorithm[i], 1024);
+	kit_keys(ec, 3, 13, 0);
 	return 0;
 }
 
@@ -167,6 +167,83 @@ static void test_canonical(void **state)
 	struct rrset *many = kit_text("$GENERATE 1-60 example. 60 TXT \"$\"\n");
 	kit_sign(many, ec, &by_example);
 	assert_int_equal(check(many, keys), RRSET_SECURE);
+}
+
+static ldns_rr *ldns_record(const uint8_t *owner, uint16_t type, struct slice rdata)
+{
+	struct buf b = {0};
+	ldns_rr *rr = NULL;
+	size_t at = 0;
+	buf_add(&b, owner, dns_name_len(owner));
+	kit_u16(&b, type);
+	kit_u16(&b, DNS_IN);
+	kit_u16(&b, 0);
+	kit_u16(&b, 3600);
+	kit_u16(&b, (unsigned)rdata.len);
+	buf_add_slice(&b, rdata);
+	assert_int_equal(ldns_wire2rr(&rr, (uint8_t *)b.p, b.len, &at, LDNS_SECTION_ANSWER),
+			 LDNS_STATUS_OK);
+	buf_free(&b);
+	return rr;
+}
+
+/* What ldns, with canonical forms of its own, says of it. */
+static bool ldns_agrees(const struct rrset *set, const struct rrset *keys)
+{
+	struct slice data = set->data, rdata = {0};
+	ldns_rr_list *list = ldns_rr_list_new();
+	for (unsigned i = 0; i < set->n && rrset_next(&data, &rdata); i++)
+		ldns_rr_list_push_rr(list, ldns_record(set->owner, set->type, rdata));
+	rrset_next(&data, &rdata);
+	ldns_rr *sig = ldns_record(set->owner, DNS_RRSIG, rdata);
+	data = keys->data;
+	rrset_next(&data, &rdata);
+	ldns_rr *dnskey = ldns_record(keys->owner, DNS_DNSKEY, rdata);
+	bool ok = ldns_verify_rrsig_time(list, sig, dnskey, KIT_NOW) == LDNS_STATUS_OK;
+	ldns_rr_list_deep_free(list);
+	ldns_rr_free(sig);
+	ldns_rr_free(dnskey);
+	return ok;
+}
+
+/* Which names in rdata are in lower case in canonical form (RFC 4034 6.2, RFC 6840 5.1). */
+static void test_canonical_types(void **state)
+{
+	(void)state;
+	static const char *const text[] = {
+	    "A 192.0.2.1",
+	    "NS NS.Example.",
+	    "CNAME Target.Example.",
+	    "SOA NS.Example. Admin.Example. 1 2 3 4 5",
+	    "PTR Host.Example.",
+	    "MX 10 Mail.Example.",
+	    "MINFO A.Example. B.Example.",
+	    "HINFO CPU OS",
+	    "TXT \"Upper\" \"CASE\"",
+	    "RP Admin.Example. Text.Example.",
+	    "AFSDB 1 Host.Example.",
+	    "RT 1 Host.Example.",
+	    "PX 1 A.Example. B.Example.",
+	    "SRV 1 2 3 Host.Example.",
+	    "NAPTR 1 2 \"S\" \"SIP\" \"\" Host.Example.",
+	    "KX 1 Host.Example.",
+	    "DNAME Other.Example.",
+	    "NSEC Next.Example. A NS",
+	    "AAAA 2001:DB8::1",
+	    "CAA 0 issue \"CA.Example\"",
+	    "TLSA 3 1 1 00",
+	    "SSHFP 1 1 0000000000000000000000000000000000000000",
+	    "TYPE65400 \\# 4 41424344",
+	};
+	const struct rrset *keys = kit_dnskey("example.", ec, 1);
+	for (unsigned i = 0; i < sizeof(text) / sizeof(*text); i++) {
+		char line[200];
+		snprintf(line, sizeof(line), "WWW.Example. 3600 %s\n", text[i]);
+		struct rrset *set = kit_text(line);
+		kit_sign(set, ec, &by_example);
+		if (check(set, keys) != RRSET_SECURE || !ldns_agrees(set, keys))
+			fail_msg("%s", text[i]);
+	}
 }
 
 static void test_wildcard(void **state)
@@ -705,6 +782,7 @@ int main(void)
 	    cmocka_unit_test_teardown(test_algorithms, kit_end),
 	    cmocka_unit_test_teardown(test_examples, kit_end),
 	    cmocka_unit_test_teardown(test_canonical, kit_end),
+	    cmocka_unit_test_teardown(test_canonical_types, kit_end),
 	    cmocka_unit_test_teardown(test_wildcard, kit_end),
 	    cmocka_unit_test_teardown(test_ttl, kit_end),
 	    cmocka_unit_test_teardown(test_times, kit_end),

@@ -181,6 +181,22 @@ static inline void kit_key(struct kit_key *k, uint8_t algorithm, unsigned bits)
 	kit_retag(k);
 }
 
+/* n new keys whose tags are not near each other, nor near those that tests make up. */
+static inline void kit_keys(struct kit_key *k, unsigned n, uint8_t algorithm, unsigned bits)
+{
+	for (unsigned i = 0; i < n; i++) {
+		bool good = false;
+		while (!good) {
+			kit_key(&k[i], algorithm, bits);
+			good = k[i].tag > 1000;
+			for (unsigned o = 0; o < i; o++)
+				good &= abs((int)k[i].tag - (int)k[o].tag) > 1000;
+			if (!good)
+				gnutls_privkey_deinit(k[i].priv);
+		}
+	}
+}
+
 static inline void kit_key_free(struct kit_key *k)
 {
 	gnutls_privkey_deinit(k->priv);
