@@ -131,6 +131,7 @@ static void run(void)
 	notify_out_start(state);
 	leader_start(state);
 	serial_ask_start(state);
+	recurse_rpz_start();
 	refresh_start(state);
 	catalog_start(state);
 	alias_start(state);

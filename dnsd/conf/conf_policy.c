@@ -41,12 +41,14 @@ const struct conf_directive conf_local_table[] = {
      .help = "Addresses have the names, by PTR records, that they are given here."},
     {0}};
 
-const struct conf_directive conf_rpz_table[] = {{.name = "file",
-						 .type = CONF_PATH,
-						 .offset = offsetof(struct rpz_conf, file),
-						 .flags = CONF_EXISTS | CONF_NEEDED,
-						 .help = "The zone's text."},
-						{0}};
+const struct conf_directive conf_rpz_table[] = {
+    {.name = "file",
+     .type = CONF_PATH,
+     .offset = offsetof(struct rpz_conf, file),
+     .flags = CONF_EXISTS,
+     .help = "The zone's text, read when dnsd starts; without it, the zone is one of those that "
+	     "are served here, of the store or from primaries, too, and is followed."},
+    {0}};
 
 /* In the order of enum list_action. */
 static const char *const ACTIONS[] = {"nxdomain", "nodata", "drop", "tcp", "pass", NULL};
@@ -197,22 +199,21 @@ void conf_names_verify(struct conf_errors *e, unsigned view, const struct names_
 /* --- lists --------------------------------------------------------------------------------------
  */
 
-static void read_rpz(struct conf_errors *e, const struct rpz_conf *c)
+static void read_rpz(struct conf_errors *e, struct rpz_conf *c)
 {
 	uint8_t zone[DNS_NAME_MAX];
 	if (c->block.args.n != 1 || !dns_name_from_text(slice_of(c->block.args.w[0]), zone)) {
 		conf_error(e, &c->block.where, "rpz: the zone's name is wanted");
 		return;
 	}
-	if (!c->file)
-		return;
 	struct reading r = {.e = e,
 			    .where = &c->block.where,
 			    .list = list_new(c->block.args.w[0]),
 			    .what = "rpz",
 			    .origin = zone};
-	read_text(&r, 3600, c->file, NULL);
-	policy_add_list(r.list);
+	if (c->file)
+		read_text(&r, 3600, c->file, NULL);
+	c->list = policy_add_list(r.list);
 }
 
 static void read_list(struct conf_errors *e, const struct block_conf *c, const char *path,

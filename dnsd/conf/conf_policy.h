@@ -22,7 +22,8 @@ struct names_conf {                       /* of all clients, or those of a view 
 };
 struct rpz_conf { /* its word is the zone's name */
 	struct conf_block block;
-	const char *file;
+	const char *file; /* NULL: it is served here */
+	size_t list;      /* its place among the lists of policy; conf_verify() sets it */
 };
 struct block_conf { /* its words are files */
 	struct conf_block block;

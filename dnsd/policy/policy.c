@@ -40,11 +40,18 @@ struct local *policy_local(unsigned view)
 	return local[view];
 }
 
-void policy_add_list(struct list *l)
+size_t policy_add_list(struct list *l)
 {
 	lists = mem_realloc(lists, (lists_n + 1) * sizeof(*lists));
 	lists[lists_n++] = l;
 	on = true;
+	return lists_n - 1;
+}
+
+void policy_replace_list(size_t at, struct list *l)
+{
+	list_free(&lists[at]);
+	lists[at] = l;
 }
 
 void policy_set_dns64(const struct dns64 *d)
@@ -56,6 +63,7 @@ void policy_set_dns64(const struct dns64 *d)
 void policy_set_rebind(const struct rebind *b)
 {
 	rebind = *b;
+	rebind.ours = is_ours;
 	on = on || b->on;
 }
 
@@ -69,7 +77,7 @@ void policy_special_names(void)
 
 void policy_ours(bool (*ours)(const uint8_t *name))
 {
-	is_ours = ours;
+	is_ours = rebind.ours = ours;
 }
 
 void policy_start(struct cache *c)
@@ -165,9 +173,9 @@ static bool client_hit(const struct list *l, const struct policy_query *q, struc
 static bool name_hit(const struct list *l, const struct policy_query *q, const struct resolved *r,
 		     struct list_hit *hit)
 {
-	if (list_has_name(l, LIST_NAME, q->name, hit))
+	if (!q->listed && list_has_name(l, LIST_NAME, q->name, hit))
 		return true;
-	for (unsigned i = 0; r && i < r->n; i++)
+	for (unsigned i = 1; r && i < r->n; i++) /* the first part is the name's own */
 		if (list_has_name(l, LIST_NAME, r->part[i].set.owner, hit))
 			return true;
 	return false;
@@ -266,7 +274,7 @@ static bool servers_hit(const struct list *l, const struct policy_query *q,
 static bool list_hit(const struct list *l, const struct policy_query *q, const struct resolved *r,
 		     struct list_hit *hit)
 {
-	if (client_hit(l, q, hit) || name_hit(l, q, r, hit))
+	if ((!q->listed && client_hit(l, q, hit)) || name_hit(l, q, r, hit))
 		return true;
 	return r && list_waits(l) && (answer_hit(l, r, hit) || servers_hit(l, q, r, hit));
 }
@@ -327,6 +335,7 @@ static enum policy_verdict ask_lists(struct policy_query *q, const struct resolv
 		if (!r && list_waits(lists[i]))
 			return POLICY_AS_IS;
 	}
+	q->listed = true;
 	return POLICY_AS_IS;
 }
 
@@ -351,6 +360,7 @@ enum policy_verdict policy_before(struct policy_query *q, struct resolved *out)
 	q->stage = POLICY_BEGUN;
 	q->ask = q->name;
 	q->ask_type = q->type;
+	q->listed = false;
 	if (own_data(q, out, &ask)) {
 		policy_stats.local++;
 		q->ask = ask;

@@ -33,6 +33,7 @@ struct policy_query {
 	const uint8_t *ask;
 	uint16_t ask_type;
 	enum policy_stage stage;
+	bool listed; /* lists had nothing to say of the client and the name */
 	uint8_t buf[DNS_NAME_MAX];
 };
 /* There is some policy: when not, the others need not be called. */

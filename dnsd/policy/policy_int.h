@@ -45,6 +45,7 @@ struct rebind {
 	size_t nets_n, fine_n;
 	const uint8_t *const *names; /* whose addresses may be private, and all below */
 	size_t names_n;
+	bool (*ours)(const uint8_t *name); /* policy_ours() */
 };
 /* Takes the private addresses out; false: there are none. */
 bool rebind_filter(const struct rebind *b, const struct policy_query *q, const struct resolved *r,
@@ -59,7 +60,9 @@ void special_fill(struct local *l);
 /* Of a view; 0: of all, which counts where the view's has nothing. Made at the first call. */
 struct local *policy_local(unsigned view);
 /* Takes l over; the first that has something to say is heard. */
-void policy_add_list(struct list *l);
+size_t policy_add_list(struct list *l);
+/* In place of the one that was added as the at-th. */
+void policy_replace_list(size_t at, struct list *l);
 /* The caller's memory lives on. */
 void policy_set_dns64(const struct dns64 *d);
 void policy_set_rebind(const struct rebind *b);

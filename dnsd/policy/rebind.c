@@ -26,14 +26,15 @@ static bool any_private(const struct rebind *b, const struct cached *c)
 	return false;
 }
 
-/* Names of which it is expected: those allowed, and those that servers of our own are asked for. */
+/* Names of which it is expected: those allowed, our own, and those that servers of our choice are
+ * asked for. */
 static bool is_fine(const struct rebind *b, unsigned view, const uint8_t *name)
 {
 	for (size_t i = 0; i < b->names_n; i++)
 		if (dns_name_under(name, b->names[i]))
 			return true;
 	const struct forward *f = forward_find(view, name);
-	return f && *f->zone;
+	return (f && *f->zone) || (b->ours && b->ours(name));
 }
 
 static void take_out(const struct rebind *b, struct cached *c)

@@ -31,6 +31,8 @@ size_t recurse(const struct recurse_question *r, uint8_t *out, size_t cap,
 	       struct answer_info *info);
 /* recurse_ctl.c: `dns lookup|flush|dump|stats ...`; false: not a command of this file. */
 bool recurse_command(struct control_call *call);
+/* recurse_rpz.c: response policy zones that are served here. After load_start(). */
+void recurse_rpz_start(void);
 /* recurse_stats.c */
 void recurse_stats_write(struct buf *out);
 

@@ -449,6 +449,36 @@ static void dns64_prefixes(void **state)
 
 /* --- rebinding --- */
 
+static bool all_is_ours(const uint8_t *name)
+{
+	(void)name;
+	return true;
+}
+
+/* The reverse names of private addresses are not asked of the world, unless somebody has them. */
+static void special_names(void **state)
+{
+	(void)state;
+	static struct forward f;
+	policy_special_names();
+	IS("localhost", DNS_AAAA, "NOERROR [localhost AAAA ::1]");
+	IS("a.b.localhost", DNS_A, "NOERROR [a.b.localhost A 127.0.0.1]");
+	IS("1.0.0.127.in-addr.arpa", DNS_PTR, "NOERROR [1.0.0.127.in-addr.arpa PTR localhost.]");
+	IS("x.onion", DNS_A, "NXDOMAIN");
+	IS("1.31.172.in-addr.arpa", DNS_PTR, "NXDOMAIN");
+	IS("1.100.51.198.in-addr.arpa", DNS_PTR, "NXDOMAIN"); /* which the world has, here */
+	IS("1.32.172.in-addr.arpa", DNS_PTR, "NXDOMAIN ad");
+	IS("arpa", DNS_NS, "NOERROR ad [none soa]");
+	memcpy(f.zone, wire_of("100.51.198.in-addr.arpa"), 25);
+	forward_add(0, &f);
+	IS("1.100.51.198.in-addr.arpa", DNS_PTR,
+	   "NOERROR ad [1.100.51.198.in-addr.arpa PTR www.example.]");
+	forward_forget();
+	policy_ours(all_is_ours);
+	IS("1.100.51.198.in-addr.arpa", DNS_PTR,
+	   "NOERROR ad [1.100.51.198.in-addr.arpa PTR www.example.]");
+}
+
 static void private_addresses_are_taken_out(void **state)
 {
 	(void)state;
@@ -485,6 +515,10 @@ static void private_addresses_are_taken_out(void **state)
 	IS("inside.example", DNS_AAAA, "NOERROR ede15 [none]");
 	forward_add(0, &f);
 	IS("inside.example", DNS_AAAA, "NOERROR ad [inside.example AAAA fd00::1]");
+	forward_forget();
+	IS("inside.example", DNS_AAAA, "NOERROR ede15 [none]");
+	policy_ours(all_is_ours);
+	IS("inside.example", DNS_AAAA, "NOERROR ad [inside.example AAAA fd00::1]");
 }
 
 static void many_keys(void **state)
@@ -519,6 +553,7 @@ int main(void)
 	    T(dns64_for_some),
 	    T(dns64_prefixes),
 	    T(private_addresses_are_taken_out),
+	    T(special_names),
 	    T(many_keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <arpa/inet.h>
 #include <cmocka.h>
+#include "dnsd/policy/policy_int.h"
 #include "dnsd/recurse/recurse_int.h"
 #include "dnsd/wire/later.h"
 #include "dnsd/wire/shared.h"
@@ -573,6 +574,73 @@ static void too_many_questions(void **state)
 		assert_int_equal(records(come(true), DNS_ANSWER, DNS_A), 2);
 }
 
+/* Lists and local data, for who is answered at once and for who waits. */
+static void policy_is_heard(void **state)
+{
+	(void)state;
+	struct list *l = list_new("list");
+	struct local *own = policy_local(0);
+	const struct zone_rr rr = {
+	    .owner = ALIAS, .type = DNS_CNAME, .ttl = 5, .rdata = WWW, .rdlen = sizeof(WWW)};
+	const char *why;
+	assert_true(list_line(l, SLICE("drop.example"), LIST_DROP));
+	assert_true(list_line(l, SLICE("tcp.example"), LIST_TCP));
+	assert_true(list_line(l, SLICE("block.example"), LIST_NXDOMAIN));
+	policy_add_list(l);
+	assert_true(local_add(own, &rr, &why));
+	local_finish(own, true);
+	ask((const uint8_t *)"\4drop\7example", DNS_A, DNS_RD, false);
+	assert_int_equal(come(true), 0);
+	ask((const uint8_t *)"\3tcp\7example", DNS_A, DNS_RD, false);
+	size_t n = come(true);
+	assert_int_equal(records(n, DNS_ANSWER, 0), 0);
+	assert_true(head.flags & DNS_TC);
+	ask((const uint8_t *)"\5block\7example", DNS_A, DNS_RD, false);
+	come(true);
+	assert_int_equal(rcode(out), DNS_NXDOMAIN);
+	assert_int_equal(peer.kept, 0);
+	/* An alias of ours leads to a name that has to be found out. */
+	struct resolved r = address();
+	ask(ALIAS, DNS_A, DNS_RD, false);
+	assert_int_equal(come(true), 0);
+	assert_int_equal(peer.kept, 1);
+	memset(&q, 0xff, sizeof(q));
+	found(world.running[0], &r);
+	assert_int_equal(peer.replied, 1);
+	memcpy(out, peer.last, peer.len);
+	assert_int_equal(records(peer.len, DNS_ANSWER, DNS_CNAME), 1);
+	assert_int_equal(records(peer.len, DNS_ANSWER, DNS_A), 2);
+	/* And to one that is known. */
+	world.known = r;
+	world.has_known = true;
+	ask(ALIAS, DNS_A, DNS_RD, false);
+	n = come(true);
+	assert_int_equal(records(n, DNS_ANSWER, 0), 3);
+	assert_true(dns_name_eq(world.last.name, WWW));
+	policy_forget();
+}
+
+/* IPv6 addresses are made of what a second question brings. */
+static void dns64_asks_twice(void **state)
+{
+	(void)state;
+	struct dns64 d = {.prefix = {{0, 0x64, 0xff, 0x9b}, 96}};
+	struct cached none = part(WWW, DNS_AAAA, 0, (struct slice){0});
+	none.kind = CACHE_NODATA;
+	struct resolved r = one(none), a = address();
+	policy_set_dns64(&d);
+	ask(WWW, DNS_AAAA, DNS_RD, false);
+	assert_int_equal(come(true), 0);
+	found(world.running[0], &r);
+	assert_int_equal(peer.replied, 0);
+	assert_int_equal(world.n, 1);
+	found(world.running[0], &a);
+	assert_int_equal(peer.replied, 1);
+	memcpy(out, peer.last, peer.len);
+	assert_int_equal(records(peer.len, DNS_ANSWER, DNS_AAAA), 2);
+	policy_forget();
+}
+
 int main(void)
 {
 #define CLIENT(fn) cmocka_unit_test_setup_teardown(fn, start, stop)
@@ -590,6 +658,8 @@ int main(void)
 	    CLIENT(old_answers_in_place_of_failures),
 	    CLIENT(patience_ends),
 	    CLIENT(what_is_asked_for_is_renewed),
+	    CLIENT(policy_is_heard),
+	    CLIENT(dns64_asks_twice),
 	    CLIENT(too_many_questions),
 	};
 	return cmocka_run_group_tests_name("dnsd recurse", tests, NULL, NULL);
