@@ -137,10 +137,17 @@ FUZZFLAGS  = -std=c17 -D_GNU_SOURCE -I. -DHAMLET_VERSION='"$(VERSION)"' -DHAMLET
 $(B)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@$(FUZZ_CC) $(FUZZFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
-fuzzobjs   = $(patsubst %.c,$(B)/fuzz/obj/%.o,$(COMMON_SRC) \
-             $(filter-out %/main.c,$(sort $(wildcard $(call progof,$(1))/*.c $(call progof,$(1))/*/*.c))))
+# As archives: a target may stand in for a part of the program.
+define FUZZLIB
+$(B)/fuzz/lib/$(1).a: $(patsubst %.c,$(B)/fuzz/obj/%.o,$(filter-out %/main.c,$(sort \
+                      $(wildcard $(1)/*.c $(1)/*/*.c))))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	@ar rcs $$@ $$^
+endef
+$(foreach p,$(sort libcommon $(foreach u,$(FUZZ_SRC:t/fuzz/%.c=%),$(call progof,$(u)))),$(eval $(call FUZZLIB,$(p))))
 define FUZZTARGET
-$(B)/fuzz/$(1): $(B)/fuzz/obj/t/fuzz/$(1).o $(call fuzzobjs,$(1))
+$(B)/fuzz/$(1): $(B)/fuzz/obj/t/fuzz/$(1).o $(B)/fuzz/lib/$(call progof,$(1)).a $(B)/fuzz/lib/libcommon.a
 	@$$(FUZZ_CC) $$(FUZZFLAGS) -fsanitize=fuzzer -o $$@ $$^ $$(PKG_LIBS)
 endef
 $(foreach u,$(FUZZ_SRC:t/fuzz/%.c=%),$(eval $(call FUZZTARGET,$(u))))

@@ -70,7 +70,7 @@ static void add(struct deleg *d, unsigned name, uint16_t type, const uint8_t *rd
 
 static void load_glue(struct deleg *d, struct slice records, struct deleg_families f)
 {
-	const uint8_t *p = (const uint8_t *)records.p, *end = p + records.len;
+	const uint8_t *p = (const uint8_t *)records.p, *end = records.len ? p + records.len : p;
 	while (p < end) {
 		const uint8_t *h = p + dns_name_len(p);
 		uint16_t type = dns_u16(h), len = dns_u16(h + 8);
