@@ -66,21 +66,39 @@ static bool is_masked(const struct image *i, const struct layer *l, const struct
 /* --- NSEC --------------------------------------------------------------------------------------
  */
 
-/* The last one of the layer that is not behind the name; *none: there is none. False: damaged. */
-static bool nsec_in(const struct image *i, const struct layer *l, const uint8_t *name, bool *none,
-		    struct image_match *out)
+static const uint32_t *nsec_places(const struct layer *l)
 {
-	const uint32_t *at = (const void *)(l->p + (size_t)l->head->nsec * IMAGE_UNIT);
-	uint32_t low = 0, high = l->head->nsec_n; /* those before low are not behind it */
+	return (const void *)(l->p + (size_t)l->head->nsec * IMAGE_UNIT);
+}
+
+/* How many of the layer's are not behind the name, or (before) are before it. False: damaged. */
+static bool nsec_count(const struct layer *l, const uint8_t *name, bool before, uint32_t *n)
+{
+	const uint32_t *at = nsec_places(l);
+	struct image_match m;
+	uint32_t low = 0, high = l->head->nsec_n;
 	while (low < high) {
 		uint32_t half = low + (high - low) / 2;
-		if (!node_at(l, at[half], out))
+		if (!node_at(l, at[half], &m))
 			return false;
-		if (dns_name_cmp(out->name, name) <= 0)
+		if (dns_name_cmp(m.name, name) <= -(int)before)
 			low = half + 1;
 		else
 			high = half;
 	}
+	*n = low;
+	return true;
+}
+
+/* The last one of the layer that is not behind the name, or is before it; *none: there is none.
+ * False: damaged. */
+static bool nsec_in(const struct image *i, const struct layer *l, const uint8_t *name, bool before,
+		    bool *none, struct image_match *out)
+{
+	const uint32_t *at = nsec_places(l);
+	uint32_t low;
+	if (!nsec_count(l, name, before, &low))
+		return false;
 	for (*none = true; low > 0 && *none; low--) {
 		if (!node_at(l, at[low - 1], out))
 			return false;
@@ -89,19 +107,59 @@ static bool nsec_in(const struct image *i, const struct layer *l, const uint8_t 
 	return true;
 }
 
-static bool nsec(const struct image *i, const uint8_t *name, bool *matches, struct image_match *out)
+/* That of both layers. */
+static bool nsec_up_to(const struct image *i, const uint8_t *name, bool before,
+		       struct image_match *out)
 {
 	struct image_match over;
 	bool none, none_over = true;
-	if (!nsec_in(i, &i->base, name, &none, out) ||
-	    (i->over.p && !nsec_in(i, &i->over, name, &none_over, &over)))
+	if (!nsec_in(i, &i->base, name, before, &none, out) ||
+	    (i->over.p && !nsec_in(i, &i->over, name, before, &none_over, &over)))
 		return false;
-	if (!none_over && (none || dns_name_cmp(over.name, out->name) > 0)) {
+	if (!none_over && (none || dns_name_cmp(over.name, out->name) > 0))
 		*out = over;
-		none = false;
+	return !none || !none_over;
+}
+
+static bool nsec(const struct image *i, const uint8_t *name, bool *matches, struct image_match *out)
+{
+	if (!nsec_up_to(i, name, false, out))
+		return false;
+	*matches = dns_name_eq(out->name, name);
+	return true;
+}
+
+bool image_chain_before(const struct image *i, const uint8_t *name, struct image_match *out)
+{
+	return nsec_up_to(i, name, true, out);
+}
+
+/* The first one of the layer that is behind the name; the same. */
+static bool nsec_behind(const struct image *i, const struct layer *l, const uint8_t *name,
+			bool *none, struct image_match *out)
+{
+	const uint32_t *at = nsec_places(l);
+	uint32_t n;
+	if (!nsec_count(l, name, false, &n))
+		return false;
+	for (*none = true; n < l->head->nsec_n && *none; n++) {
+		if (!node_at(l, at[n], out))
+			return false;
+		*none = is_masked(i, l, out);
 	}
-	*matches = !none && dns_name_eq(out->name, name);
-	return !none;
+	return true;
+}
+
+bool image_chain_after(const struct image *i, const uint8_t *name, struct image_match *out)
+{
+	struct image_match over;
+	bool none, none_over = true;
+	if (!nsec_behind(i, &i->base, name, &none, out) ||
+	    (i->over.p && !nsec_behind(i, &i->over, name, &none_over, &over)))
+		return false;
+	if (!none_over && (none || dns_name_cmp(over.name, out->name) < 0))
+		*out = over;
+	return !none || !none_over;
 }
 
 /* --- NSEC3 -------------------------------------------------------------------------------------
@@ -180,6 +238,70 @@ static bool nsec3(const struct image *i, const uint8_t *name, size_t len, bool *
 		return false;
 	*out = c.found;
 	return true;
+}
+
+static bool found_at(const struct closest *c, struct image_match *out, uint8_t found[NSEC3_HASH])
+{
+	if (!c->found.node)
+		return false;
+	*out = c->found;
+	memcpy(found, c->hash, NSEC3_HASH);
+	return true;
+}
+
+bool image_circle_before(const struct image *i, const uint8_t hash[NSEC3_HASH],
+			 struct image_match *out, uint8_t found[NSEC3_HASH])
+{
+	uint8_t want[NSEC3_HASH];
+	struct closest c = {0};
+	int k = NSEC3_HASH - 1;
+	memcpy(want, hash, NSEC3_HASH);
+	while (k >= 0 && want[k]-- == 0)
+		k--;
+	if (k >= 0 && !nsec3_before(i, want, &c)) /* else it is the first of all hashes */
+		return false;
+	if (!c.found.node && !nsec3_before(i, NULL, &c))
+		return false;
+	return found_at(&c, out, found);
+}
+
+/* The first of the layer behind the hash, or with none the first one. False: damaged. */
+static bool nsec3_behind(const struct image *i, const struct layer *l, const uint8_t *want,
+			 struct closest *out)
+{
+	const struct hash_slot *s = (const void *)(l->p + (size_t)l->head->nsec3 * IMAGE_UNIT);
+	uint32_t top = want ? dns_u32(want) : 0, n = top ? by_top(s, l->head->nsec3_n, top - 1) : 0;
+	out->found.node = NULL;
+	for (; n < l->head->nsec3_n; n++) {
+		struct image_match m;
+		if (!node_at(l, s[n].at, &m) || !nsec3_label(m.name, out->hash))
+			return false;
+		if ((want && memcmp(out->hash, want, NSEC3_HASH) <= 0) || is_masked(i, l, &m))
+			continue;
+		out->found = m;
+		return true;
+	}
+	return true;
+}
+
+static bool nsec3_after(const struct image *i, const uint8_t *want, struct closest *out)
+{
+	struct closest over = {0};
+	if (!nsec3_behind(i, &i->base, want, out) ||
+	    (i->over.p && !nsec3_behind(i, &i->over, want, &over)))
+		return false;
+	if (over.found.node && (!out->found.node || memcmp(over.hash, out->hash, NSEC3_HASH) < 0))
+		*out = over;
+	return true;
+}
+
+bool image_circle_after(const struct image *i, const uint8_t hash[NSEC3_HASH],
+			struct image_match *out, uint8_t found[NSEC3_HASH])
+{
+	struct closest c = {0};
+	if (!nsec3_after(i, hash, &c) || (!c.found.node && !nsec3_after(i, NULL, &c)))
+		return false;
+	return found_at(&c, out, found);
 }
 
 bool image_denial(const struct image *i, const uint8_t *name, size_t len, bool *matches,

@@ -74,8 +74,10 @@ bool image_finish(struct image_maker *m, struct image_stats *out, image_report_f
 			     m->left_out);
 	if (m->o.sign && m->stats.errors == 0) {
 		m->o.sign(m->o.sign_arg, m);
-		if (m->patch)
+		if (m->patch) {
 			patch_settle(m);
+			m->patch->failed |= patch_proofs_differ(m);
+		}
 		maker_sort(m);
 		maker_mark(m);
 	}

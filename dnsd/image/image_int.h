@@ -184,6 +184,16 @@ static inline bool image_match_of(const struct node *n, struct image_match *out)
 	return true;
 }
 
+/* image_denial.c: the neighbours of a name in the chain of NSEC, whether it is there itself or not.
+ * False: there is none on that side. */
+bool image_chain_before(const struct image *i, const uint8_t *name, struct image_match *out);
+bool image_chain_after(const struct image *i, const uint8_t *name, struct image_match *out);
+/* Those of a hash in the circle of NSEC3: the record, and its hash. False: there are none. */
+bool image_circle_before(const struct image *i, const uint8_t hash[NSEC3_HASH],
+			 struct image_match *out, uint8_t found[NSEC3_HASH]);
+bool image_circle_after(const struct image *i, const uint8_t hash[NSEC3_HASH],
+			struct image_match *out, uint8_t found[NSEC3_HASH]);
+
 /* RFC 5155 5: the hash of a lower-case name. */
 void nsec3_hash(const uint8_t *name, size_t len, const uint8_t *salt, size_t salt_len,
 		unsigned iterations, uint8_t out[NSEC3_HASH]);

@@ -144,6 +144,12 @@ void maker_alias_check(struct image_maker *m);
 void patch_name(struct image_maker *m, uint32_t name);
 /* The name, known, if there is one in the zone as it is going to be; else NONE. */
 uint32_t patch_need(struct image_maker *m, const uint8_t *lower, size_t len);
+/* The signer's records of the name go; they are going to be made anew. */
+void patch_strip(struct image_maker *m, uint32_t name);
+/* A name that only now has come, or (gone) has gone. */
+void patch_come(struct image_maker *m, uint32_t name, bool gone);
+/* A zone begins or ends to have proofs, or they are of another kind. */
+bool patch_proofs_differ(const struct image_maker *m);
 /* Which nodes there must be; again when something was added. */
 void patch_settle(struct image_maker *m);
 /* The node of the image before; NULL: there is none. */

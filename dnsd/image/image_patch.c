@@ -148,6 +148,28 @@ static void come_and_go(struct image_maker *m)
 			m->name[i].patch |= PATCH_GONE;
 }
 
+void patch_come(struct image_maker *m, uint32_t name, bool gone)
+{
+	struct made_name *n = &m->name[name];
+	n->patch = (uint8_t)(n->patch & ~(PATCH_LIVES | PATCH_GONE));
+	n->patch |= PATCH_KNOWN | (gone ? PATCH_GONE : PATCH_LIVES);
+}
+
+void patch_strip(struct image_maker *m, uint32_t name)
+{
+	uint32_t *at = &m->name[name].list;
+	while (*at != NONE) {
+		struct record *r = &m->record[*at];
+		if (image_is_signers(r->type))
+			*at = r->next;
+		else
+			at = &r->next;
+	}
+	m->name[name].patch |= PATCH_MUST | PATCH_SIGNED;
+	m->name[name].has = 0;
+	m->sorted_of = NONE; /* not any more */
+}
+
 /* --- which nodes are other ones ----------------------------------------------------------------
  */
 
@@ -299,8 +321,7 @@ void patch_settle(struct image_maker *m)
 /* --- all of it ---------------------------------------------------------------------------------
  */
 
-/* A zone begins or ends to have such proofs, or they are of another kind. */
-static bool proofs_differ(const struct image_maker *m)
+bool patch_proofs_differ(const struct image_maker *m)
 {
 	const struct image_head *h = m->patch->before->base.head;
 	struct rrset s;
@@ -331,7 +352,7 @@ bool image_patch_ready(struct image_maker *m)
 		p->records += m->name[i].count;
 	}
 	patch_settle(m);
-	return !p->failed && (m->o.sign || !proofs_differ(m));
+	return !p->failed && (m->o.sign || !patch_proofs_differ(m));
 }
 
 uint64_t image_patch_content(const struct image_maker *m)

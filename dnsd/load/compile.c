@@ -131,8 +131,7 @@ static void ready(struct compile *c, struct image_maker *m, struct image_origin 
 	}
 	origin->content = maker_content(m);
 	origin->records = m->stats.records;
-	/* What was left out would be there again when it is signed here no longer. */
-	origin->plain = !m->aliases && (c->conf->dnssec.on || !m->o.sign);
+	origin->plain = !m->aliases && !m->left_out;
 	if (maker_serial(m, &serial))
 		origin->serial = serial;
 	if (c->secondary)

@@ -8,6 +8,11 @@
 
 enum { PART = 4 /* of the zone's names may be in an overlay */ };
 
+static bool is_signed(const struct compile *c)
+{
+	return c->conf->dnssec.on && !c->secondary;
+}
+
 uint32_t compile_overlay_most(const struct image *i)
 {
 	struct image_stats n;
@@ -20,8 +25,8 @@ static uint32_t most(const struct compile *c, const struct image *before)
 {
 	const struct image_origin *o = before ? image_origin(before) : NULL;
 	if (!o || !o->id || !o->plain || c->file || !c->store || c->force || c->merge || c->above ||
-	    c->dnssec || c->conf->catalog == CATALOG_OURS || c->conf->dnssec.on || o->dnssec ||
-	    dnssec_is_due(c->conf, before))
+	    c->dnssec || c->conf->catalog == CATALOG_OURS || dnssec_is_due(c->conf, before) ||
+	    is_signed(c) != (o->dnssec != 0) || (is_signed(c) && c->conf->dnssec.zonemd))
 		return 0;
 	return compile_overlay_most(before);
 }
@@ -45,18 +50,22 @@ static bool ready(struct compile *c, struct image_maker *m, const struct image *
 
 bool compile_patch(struct compile *c, const struct image *before, struct buf *changed)
 {
-	const struct image_options options = {.lenient = c->secondary};
 	uint32_t names = most(c, before);
 	unsigned mistakes = c->mistakes;
 	size_t lines = c->errors.len;
-	if (!names)
-		return false;
-	struct image_maker *m = image_patch(c->state, c->image, before, &options, names, changed);
-	bool ok = ready(c, m, before, names);
+	bool sign = names && is_signed(c);
+	struct dnssec *d = sign ? dnssec_begin(c, before) : NULL;
+	const struct image_options options = {
+	    .lenient = c->secondary, .sign = d ? dnssec_sign : NULL, .sign_arg = d};
+	struct image_maker *m =
+	    names && !sign == !d ? image_patch(c->state, c->image, before, &options, names, changed)
+				 : NULL;
+	bool ok = m && ready(c, m, before, names);
 	if (ok)
 		ok = image_finish(m, NULL, compile_report, c);
-	else
+	else if (m)
 		image_abort(m);
+	dnssec_end(&d);
 	if (ok)
 		return true;
 	c->mistakes = mistakes;

@@ -361,15 +361,33 @@ static uint64_t hash_of(const struct sign *s)
 	return sum;
 }
 
+/* An overlay has the keys, and what is asked of the parent, as they were. */
+static bool keys_as_before(const struct dnssec *d)
+{
+	const struct image_origin *o = image_origin(d->before);
+	bool awaits = o->dnssec & IMAGE_AWAITS_PARENT;
+	return hash_of(&d->sign) == o->keys && rollover_awaits_parent(&d->roll) == awaits;
+}
+
+/* The keys go on as they can; an overlay has no part in that. False: it was told. */
+static bool keys_are_ready(struct dnssec *d, struct image_maker *m)
+{
+	if (!m->patch && advance(d))
+		return true;
+	if (!m->patch)
+		m->stats.errors++;
+	else
+		m->patch->failed = !d->roll.keys || rollover_next(&d->roll).what != ROLL_NOTHING;
+	return m->patch && !m->patch->failed;
+}
+
 bool dnssec_sign(void *arg, struct image_maker *m)
 {
 	struct dnssec *d = arg;
 	const struct dnssec_conf *conf_of = &d->c->conf->dnssec;
 	waits(d, m);
-	if (!advance(d)) {
-		m->stats.errors++; /* it was told */
+	if (!keys_are_ready(d, m))
 		return false;
-	}
 	m->origin.dnssec = 0;
 	m->origin.due = 0;
 	if (!d->roll.keys)
@@ -384,8 +402,16 @@ bool dnssec_sign(void *arg, struct image_maker *m)
 				.batch = batch,
 				.arg = d};
 	rollover_publish(&d->roll, &d->sign);
+	if (m->patch && !keys_as_before(d)) {
+		m->patch->failed = true;
+		return false;
+	}
 	if (!sign_zone(&d->sign, m))
 		return false;
+	/* What it does not have is due as before. */
+	uint64_t others = m->patch ? image_origin(d->before)->due : 0;
+	if (others && (!d->sign.due || others < d->sign.due))
+		d->sign.due = others;
 	uint64_t next = (rollover_due(&d->roll) + 999) / 1000;
 	m->origin.due = next && next < d->sign.due ? next : d->sign.due;
 	m->origin.dnssec = IMAGE_SIGNED;

@@ -77,19 +77,22 @@ static bool is_ours(const struct made_name *n, uint16_t type)
 }
 
 /* The SOA and the digest change with everything else, and are signed at the end. */
+static void sign_name(struct signer *w, uint32_t name)
+{
+	const struct made_name *n = &w->m->name[name];
+	struct rrset s;
+	sign_walk(w, n);
+	for (uint32_t at = 0; maker_next(w->m, n, &at, &s);)
+		if (is_ours(n, s.type) && (name || (s.type != DNS_SOA && s.type != DNS_ZONEMD)))
+			sign_rrset(w, name, &s);
+}
+
 static void sign_names(struct signer *w)
 {
-	struct image_maker *m = w->m;
-	struct rrset s;
-	for (uint32_t i = 0; i < m->names && !w->failed; i++) {
-		uint32_t id = m->order[i];
-		const struct made_name *n = &m->name[id];
-		sign_walk(w, n);
-		for (uint32_t at = 0; maker_next(m, n, &at, &s);)
-			if (is_ours(n, s.type) &&
-			    (id || (s.type != DNS_SOA && s.type != DNS_ZONEMD)))
-				sign_rrset(w, id, &s);
-	}
+	const struct image_maker *m = w->m;
+	for (uint32_t i = 0; i < m->names && !w->failed; i++)
+		if (!m->patch || m->name[m->order[i]].patch & PATCH_SIGNED)
+			sign_name(w, m->order[i]);
 }
 
 /* The rrset of the apex, and what the image before has there. */
@@ -148,7 +151,12 @@ static bool work(struct signer *w)
 	uint8_t *zonemd = add_rest(w, soa_ttl);
 	maker_sort(m);
 	/* RFC 9077: as long as the answer that it goes with. */
-	if (!sign_chain(m, w->s->nsec3, soa_ttl < minimum ? soa_ttl : minimum))
+	uint32_t ttl = soa_ttl < minimum ? soa_ttl : minimum;
+	if (m->patch && (zonemd || !sign_patch(w, ttl))) {
+		m->patch->failed = true;
+		return false;
+	}
+	if (!m->patch && !sign_chain(m, w->s->nsec3, ttl))
 		return false;
 	maker_sort(m);
 	maker_mark(m);

@@ -8,7 +8,6 @@ enum {
 	WINDOW = 32, /* octets of a window of the bitmap */
 	BITMAP = 256 * (2 + WINDOW),
 	NSEC3_FIXED = 6, /* algorithm, flags, iterations, lengths */
-	NSEC3_LABEL = NSEC3_HASH * 8 / 5,
 	SHA1 = 1,
 };
 
@@ -54,7 +53,7 @@ static void types(const struct image_maker *m, const struct made_name *n, const 
 		set(b, more[k++]);
 }
 
-static void add_nsec(struct image_maker *m, uint32_t name, uint32_t next, uint32_t ttl)
+void sign_nsec(struct image_maker *m, uint32_t name, uint32_t next, uint32_t ttl)
 {
 	static const uint16_t own[] = {DNS_RRSIG, DNS_NSEC};
 	struct bitmap b;
@@ -75,10 +74,10 @@ static void nsec(struct image_maker *m, uint32_t ttl)
 		const struct made_name *n = &m->name[id];
 		if (!n->count || n->flags & NODE_BELOW)
 			continue;
-		add_nsec(m, last, id, ttl);
+		sign_nsec(m, last, id, ttl);
 		last = id;
 	}
-	add_nsec(m, last, 0, ttl);
+	sign_nsec(m, last, 0, ttl);
 }
 
 /* --- NSEC3 -------------------------------------------------------------------------------------
@@ -95,12 +94,12 @@ static int by_hash(const void *a, const void *b)
 }
 
 /* The hash as a label, with its length before it. */
-static void label_of(const uint8_t hash[NSEC3_HASH], uint8_t out[1 + NSEC3_LABEL])
+static void label_of(const uint8_t hash[NSEC3_HASH], uint8_t out[1 + SIGN_LABEL])
 {
 	static const char digit[] = "0123456789abcdefghijklmnopqrstuv";
 	uint32_t bits = 0;
 	unsigned have = 0, n = 0;
-	out[n++] = NSEC3_LABEL;
+	out[n++] = SIGN_LABEL;
 	for (unsigned i = 0; i < NSEC3_HASH; i++) {
 		bits = bits << 8 | hash[i];
 		for (have += 8; have >= 5; have -= 5)
@@ -108,30 +107,44 @@ static void label_of(const uint8_t hash[NSEC3_HASH], uint8_t out[1 + NSEC3_LABEL
 	}
 }
 
-static void add_nsec3(struct image_maker *m, const struct hashed *h, const struct hashed *next,
-		      uint32_t ttl)
+size_t sign_owner(const struct image_maker *m, const uint8_t hash[NSEC3_HASH],
+		  uint8_t out[DNS_NAME_MAX])
+{
+	if (1 + SIGN_LABEL + m->zone_len > DNS_NAME_MAX)
+		return 0;
+	label_of(hash, out);
+	memcpy(out + 1 + SIGN_LABEL, m->zone, m->zone_len);
+	return 1 + SIGN_LABEL + m->zone_len;
+}
+
+size_t sign_nsec3(const struct image_maker *m, uint32_t name, uint8_t out[SIGN_NSEC3])
 {
 	static const uint16_t own[] = {DNS_RRSIG};
 	struct bitmap b;
-	const struct made_name *n = &m->name[h->name];
-	uint8_t rdata[NSEC3_FIXED + NSEC3_HASH + BITMAP] = {SHA1, 0, 0, 0, 0, NSEC3_HASH};
-	uint8_t owner[DNS_NAME_MAX];
+	const struct made_name *n = &m->name[name];
+	const uint8_t fixed[NSEC3_FIXED] = {SHA1, 0, 0, 0, 0, NSEC3_HASH};
 	/* A delegation without DS has nothing that is signed, an empty name has nothing. */
 	bool bare = n->flags & NODE_CUT ? !(n->has & HAS_DS) : !n->count;
 	types(m, n, own, bare ? 0 : 1, &b);
-	memcpy(rdata + NSEC3_FIXED, next->hash, NSEC3_HASH);
-	memcpy(rdata + NSEC3_FIXED + NSEC3_HASH, b.bytes, b.len);
-	label_of(h->hash, owner);
-	memcpy(owner + 1 + NSEC3_LABEL, m->zone, m->zone_len);
-	uint32_t id = maker_name(m, owner, 1 + NSEC3_LABEL + m->zone_len);
-	size_t len = NSEC3_FIXED + NSEC3_HASH + b.len;
+	memcpy(out, fixed, NSEC3_FIXED);
+	memcpy(out + NSEC3_FIXED + NSEC3_HASH, b.bytes, b.len);
+	return NSEC3_FIXED + NSEC3_HASH + b.len;
+}
+
+static void add_nsec3(struct image_maker *m, const struct hashed *h, const struct hashed *next,
+		      uint32_t ttl)
+{
+	uint8_t rdata[SIGN_NSEC3], owner[DNS_NAME_MAX];
+	size_t len = sign_nsec3(m, h->name, rdata), owner_len = sign_owner(m, h->hash, owner);
+	memcpy(rdata + SIGN_NEXT, next->hash, NSEC3_HASH);
+	uint32_t id = maker_name(m, owner, owner_len);
 	maker_record(m, id, DNS_NSEC3, ttl, maker_keep(m, rdata, len), len);
 }
 
 static bool nsec3(struct image_maker *m, uint32_t ttl)
 {
 	uint32_t n = 0;
-	if (1 + NSEC3_LABEL + m->zone_len > DNS_NAME_MAX) {
+	if (1 + SIGN_LABEL + m->zone_len > DNS_NAME_MAX) {
 		maker_report(m, true, NULL, "the name is too long for NSEC3");
 		return false;
 	}

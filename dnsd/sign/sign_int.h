@@ -30,6 +30,18 @@ struct signer {
 /* --- sign_chain.c --- NSEC or NSEC3 of all names; what was there is sorted, what is added not.
  * ttl: theirs. False: it was reported. */
 bool sign_chain(struct image_maker *m, bool nsec3, uint32_t ttl);
+/* The name's NSEC; next: the name behind it. */
+void sign_nsec(struct image_maker *m, uint32_t name, uint32_t next, uint32_t ttl);
+enum { SIGN_LABEL = NSEC3_HASH * 8 / 5, SIGN_NSEC3 = 6 + NSEC3_HASH + 256 * 34, SIGN_NEXT = 6 };
+/* The owner of a NSEC3, in lower case; returns its octets, 0: too long. */
+size_t sign_owner(const struct image_maker *m, const uint8_t hash[NSEC3_HASH],
+		  uint8_t out[DNS_NAME_MAX]);
+/* The data of the name's NSEC3, but for the next hash, whose place is SIGN_NEXT. */
+size_t sign_nsec3(const struct image_maker *m, uint32_t name, uint8_t out[SIGN_NSEC3]);
+
+/* --- sign_patch.c --- the same for an overlay: of the names that have changed, and of their
+ * neighbours. False: there must be a whole image. */
+bool sign_patch(struct signer *w, uint32_t ttl);
 
 /* --- sign_rrset.c --- */
 /* Begins: which keys the image before has. */

@@ -67,6 +67,10 @@ void sign_end(struct signer *w)
 
 void sign_walk(struct signer *w, const struct made_name *n)
 {
+	if (w->m->patch) {
+		w->same = image_exact(w->s->before, n->wire, n->len, &w->old);
+		return;
+	}
 	int order = w->old.name ? dns_name_cmp(w->old.name, n->wire) : -1;
 	while (!w->ended && order < 0) {
 		w->ended = !image_next(w->s->before, &w->at, &w->old);

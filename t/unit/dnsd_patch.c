@@ -8,10 +8,12 @@
 #include "dnsd/image/image_maker.h"
 #include "dnsd/image/image_patch.h"
 #include "dnsd/image/journal.h"
+#include "dnsd/sign/sign.h"
 #include "libcommon/base/mem.h"
+#include "t/unit/dnsd_verify.h"
 #include "t/unit/dnsd_zone.h"
 
-enum { LINES = 400, LINE = 160, MOST = 500, ROUNDS = 300, MERGE = 25 };
+enum { LINES = 400, LINE = 160, MOST = 500, ROUNDS = 200, SIGNED_ROUNDS = 60, MERGE = 25 };
 
 static const char *const names[] = {
     "@",     "ns1",     "mail",   "www",   "a",       "b.a",     "c.b.a",    "*.a",
@@ -43,7 +45,7 @@ static unsigned dice(unsigned n)
 
 static int begin(void **state)
 {
-	(void)state;
+	(void)state; /* the mode of signing */
 	zone_begin();
 	return 0;
 }
@@ -52,8 +54,11 @@ static int end(void **state)
 {
 	(void)state;
 	unlinkat(zone_folder, "whole", 0);
+	unlinkat(zone_folder, "theirs", 0);
+	unlinkat(zone_folder, "theirs.overlay", 0);
 	unlinkat(zone_folder, "image.journal", 0);
 	zone_end();
+	signer_end();
 	return 0;
 }
 
@@ -114,6 +119,30 @@ static void some_line(char out[LINE])
 	}
 }
 
+/* --- signing ------------------------------------------------------------------------------------
+ */
+
+static enum { PLAIN, NSEC, NSEC3 } mode;
+
+static struct sign signing(const struct image *before)
+{
+	enum { DAY = 86400 };
+	struct sign s = {.nsec3 = mode == NSEC3,
+			 .now = (uint64_t)time(NULL),
+			 .lifetime = 14 * DAY,
+			 .refresh = 5 * DAY,
+			 .before = before,
+			 .batch = signer_batch};
+	signer_make(0, &s.key[s.keys++]);
+	return s;
+}
+
+static struct image_options options(struct sign *s)
+{
+	return (struct image_options){
+	    .lenient = true, .sign = mode ? sign_zone : NULL, .sign_arg = s};
+}
+
 /* --- building ----------------------------------------------------------------------------------
  */
 
@@ -129,12 +158,12 @@ static void add_lines(struct image_maker *m, const char *owner)
 			assert_true(zone_line(m, origin, slice_of(zone.line[i])));
 }
 
-static const struct image_options lenient = {.lenient = true};
-
-static struct image *whole(const char *path)
+static struct image *whole(const char *path, const struct image *before)
 {
+	struct sign sign = signing(before);
+	const struct image_options o_of = options(&sign);
 	const char *why;
-	struct image_maker *m = image_make(zone_folder, path, wire_name("b.test"), &lenient);
+	struct image_maker *m = image_make(zone_folder, path, wire_name("b.test"), &o_of);
 	add_lines(m, NULL);
 	maker_ready(m);
 	const struct image_origin o = {.content = maker_content(m), .records = m->stats.records};
@@ -145,8 +174,10 @@ static struct image *whole(const char *path)
 static struct image *patched(const struct image *before, const char *const *owner, size_t n,
 			     struct buf *changed)
 {
+	struct sign sign = signing(before);
+	const struct image_options o_of = options(&sign);
 	const char *why;
-	struct image_maker *m = image_patch(zone_folder, "image", before, &lenient, MOST, changed);
+	struct image_maker *m = image_patch(zone_folder, "image", before, &o_of, MOST, changed);
 	for (size_t i = 0; i < n; i++) {
 		uint8_t wire[DNS_NAME_MAX];
 		assert_true(
@@ -161,6 +192,61 @@ static struct image *patched(const struct image *before, const char *const *owne
 	return image_finish(m, NULL, quiet, NULL)
 		   ? image_open_next(zone_folder, "image", before, &why)
 		   : NULL;
+}
+
+/* --- a zone that others have signed: its proofs and signatures are records as all others ---------
+ */
+
+static const struct image_options theirs = {.lenient = true};
+
+static void add_name(struct image_maker *m, struct image_walk *w)
+{
+	struct zone_rr rr;
+	const char *why;
+	while (image_walk_rr(w, &rr))
+		assert_true(image_add(m, rr.owner, rr.type, rr.ttl, rr.rdata, rr.rdlen, &why));
+}
+
+static struct image *finished(struct image_maker *m, const char *path)
+{
+	const char *why;
+	assert_true(image_finish(m, NULL, quiet, NULL));
+	return image_open(zone_folder, path, &why);
+}
+
+static struct image *theirs_whole(const struct image *of, const char *path)
+{
+	struct image_walk *w = mem_alloc(sizeof(*w));
+	struct image_maker *m = image_make(zone_folder, path, image_zone(of), &theirs);
+	image_walk_begin(w, of);
+	while (image_walk_name(w))
+		add_name(m, w);
+	free(w);
+	maker_ready(m);
+	const struct image_origin o = {.content = maker_content(m), .records = m->stats.records};
+	image_set_origin(m, &o);
+	return finished(m, path);
+}
+
+static struct image *theirs_patched(const struct image *of, const struct image *before,
+				    struct slice changed)
+{
+	struct image_walk *w = mem_alloc(sizeof(*w));
+	struct image_maker *m = image_patch(zone_folder, "theirs", before, &theirs, MOST, NULL);
+	size_t len;
+	image_walk_begin(w, of);
+	for (; changed.len; changed.p += len, changed.len -= len) {
+		len = dns_name_len((const uint8_t *)changed.p);
+		assert_true(image_patch_name(m, (const uint8_t *)changed.p));
+		if (image_walk_to(w, (const uint8_t *)changed.p, len))
+			add_name(m, w);
+	}
+	free(w);
+	assert_true(image_patch_ready(m));
+	const struct image_origin o = {.content = image_patch_content(m),
+				       .records = image_patch_records(m)};
+	image_set_origin(m, &o);
+	return finished(m, "theirs");
 }
 
 /* --- comparing ---------------------------------------------------------------------------------
@@ -202,7 +288,11 @@ static void say_all(const struct image *i, struct buf *out)
 		dns_name_text(name, w->m.name);
 		buf_printf(out, "%s\n", name);
 		while (image_walk_rr(w, &rr))
-			zonetext_write(out, &rr);
+			if (rr.type == DNS_RRSIG) /* when it was made does not matter */
+				buf_printf(out, "%s %u RRSIG %u\n", name, rr.ttl,
+					   dns_u16(rr.rdata));
+			else
+				zonetext_write(out, &rr);
 	}
 	assert_false(w->bad);
 	free(w);
@@ -298,6 +388,19 @@ static void same_journal(const struct image *before, const struct image *a,
 	buf_free(&compared);
 }
 
+/* The same change in a zone that is signed elsewhere. */
+static void same_theirs(const struct image *a, const struct buf *changed, struct image **theirs_now)
+{
+	struct image *next = *theirs_now && changed->len
+				 ? theirs_patched(a, *theirs_now, buf_slice(changed))
+				 : theirs_whole(a, "theirs");
+	struct image *all = theirs_whole(a, "whole");
+	same_image(next, all);
+	image_close(&all);
+	image_close(theirs_now);
+	*theirs_now = next;
+}
+
 /* --- the property ------------------------------------------------------------------------------
  */
 
@@ -333,13 +436,13 @@ static const char *change(char owner[LINE])
 
 static void as_if_whole(void **state)
 {
-	(void)state;
+	mode = (unsigned)(uintptr_t)*state;
 	seed = 1;
 	start_zone();
-	struct image *before = whole("image");
-	unsigned overlaid = 0, refused = 0;
+	struct image *before = whole("image", NULL), *elsewhere = NULL;
+	unsigned overlaid = 0, refused = 0, rounds = mode ? SIGNED_ROUNDS : ROUNDS;
 	assert_non_null(before);
-	for (unsigned round = 0; round < ROUNDS; round++) {
+	for (unsigned round = 0; round < rounds; round++) {
 		char owner[6][LINE];
 		const char *list[6] = {"@"};
 		size_t n = 1;
@@ -348,9 +451,9 @@ static void as_if_whole(void **state)
 		zone.serial++;
 		for (unsigned k = 1 + dice(4); n <= k; n++)
 			list[n] = change(owner[n]);
-		struct image *all = whole("whole"), *a = NULL;
+		struct image *all = whole("whole", before), *a = NULL;
 		if (all && round % MERGE == MERGE - 1)
-			a = whole("image");
+			a = whole("image", before);
 		else
 			a = patched(before, list, n, &changed);
 		assert_true(!a == !all);
@@ -362,6 +465,10 @@ static void as_if_whole(void **state)
 		}
 		overlaid += image_overlaid(a) > 0;
 		same_image(a, all);
+		if (mode && round % MERGE == MERGE - 2)
+			verify(a);
+		if (mode)
+			same_theirs(a, &changed, &elsewhere);
 		if (changed.len)
 			same_journal(before, a, &changed);
 		buf_free(&changed);
@@ -369,14 +476,17 @@ static void as_if_whole(void **state)
 		image_close(&before);
 		before = a;
 	}
-	assert_true(overlaid > ROUNDS / 2 && refused < ROUNDS / 2);
+	assert_true(overlaid > rounds / 2 && refused < rounds / 2);
 	image_close(&before);
+	image_close(&elsewhere);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(as_if_whole, begin, end),
+	    cmocka_unit_test_prestate_setup_teardown(as_if_whole, begin, end, (void *)PLAIN),
+	    cmocka_unit_test_prestate_setup_teardown(as_if_whole, begin, end, (void *)NSEC),
+	    cmocka_unit_test_prestate_setup_teardown(as_if_whole, begin, end, (void *)NSEC3),
 	};
 	return cmocka_run_group_tests_name("overlays of images", tests, NULL, NULL);
 }
