@@ -432,6 +432,7 @@ def all_is_lost(s):
     until("that the new DS is seen", lambda: s.states("n3.test") == ["active"])
     until("that all is well", lambda: "other keys" not in s.ctl("zone", "list")
           and "WARNING" not in s.ctl("zone", "dnssec", "n3.test"))
+    tell_parent(s, "a.test")  # it has that one's DS again
     return bad + validated(s, "n3.test")
 
 

@@ -13,6 +13,7 @@
 #include "dnsd/wire/serve.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
+#include "libcommon/ipc/uplink.h"
 #include "libcommon/net/loop.h"
 #include "t/unit/dnsd_odd.h"
 
@@ -68,6 +69,10 @@ static void remove_dir(void)
 	check(system(command) == 0); // NOLINT(cert-env33-c): a name of our own making
 }
 
+static void on_store(void)
+{
+}
+
 /* As a catalog brings them: what NOTIFY is about, from 192.0.2.7 or by the key. */
 static void add_secondaries(int state)
 {
@@ -80,6 +85,7 @@ static void add_secondaries(int state)
 	*sa = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000207u)};
 	primary.sa_len = sizeof(*sa);
 	primary.key = conf_key("key.one");
+	uplink_store_start(ROLE_DNSD, on_store); /* there is none */
 	refresh_start(state);
 	for (size_t i = 0; i < 2; i++) {
 		z[i].primaries = &primary;
@@ -106,6 +112,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	log_init("fuzz", LOG_TO_STDERR, LOG_LV_ERROR);
 	list_init(&later);
 	check(mkdtemp(dir) != NULL);
+	setenv("HAMLET_RUNDIR", dir, 1);
 	folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	check(folder >= 0 && mkdirat(folder, "state", 0700) == 0);
 	for (size_t i = 0; i < sizeof(FILES) / sizeof(FILES[0]); i++)
