@@ -176,6 +176,19 @@ bool cache_find(struct cache *c, unsigned space, const uint8_t *name, uint16_t t
 	return true;
 }
 
+void cache_ahead(const struct cache *c, unsigned space, const struct cache_ahead *a, unsigned n)
+{
+	struct key k[CACHE_AHEAD];
+	for (unsigned i = 0; i < n; i++) {
+		index_key(c, &k[i], space, a[i].name);
+		k[i].class = SLOT_DATA;
+		k[i].type = a[i].type;
+		index_ahead(c, &k[i]);
+	}
+	for (unsigned i = 0; i < n; i++)
+		index_ahead_entry(c, &k[i]);
+}
+
 static struct entry *lookup_kind(const struct cache *c, struct key *k, enum cache_kind kind,
 				 uint16_t type, uint64_t now)
 {

@@ -58,6 +58,14 @@ void cache_free(struct cache **c);
  * that changes the cache. */
 bool cache_find(struct cache *c, unsigned space, const uint8_t *name, uint16_t type, uint64_t now,
 		bool stale, struct cached *out);
+/* Asks the memory for what cache_find() will read for these, so that they do not wait for it one by
+ * one; n: CACHE_AHEAD at most. Optional. */
+enum { CACHE_AHEAD = 64 };
+struct cache_ahead {
+	const uint8_t *name;
+	uint16_t type;
+};
+void cache_ahead(const struct cache *c, unsigned space, const struct cache_ahead *a, unsigned n);
 /* Only what has that kind and type (of NXDOMAIN and DELEGATION any) and has not expired. */
 bool cache_find_kind(struct cache *c, unsigned space, const uint8_t *name, enum cache_kind kind,
 		     uint16_t type, uint64_t now, struct cached *out);

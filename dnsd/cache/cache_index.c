@@ -70,6 +70,29 @@ struct slot index_find(const struct cache *c, const struct key *k)
 	return s.b ? s : in_bucket(c, second(c, k->hash), k, tag);
 }
 
+void index_ahead(const struct cache *c, const struct key *k)
+{
+	__builtin_prefetch(first(c, k->hash));
+	__builtin_prefetch(second(c, k->hash));
+}
+
+void index_ahead_entry(const struct cache *c, const struct key *k)
+{
+	uint8_t tag = tag_of(k);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct bucket *b = i ? second(c, k->hash) : first(c, k->hash);
+		for (unsigned half = 0; half < 16; half += 8) {
+			uint64_t m = matches(b->tag + half, tag);
+			unsigned at = half + (m ? (unsigned)__builtin_ctzll(m) / 8 : 0);
+			if (!m || at >= WAYS)
+				continue;
+			const char *e = (const char *)entry_at(c, b->at[at]);
+			__builtin_prefetch(e);
+			__builtin_prefetch(e + sizeof(struct bucket)); /* the next line */
+		}
+	}
+}
+
 static unsigned free_slots(const struct bucket *b, unsigned *which)
 {
 	unsigned n = 0;

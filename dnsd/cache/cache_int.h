@@ -125,6 +125,9 @@ static inline enum slot_class class_of_kind(enum cache_kind kind)
 void index_key(const struct cache *c, struct key *k, unsigned space, const uint8_t *name);
 void index_key_of(const struct cache *c, struct key *k, const struct entry *e);
 struct slot index_find(const struct cache *c, const struct key *k);
+/* Asks the memory for the key's buckets, then (when they have come) for its entry. */
+void index_ahead(const struct cache *c, const struct key *k);
+void index_ahead_entry(const struct cache *c, const struct key *k);
 /* A free slot for it; one of its buckets' entries is evicted when there is none. */
 struct slot index_room(struct cache *c, const struct key *k, uint64_t now);
 void index_set(struct slot s, const struct key *k, uint32_t at);

@@ -35,6 +35,7 @@ static void start_resolver(const struct recursion_conf *r)
 	resolve_start(recurse_self.cache);
 	resolve_aggressive(r->size / PROOFS_SHARE);
 	recurse_anchors_start();
+	recurse_load();
 	policy_start(recurse_self.cache);
 }
 
@@ -72,6 +73,7 @@ void recurse_stop(void)
 	policy_start(NULL);
 	resolve_stop();
 	upstream_stop();
+	recurse_save();
 	cache_free(&recurse_self.cache);
 	rrl_free(&limit);
 }
@@ -195,7 +197,7 @@ static bool from_cache(const struct recurse_question *r, struct policy_query *p,
 	while (v == POLICY_RESOLVE) {
 		use = &found;
 		ask = recurse_ask_of(r->q, p);
-		if (!resolve_cached(&ask, clock_sec(), false, &found))
+		if (!resolve_cached(&ask, r->way->now, false, &found))
 			return false;
 		if (found.rcode == DNS_SERVFAIL && recurse_stale(&ask, &found, &old))
 			use = &old;
@@ -210,6 +212,18 @@ static bool from_cache(const struct recurse_question *r, struct policy_query *p,
 	*n = recurse_reply(recurse_self.about, r->q, r->way, use, out, cap, info);
 	recurse_note(r->from->client, r->q, use->stale ? HOW_STALE : HOW_CACHE, 0, info, use);
 	return true;
+}
+
+void recurse_ahead(const struct query *q, unsigned n)
+{
+	struct cache_ahead a[CACHE_AHEAD];
+	unsigned k = 0;
+	if (!recurse_self.cache)
+		return;
+	for (unsigned i = 0; i < n && k < CACHE_AHEAD; i++)
+		if (q[i].kind == QUERY_ASK && !q[i].zone)
+			a[k++] = (struct cache_ahead){q[i].name, q[i].type};
+	cache_ahead(recurse_self.cache, 0, a, k);
 }
 
 size_t recurse(const struct recurse_question *r, uint8_t *out, size_t cap, struct answer_info *info)

@@ -26,6 +26,9 @@ struct shared;
 void recurse_start(const struct answer_conf *about, struct shared *shared, int state);
 /* Nobody is waited for any more; the cache is saved. */
 void recurse_stop(void);
+/* Queries that came together and are going to be answered: a chance to get ready for all of them.
+ */
+void recurse_ahead(const struct query *q, unsigned n);
 /* Writes the response, without TSIG. Returns its octets; 0: none, or it comes later. */
 size_t recurse(const struct recurse_question *r, uint8_t *out, size_t cap,
 	       struct answer_info *info);

@@ -54,6 +54,10 @@ extern const struct resolve_own recurse_own;
 void recurse_anchors_start(void);
 void recurse_anchors_stop(void);
 
+/* --- recurse_save.c: the cache across restarts --- */
+void recurse_load(void);
+void recurse_save(void);
+
 /* --- recurse_wait.c --- */
 /* The client waits until it is found out. True: a response comes later; else *why says why not. */
 bool recurse_wait(const struct recurse_question *r, const struct policy_query *p, const char **why);

@@ -108,6 +108,7 @@ void serve_ahead(const struct slice *pkt, const struct sockaddr *const *client, 
 			ahead.query[i].zones = zones_for(client[i]);
 	}
 	answer_prepare(load_zones(0), ahead.query, ahead.n);
+	recurse_ahead(ahead.query, ahead.n);
 }
 
 /* The query as it was read ahead, or else read now, into own. */

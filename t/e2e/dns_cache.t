@@ -232,6 +232,15 @@ def from_the_desk(c, _):
     return bad + has(c.ctl("metrics"), "dnsd_recursion_answers_total", "dnsd_upstream_sent_total")
 
 
+def a_restart(c, _):
+    bad = has(c.dig("www.example", "A"), "192.0.2.80")
+    c.ctl("daemon", "stop", "dnsd")
+    c.ctl("daemon", "start", "dnsd")
+    c.wait_ready()
+    out = c.dig("www.example", "A", "+norec", "+dnssec")
+    return bad + has(out, "NOERROR", "192.0.2.80") + ([] if "ad" in flags(out) else ["no AD"])
+
+
 def when_servers_are_away(c, internet):
     bad = has(c.dig("www.example", "A"), "192.0.2.80")
     c.move_clock(1000)
@@ -252,6 +261,7 @@ CASES = (("an answer that is secure", a_secure_answer),
          ("long answers come by TCP", what_is_long),
          ("one address for our zones and for all names", one_address_for_both),
          ("hamletctl dns", from_the_desk),
+         ("what was found is still there after a restart", a_restart),
          ("servers that are away: the expired answer, or why not", when_servers_are_away))
 
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
-#include "dnsd/cache/cache.h"
+#include "dnsd/cache/cache_file.h"
 
 enum { NOW = 1790000000, NONE = 0xffff, MANY = 4000, STEPS = 60000 };
 
@@ -301,6 +301,59 @@ static void too_large(void **state)
 	cache_free(&c);
 }
 
+/* --- saved -------------------------------------------------------------------------------------
+ */
+
+static bool add(void *arg, struct slice piece)
+{
+	return buf_add_slice(arg, piece);
+}
+
+static void is_saved_and_read(void **state)
+{
+	static const char mx[] = "\0\10\0\12\4mail\0";
+	static const char soa[] = "\0\0\6\0\1\0\0\1,\0\26\0\0\0\0\0\1\0\0\0\2\0\0\0\3"
+				  "\0\0\0\4\0\0\1,";
+	struct cache *c = cache_new(&usual), *again = cache_new(&usual);
+	struct cached e = entry("a", DNS_A, 300, 7), out;
+	struct buf saved = {0};
+	size_t n;
+	(void)state;
+	e.security = RRSET_SECURE;
+	assert_true(cache_put(c, 5, &e, NOW));
+	e = entry("a", DNS_MX, 600, 0);
+	e.set.data = (struct slice){mx, sizeof(mx) - 1};
+	put(c, e, NOW);
+	e = negative("no", CACHE_NXDOMAIN, DNS_A, 300);
+	e.extra = (struct slice){soa, sizeof(soa) - 1};
+	put(c, e, NOW);
+	put(c, entry("gone", DNS_A, 10, 7), NOW);
+	e = negative("bad", CACHE_FAILURE, DNS_A, 0);
+	e.extras = 0;
+	put(c, e, NOW);
+	assert_true(cache_save(c, NOW + 20, add, &saved));
+	assert_true(cache_load(again, buf_slice(&saved), NOW + 100, &n));
+	assert_int_equal(n, 3);
+	assert_true(cache_find(again, 5, wire("a"), DNS_A, NOW + 100, false, &out));
+	assert_int_equal(out.security, RRSET_SECURE);
+	assert_int_equal(out.set.ttl, 200);
+	assert_int_equal(value(&out), 7);
+	assert_true(find(again, "a", DNS_MX, NOW + 100, &out));
+	assert_true(find(again, "no", DNS_A, NOW + 100, &out));
+	assert_int_equal(out.kind, CACHE_NXDOMAIN);
+	assert_int_equal(out.extra.len, sizeof(soa) - 1);
+	cache_free(&again);
+	/* Of what is damaged what stood before is taken, and nothing that is not well formed. */
+	for (size_t len = 0; len < saved.len; len++) {
+		again = cache_new(&usual);
+		bool whole = cache_load(again, (struct slice){saved.p, len}, NOW + 100, &n);
+		assert_true(n < 3 && (!whole || n > 0 || len == 15));
+		cache_free(&again);
+	}
+	buf_free(&saved);
+	cache_free(&c);
+}
+
 /* --- against a model: everything that was put and has not been replaced --------------------------
  */
 
@@ -338,6 +391,7 @@ static void check_found(struct cache *c, unsigned i, uint64_t now, bool must)
 {
 	struct cached like = numbered(i, 1), out;
 	const struct model *m = &model[i];
+	cache_ahead(c, 0, &(struct cache_ahead){like.set.owner, like.set.type}, 1);
 	bool found = cache_find(c, 0, like.set.owner, like.set.type, now, true, &out);
 	if (!found) {
 		assert_false(must && m->there && now < m->expires);
@@ -481,6 +535,7 @@ int main(void)
 	    cmocka_unit_test(the_closest_delegation),
 	    cmocka_unit_test(forgets),
 	    cmocka_unit_test(too_large),
+	    cmocka_unit_test(is_saved_and_read),
 	    cmocka_unit_test(remembers_all_that_there_is_room_for),
 	    cmocka_unit_test(never_lies_when_it_is_full),
 	    cmocka_unit_test(keeps_what_is_asked_for),
