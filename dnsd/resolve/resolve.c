@@ -191,7 +191,7 @@ bool resolve_cached(const struct resolve_ask *q, uint64_t now, bool stale, struc
 	for (unsigned i = 0; i < RESOLVE_HOPS + 2; i++) {
 		struct cached c;
 		if (!step_known(the_cache, q->space, name, q->type, mode, now, stale, &c) &&
-		    (q->checking_disabled ||
+		    (q->checking_disabled || step_apart(q->space, name, q->type) ||
 		     !proven_find(the_cache, q->space, name, q->type, now, &proofs[i], &c)))
 			return false;
 		if (add(out, name, q->type, &c, room[i], names[i]) == NEXT_NONE)
@@ -239,8 +239,9 @@ static void go_on(struct resolution *r)
 	if (!r->ask.renew &&
 	    (step_known(r->run->cache, r->run->space, r->name, r->ask.type, mode, task_now(), false,
 			&c) ||
-	     (!r->ask.checking_disabled && proven_find(r->run->cache, r->run->space, r->name,
-						       r->ask.type, task_now(), proofs, &c)))) {
+	     (!r->ask.checking_disabled && !step_apart(r->run->space, r->name, r->ask.type) &&
+	      proven_find(r->run->cache, r->run->space, r->name, r->ask.type, task_now(), proofs,
+			  &c)))) {
 		part(r, &c);
 		return;
 	}

@@ -29,10 +29,27 @@ static bool known_above(struct cache *cache, unsigned space, const uint8_t *name
 	return false;
 }
 
+const uint8_t *step_apart(unsigned space, const uint8_t *name, uint16_t type)
+{
+	const uint8_t *place = type == DNS_DS && *name ? name + 1 + *name : name;
+	const uint8_t *own = task_own ? task_own->zone(place) : NULL;
+	const struct forward *f = own ? NULL : forward_find(space, place);
+	const uint8_t *zone = own ? own : f ? f->zone : NULL;
+	return zone && *zone ? zone : NULL;
+}
+
+/* That there is no such name, as zones above one that stands apart say: they do not know it. */
+static bool is_beside(unsigned space, const uint8_t *name, uint16_t type, const struct cached *c)
+{
+	const uint8_t *zone = c->kind == CACHE_NXDOMAIN ? step_apart(space, name, type) : NULL;
+	return zone && dns_name_len(c->set.owner) <= dns_name_len(zone);
+}
+
 bool step_known(struct cache *cache, unsigned space, const uint8_t *name, uint16_t type,
 		enum task_mode mode, uint64_t now, bool stale, struct cached *out)
 {
-	if (cache_find(cache, space, name, type, now, stale, out)) {
+	if (cache_find(cache, space, name, type, now, stale, out) &&
+	    !is_beside(space, name, type, out)) {
 		if (fits(out, mode))
 			return true;
 		/* What was not validated stands before what says that it is bogus. */

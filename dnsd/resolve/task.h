@@ -166,6 +166,9 @@ void task_step(struct task *t);
  * nothing. */
 bool step_known(struct cache *cache, unsigned space, const uint8_t *name, uint16_t type,
 		enum task_mode mode, uint64_t now, bool stale, struct cached *out);
+/* The zone of the name that is asked for at servers of ours, or in this process, and not where the
+ * delegations lead: proofs of the zones above it say nothing of it. NULL: there is none. */
+const uint8_t *step_apart(unsigned space, const uint8_t *name, uint16_t type);
 extern struct deleg_families task_families;
 extern const struct resolve_own *task_own; /* NULL: none */
 /* The name whose zone is responsible: of DS the one above. */

@@ -190,7 +190,7 @@ def strangers(c, _):
 
 def without_rd(c, _):
     bad = has(c.dig("www.example", "A", "+norec"), "NOERROR", "192.0.2.80")
-    return bad + has(c.dig("never.example", "A", "+norec"), "REFUSED", "EDE: 20")
+    return bad + has(c.dig("never.plain", "A", "+norec"), "REFUSED", "EDE: 20")
 
 
 def what_is_long(c, _):
