@@ -102,6 +102,14 @@ def unbound() -> pathlib.Path:
                    "libpython3.11")
 
 
+def kresd() -> pathlib.Path:
+    """Another one; returns the folder that it was unpacked to (it runs only where that is /usr)."""
+    unpack("knot-resolver", "libknot13", "libzscanner4", "libdnssec9", "libluajit-5.1-2", "liblmdb0",
+           "libjemalloc2", "libedit2", "libfstrm0", "libprotobuf-c1", "lua-socket", "lua-sec",
+           "dns-root-data")
+    return PEERS / "root"
+
+
 def dnsviz() -> pathlib.Path:
     """A checker of chains of trust; returns the folder that it was unpacked to."""
     unpack("dnsviz", "python3-dnspython", "python3-m2crypto", "python3-pygraphviz", "libcgraph6",

@@ -12,10 +12,10 @@ from port import free_port  # noqa: E402
 class NameServer:
     """zones: {name: text, or a dict of `file` text and `more` lines of configuration}."""
 
-    def __init__(self, zones, more=""):
-        self.binary = self.find()
+    def __init__(self, zones, more="", addresses=("127.0.0.1",), port=None):
+        self.binary, self.addresses = self.find(), addresses
         self.temporary = tempfile.TemporaryDirectory(prefix="hamlet-dns-")
-        self.folder, self.port = pathlib.Path(self.temporary.name), free_port()
+        self.folder, self.port = pathlib.Path(self.temporary.name), port or free_port()
         self.process = None
         (self.folder / "conf").write_text(self.conf(zones, more))
         self.start()
@@ -29,7 +29,7 @@ class NameServer:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(self.command(), env=peers.environment(), stdout=log,
                                             stderr=log)
-        peers.wait_port(self.port)
+        peers.wait_port(self.port, address=self.addresses[0])
 
     def stop(self):
         if self.process:
@@ -54,7 +54,7 @@ class Nsd(NameServer):
     def conf(self, zones, more):
         text = f"""
 server:
-    ip-address: 127.0.0.1@{self.port}
+{"".join(f"    ip-address: {a}@{self.port}" + chr(10) for a in self.addresses)}
     server-count: 1
     username: ""
     database: ""
@@ -90,7 +90,7 @@ class Knot(NameServer):
     def conf(self, zones, more):
         text = f"""
 server:
-    listen: 127.0.0.1@{self.port}
+    listen: [ {", ".join(f"{a}@{self.port}" for a in self.addresses)} ]
     rundir: "{self.folder}"
     udp-workers: 1
     tcp-workers: 1
