@@ -130,8 +130,7 @@ class Internet:
         self.hints.write_text(f". 3600000 NS a.root.\na.root. 3600000 A {ROOT}\n"
                               f"a.root. 3600000 AAAA {ROOT6}\n")
         self.zones = self.describe()
-        self.running, self.silent = [], None
-        self.dead_keys = {}
+        self.running, self.silent, self.texts = [], [], {}
 
     def describe(self):
         alg = "{label} DS 4711 200 2 " + "ab" * 32 + "\n"
@@ -222,6 +221,8 @@ class Internet:
     # --- servers ------------------------------------------------------------------------------
     def start(self):
         netns.ip("address", "add", f"{ROOT6}/128", "dev", "lo", "nodad")
+        # With none but loopback's, getaddrinfo() thinks that this host has no IPv4.
+        netns.ip("address", "add", "198.51.100.1/32", "dev", "lo")
         self.write()
         for address in (ROOT, TLDS, LEFT, RIGHT, LAME):
             zones = {f"{z.name}.": self.texts[z.name] for z in self.zones if address in z.at
@@ -230,14 +231,16 @@ class Internet:
                 zones = {"nothing.": head() + "@ NS ns1\nns1 A 127.1.0.7\n"}
             addresses = (address, ROOT6) if address == ROOT else (address,)
             self.running.append(Nsd(zones, addresses=addresses, port=53))
-        self.silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.silent.bind((SILENT, 53))
+        self.be_silent(SILENT)
+
+    def be_silent(self, address):
+        """There is a server, and it never says anything."""
+        self.silent.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.silent[-1].bind((address, 53))
 
     def close(self):
-        for server in self.running:
-            server.close()
-        if self.silent:
-            self.silent.close()
+        for end in [*self.running, *self.silent]:
+            end.close()
 
     # --- questions ----------------------------------------------------------------------------
     def questions(self, n, seed=1):
