@@ -37,15 +37,27 @@ def is_cname_itself(q, a, b):
             and a[3] == b[3])
 
 
+def less_secure(zone):
+    return lambda q, a, b: a and b and under(zone)(q, a, b) and a[1] and not b[1] and (
+        a[0], *a[2:]) == (b[0], *b[2:])
+
+
 # Why others answer something else: fn(question, ours, theirs).
 UNBOUND = {
     "it goes on asking servers that say nothing": lambda q, a, b: b is None and a and
     a[0] == "SERVFAIL",
     "it says NXDOMAIN of where a CNAME leads that itself was asked for": is_cname_itself,
+    "it does not validate the CNAME that a DNAME makes when it itself was asked for":
+        lambda q, a, b: q[1] == "CNAME" and a and b and b[0] == "SERVFAIL" and
+        any(r[1] == "DNAME" for r in a[3]),
+    "all of a zone of too many NSEC3 iterations is insecure to it": less_secure("many.sig"),
 }
 KRESD = {
     "it gives up where one server of two is lame": lambda q, a, b: b and b[0] == "SERVFAIL" and
     under("quarter.sig", "half.sig")(q, a, b),
+    "all of a zone of too many NSEC3 iterations is insecure to it": less_secure("many.sig"),
+    "it answers with the parent's NS records": lambda q, a, b: q == ("lame.sig.", "NS") and b and
+    b[:2] == ("NOERROR", False),
     "it leaves the DNAME out where the zone is not validated": lambda q, a, b: a and b and
     a[:3] == b[:3] and tuple(r for r in a[3] if r[1] != "DNAME") == b[3],
 }

@@ -264,6 +264,6 @@ class Internet:
             elif draw < 0.97:
                 out.append((f"{rnd.choice(leaves)}.", rnd.choice(kinds)))
             else:
-                out.append((f"no{rnd.randrange(1000)}.{rnd.choice(('test', 'n3', 'opt', 'zz'))}.",
+                out.append((f"no{rnd.randrange(1000)}.{rnd.choice(('sig', 'n3', 'opt', 'zz'))}.",
                             rnd.choice(kinds)))
         return out

@@ -110,8 +110,11 @@ cache 127.0.0.1:{self.port}
 state-dir {self.folder}/state
 store off
 trust-anchor-file {net.anchor}
-resolver {{
+recursion {{
 	root-hints {net.hints}
+	queries-per-second 0
+	prefetch 0
+	save off
 }}
 {more}
 """
