@@ -59,6 +59,8 @@ void load_task(struct served *s, bool force, struct reload *r);
 void load_merge(struct served *s, bool now);
 /* DNSSEC_TELL ... */
 void load_dnssec_task(struct served *s, unsigned what, uint32_t ds_ttl, struct reload *r);
+/* zone-loaded: the image, made here in so many ms, or by another process, is about to be served. */
+void load_log(const struct served *s, const struct image *image, bool built, uint64_t ms);
 /* The zone goes. One that is in work is waited for: s is `gone` then, until load_forget(). */
 void load_drop_tasks(struct served *s);
 /* The start is not over while it waits for the store. */

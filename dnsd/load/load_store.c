@@ -216,10 +216,12 @@ static void zone_is(const struct row_zone *row)
 	load_store_named(s);
 	if (s->left || is_local(s))
 		return;
-	if (s->image || !load_present(s))
+	if (s->image || !load_present(s)) {
 		changed(s);
-	else /* another process was faster */
+	} else { /* another process was faster */
+		load_log(s, s->image, false, 0);
 		load_tell(s, 0);
+	}
 }
 
 /* --- one zone --------------------------------------------------------------------------------- */

@@ -35,9 +35,17 @@ static void log_lines(const struct served *s, struct slice lines, bool failed)
 			  LSL("line", slice_cut(&lines, '\n')));
 }
 
-static void log_task(const struct served *s, const struct compile *c)
+void load_log(const struct served *s, const struct image *image, bool built, uint64_t ms)
 {
 	struct image_stats n = {0};
+	image_numbers(image, &n);
+	log_event(LOG_LV_INFO, NULL, "zone-loaded", LS("zone", s->name),
+		  LU("serial", image_serial(image)), LU("names", n.names), LU("records", n.records),
+		  LU("compiled", built), LU("ms", ms));
+}
+
+static void log_task(const struct served *s, const struct compile *c)
+{
 	log_lines(s, buf_slice(&c->errors), c->mistakes > 0);
 	if (!c->out) {
 		log_event(LOG_LV_ERROR, NULL, "zone-failed", LS("zone", s->name),
@@ -45,10 +53,7 @@ static void log_task(const struct served *s, const struct compile *c)
 			  LS("served", s->image ? "as it was before" : "no"));
 		return;
 	}
-	image_numbers(c->out, &n);
-	log_event(LOG_LV_INFO, NULL, "zone-loaded", LS("zone", s->name),
-		  LU("serial", image_serial(c->out)), LU("names", n.names),
-		  LU("records", n.records), LU("compiled", c->built), LU("ms", c->ms));
+	load_log(s, c->out, c->built, c->ms);
 }
 
 /* It could not be compiled, but another process was faster, and has signed again what is served. */
