@@ -213,7 +213,7 @@ run: need-programs deps
 demo: need-programs deps deps-test
 	@$(MAKE) --no-print-directory all
 	@etc/run/demo
-## bench          WHAT=smtp, relay, pop3, queue, dns-content, dns-cache, zone, answer, sign, cache: beside the peers, in one run
+## bench          WHAT=smtp, relay, ... (t/bench/run names all): beside the peers, in one run
 WHAT ?= all
 bench: need-programs deps deps-test
 	@$(MAKE) --no-print-directory all tools $(BENCHES)
