@@ -274,8 +274,8 @@ const struct conf_directive conf_table[] = {
      .def = "10000",
      .max = 1000000,
      .help = "Most names that may differ from the image of a large zone of the store before it is "
-	     "compiled anew; until then a change costs what it changes. At most a quarter of the "
-	     "zone's names; 0: each change compiles the whole zone."},
+	     "compiled anew; until then a change costs what it changes.\n"
+	     "At most a quarter of the zone's names; 0: each change compiles the whole zone."},
     {.name = "overlay-time",
      .type = CONF_DURATION,
      .offset = F(overlay_time),

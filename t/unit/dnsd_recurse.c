@@ -365,7 +365,8 @@ static void on_reply(struct later *l, const uint8_t *p, size_t len)
 	(void)l;
 	peer.replied++;
 	peer.len = len;
-	memcpy(peer.last, p, len < SIZE ? len : SIZE);
+	if (len)
+		memcpy(peer.last, p, len < SIZE ? len : SIZE);
 }
 
 static struct later *keep(void *origin)
