@@ -72,7 +72,7 @@ UNIT      := $(UNIT_SRC:t/unit/%.c=$(O)/t/unit/%)
 WIRE      := $(sort $(wildcard t/wire/*.t))
 # Those that take long come first, so that none of them is left alone at the end.
 E2E_LONG  := $(patsubst %,t/e2e/%.t,durability dns_peers companies flood vanish peers \
-             secondary replace hamletd relay_kill)
+             secondary replace hamletd relay_kill dns_cache_peers transfer dnssec update)
 E2E       := $(E2E_LONG) $(filter-out $(E2E_LONG),$(sort $(wildcard t/e2e/*.t)))
 TOOL_SRC  := $(sort $(wildcard t/tool/*.c))
 TOOLS     := $(TOOL_SRC:t/tool/%.c=$(O)/t/tool/%)
@@ -154,7 +154,7 @@ $(foreach u,$(FUZZ_SRC:t/fuzz/%.c=%),$(eval $(call FUZZTARGET,$(u))))
 
 # FUZZ_SECONDS is the time of all targets together, two of them at a time; the corpora are replayed
 # first.
-FUZZ_SECONDS ?= 120
+FUZZ_SECONDS ?= 60
 ## fuzz           replay the corpora, then fuzz for FUZZ_SECONDS in all
 fuzz: $(FUZZ)
 	@t/fuzz/run $(B)/fuzz $(FUZZ_SECONDS)

@@ -556,11 +556,10 @@ static void what_is_asked_for_is_renewed(void **state)
 static void too_many_questions(void **state)
 {
 	(void)state;
-	static struct shared *shared;
+	struct shared *shared = shared_open(NULL);
 	unsigned answered = 0;
 	recurse_stop();
 	conf.recursion.queries_per_second = 10;
-	shared = shared_open(NULL);
 	recurse_start(&about, shared, -1);
 	world.known = address();
 	world.has_known = true;
@@ -573,6 +572,8 @@ static void too_many_questions(void **state)
 	inet_pton(AF_INET, "127.0.0.1", &client.sin_addr);
 	for (unsigned i = 0; i < 100; i++)
 		assert_int_equal(records(come(true), DNS_ANSWER, DNS_A), 2);
+	recurse_stop();
+	free(shared);
 }
 
 /* Lists and local data, for who is answered at once and for who waits. */
